@@ -1,0 +1,17 @@
+// Dates: text as publishers write it -> a moment. Pure: no locale, no clock, no allocation.
+#ifndef RTM_MINER_DATES_H
+#define RTM_MINER_DATES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/limits.h"
+
+// text as ms since 1970 UTC, or TIME_NONE where it is no date that can be trusted: unreadable, a day that no
+// month has, an offset beyond 15:59, a year outside 1 to 9999. Reads RFC 822/2822/5322, 850, 3339, ISO 8601
+// (calendar, week and ordinal dates), asctime, W3CDTF, the layouts in use beside them, unix seconds, ms and
+// us. A date without zone is UTC, without time midnight; two-digit years are 1970 to 2069. The weekday is not
+// checked: publishers err in it more often than in the date. Month names in the large languages are known.
+int64_t date_parse(const char *text, size_t len);
+
+#endif
