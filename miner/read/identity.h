@@ -1,0 +1,33 @@
+// Identity: which post an item is (its key), and whether it changed (its content hash). The key is the
+// template's `key` field, else the guid, else the url, else a hash of title and content. Within a document
+// keys are made distinct: a repeat becomes key|url, then key|n.
+#ifndef RTM_MINER_IDENTITY_H
+#define RTM_MINER_IDENTITY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/arena.h"
+#include "common/map.h"
+#include "miner/read/read.h"
+#include "proto/template.h"
+
+// The keys given so far in one document.
+typedef struct {
+    arena_t *arena; // borrowed
+    map_t keys;     // XXH3 of a key -> itself
+} identity_t;
+
+void identity_init(identity_t *identity, arena_t *arena);
+void identity_free(identity_t *identity);
+
+// Sets item->key: key (may be NULL) if it is not empty, else guid (may be NULL), else by item's url, title
+// and content. A key longer than MAX_KEY is replaced by a hash. 0; -1: the arena is full.
+__attribute__((warn_unused_result)) int identity_assign(identity_t *identity, item_t *item, const char *key,
+                                                        const char *guid);
+
+// Hash over title, url, author, summary, content, image and `fields` of a feed-like item, or over those that
+// `track` names (published and fields too). For items whose fields come from a template, item.h computes it.
+uint64_t identity_content_hash(const template_t *template, const item_t *item);
+
+#endif

@@ -1,0 +1,109 @@
+// Template: the user's JSON document, parsed and checked: what to poll, when, and how to read it.
+// TEMPLATES.md is the reference of the language. The struct says what was written; the compiled form of its
+// selectors lives in the reader (miner/read/read.h).
+#ifndef RTM_PROTO_TEMPLATE_H
+#define RTM_PROTO_TEMPLATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/arena.h"
+
+typedef enum {
+    KIND_HTML,
+    KIND_FEED,
+    KIND_JSON,
+    KIND_SITEMAP,
+    KIND_PAGE,
+    KIND_STREAM,
+    KIND_AUTO
+} template_kind_t;
+typedef enum { TYPE_TEXT, TYPE_HTML, TYPE_URL, TYPE_INTEGER, TYPE_NUMBER, TYPE_TIME, TYPE_LIST } field_type_t;
+typedef enum { ORDER_NEWEST, ORDER_RANKED, ORDER_NONE } item_order_t;
+typedef enum { PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITY_CRITICAL } priority_t;
+
+// One value to read from an item or a page.
+typedef struct {
+    const char *name; // "title"; "key" for the item's key
+    field_type_t type;
+    bool typed;             // `type` was given, not implied
+    const char **selectors; // alternatives, the first that matches is taken
+    size_t n_selectors;
+    const char *match;        // PCRE2 pattern or NULL; group 1 (or the whole match) is the value
+    const char *default_text; // value where nothing matches, or NULL
+    bool all;                 // all matches (joined, or a list), not just the first
+    bool required;            // an item without it is dropped (the prototype's title)
+    bool tracked;             // counts for a revision (see `track`)
+} field_t;
+
+// The prototype's pageFilters: a page whose `selector` text equals `value` is dropped.
+typedef struct {
+    const char *selector, *value;
+} page_filter_t;
+
+typedef struct {
+    const char *name;
+    const char *source_label; // the prototype's `source`, as written, or NULL
+    template_kind_t kind;
+    bool disabled;
+    const char **urls;
+    size_t n_urls;
+
+    const char **items; // selectors of one item, alternatives; for json a JSONPath
+    size_t n_items;
+    field_t *key; // or NULL: guid, url, hash
+    field_t *fields;
+    size_t n_fields;
+
+    // list -> detail
+    const char *follow; // the field that holds the detail page's URL, or NULL: no details
+    field_t *detail_fields;
+    size_t n_detail_fields;
+    page_filter_t *page_filters; // on the detail page
+    size_t n_page_filters;
+
+    const char **url_drops; // an item whose url contains one of these is dropped
+    size_t n_url_drops;
+    item_order_t order;
+    const char **track; // names of the fields whose change is a revision; n_track 0: the default by type
+    size_t n_track;
+
+    // schedule
+    int64_t every_ms;        // between two polls of a source
+    int64_t fresh_within_ms; // the promise
+    int64_t timeout_ms;      // of one request
+    priority_t priority;
+
+    // politeness
+    uint32_t host_concurrency; // requests at once to one host
+    int64_t host_gap_ms;       // least time between two request starts at one host
+    bool ignore_robots;        // `politeness.robots` is false
+
+    const char **headers; // "Name: value" of each request
+    size_t n_headers;
+} template_t;
+
+typedef struct {
+    char field[128]; // "fields.points.match", or "" where the whole document is meant
+    int line;        // 1-based line of a JSON syntax error, else 0
+    char text[256];  // what is wrong and what would be right
+} template_error_t;
+
+// Parses and checks json (any of the accepted dialects). The template lives in arena. NULL: *error says why.
+// It checks everything but the selectors, which reader_new checks.
+template_t *template_parse(arena_t *arena, const char *json, size_t len, template_error_t *error);
+
+// XXH3-64 of name, and of name \0 url: the ids that every process computes for itself.
+uint64_t template_id(const char *name);
+uint64_t source_id(const char *template_name, const char *url);
+
+// Fills *error; always returns -1.
+__attribute__((format(printf, 3, 4))) int template_fail(template_error_t *error, const char *field,
+                                                        const char *fmt, ...);
+
+// The word for an enum's value, as templates spell it.
+const char *template_kind_name(template_kind_t kind);
+const char *priority_name(priority_t priority);
+
+#endif
