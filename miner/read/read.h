@@ -1,0 +1,71 @@
+// Read: bytes of a document -> items. Pure: no network, no clock, no files, so it is easy to test and to
+// fuzz. A reader is a template's compiled selectors. It belongs to one thread (lexbor's objects are not
+// shared); compiling the same template once per thread is meant.
+#ifndef RTM_MINER_READ_H
+#define RTM_MINER_READ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/arena.h"
+#include "proto/template.h"
+
+// What was fetched.
+typedef struct {
+    const char *bytes; // decoded (no gzip), as the server sent it otherwise
+    size_t len;
+    const char *content_type; // the header's value, or NULL
+    const char *url;          // final URL, the base of relative ones
+} document_t;
+
+// One post. Texts are NUL-terminated valid UTF-8 without NUL inside, in the arena; NULL where there is none.
+typedef struct {
+    const char *key;
+    const char *url; // absolute
+    const char *title;
+    const char *author;
+    const char *summary;
+    const char *content;
+    const char *image;     // absolute URL
+    int64_t published_ms;  // the publisher's claim, ms since 1970 UTC; TIME_NONE
+    const char *fields;    // JSON object of all other fields; NULL: none
+    uint64_t content_hash; // over the tracked fields: another hash is another revision
+} item_t;
+
+// Why a document gave nothing. The names are what users see (error_class_name).
+typedef enum {
+    READ_OK,
+    READ_EMPTY_BODY,    // no bytes, or only white space
+    READ_NOT_THIS_KIND, // e.g. HTML where a feed was expected
+    READ_PARSE,         // not well-formed beyond recovery
+    READ_TOO_BIG,       // nodes, depth, items or arena past their bound
+    READ_TOO_COMPLEX,   // a selector or pattern passed its step limit
+    READ_ROTTED,        // nothing matched, although the document was read
+} read_status_t;
+
+typedef struct {
+    item_t *items; // in document order
+    size_t n_items;
+    size_t matched;           // items before filters and without-key drops
+    size_t *selector_matches; // per selector of `items` then fields in order, for `rtm-ctl try`; may be NULL
+    const char *next_url;     // next page, or NULL
+    char detail[200];         // for a status other than READ_OK: what was found where
+} items_t;
+
+typedef struct reader reader_t;
+
+// Compiles template's selectors. NULL: *error names the field. template must outlive the reader.
+reader_t *reader_new(const template_t *template, template_error_t *error);
+void reader_destroy(reader_t **reader);
+
+// Reads a list page, feed or JSON document. All results live in arena.
+read_status_t reader_items(reader_t *reader, arena_t *arena, const document_t *document, items_t *out);
+// Reads a detail page: fills *out (url, key left NULL) from the detail fields; *drop is set when a page
+// filter or a missing required field says that the item is not wanted.
+read_status_t reader_detail(reader_t *reader, arena_t *arena, const document_t *document, item_t *out,
+                            bool *drop);
+
+const char *read_status_name(read_status_t status); // "rotted", "parse", ...
+
+#endif
