@@ -5,6 +5,7 @@
 #define RTM_MINER_CHARSET_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/arena.h"
 
@@ -22,6 +23,9 @@ typedef enum {
 __attribute__((warn_unused_result)) int charset_to_utf8(arena_t *arena, const char *bytes, size_t len,
                                                         const char *content_type, charset_kind_t kind,
                                                         const char **out, size_t *out_len, const char **name);
+
+// Writes one code point as UTF-8 (U+FFFD for what is none) to out, at most 4 bytes; returns their number.
+size_t charset_put_utf8(char *out, uint32_t cp);
 
 // Length of the longest prefix of s that is valid UTF-8 (RFC 3629: no surrogates, no overlong forms).
 size_t charset_valid_prefix(const char *s, size_t len);

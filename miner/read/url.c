@@ -1,0 +1,220 @@
+// URL: lexbor's WHATWG parser with its memory kept from link to link.
+#include "miner/read/url.h"
+
+#include <lexbor/url/url.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/check.h"
+#include "proto/limits.h"
+
+enum {
+    CLEAN_EVERY = 256, // links after which the parser's memory is taken back
+    MAX_PARAMETERS = 64,
+};
+
+struct urls {
+    lxb_url_parser_t *parser;
+    lexbor_mraw_t *scratch; // of resolved URLs
+    lexbor_mraw_t *kept;    // of the base
+    lxb_url_t *base;        // or NULL
+    unsigned resolved;      // since scratch was cleaned
+};
+
+urls_t *urls_new(void)
+{
+    urls_t *u = xcalloc(1, sizeof *u);
+    u->scratch = lexbor_mraw_create();
+    u->kept = lexbor_mraw_create();
+    u->parser = lxb_url_parser_create();
+    CHECK(lexbor_mraw_init(u->scratch, 16 << 10) == LXB_STATUS_OK);
+    CHECK(lexbor_mraw_init(u->kept, 4 << 10) == LXB_STATUS_OK);
+    CHECK(lxb_url_parser_init(u->parser, u->scratch) == LXB_STATUS_OK);
+    return u;
+}
+
+void urls_destroy(urls_t **urls)
+{
+    urls_t *u = *urls;
+    if (!u) return;
+    lxb_url_parser_destroy(u->parser, true);
+    lexbor_mraw_destroy(u->scratch, true);
+    lexbor_mraw_destroy(u->kept, true);
+    free(u);
+    *urls = NULL;
+}
+
+static lxb_url_t *parse(urls_t *u, const lxb_url_t *base, const char *text, size_t len)
+{
+    if (++u->resolved > CLEAN_EVERY) {
+        lexbor_mraw_clean(u->scratch);
+        u->resolved = 0;
+    }
+    lxb_url_parser_clean(u->parser);
+    return lxb_url_parse(u->parser, base, (const lxb_char_t *)text, len);
+}
+
+// url becomes the base; its memory moves to `kept`.
+static int keep_base(urls_t *u, const lxb_url_t *url)
+{
+    if (!url) return -1;
+    lexbor_mraw_t *fresh = lexbor_mraw_create();
+    CHECK(lexbor_mraw_init(fresh, 4 << 10) == LXB_STATUS_OK);
+    u->base = lxb_url_clone(fresh, url);
+    lexbor_mraw_destroy(u->kept, true);
+    u->kept = fresh;
+    return u->base ? 0 : -1;
+}
+
+int urls_set_base(urls_t *u, const char *url, size_t len)
+{
+    u->base = NULL;
+    return url ? keep_base(u, parse(u, NULL, url, len)) : -1;
+}
+
+int urls_move_base(urls_t *u, const char *url, size_t len)
+{
+    return keep_base(u, parse(u, u->base, url, len));
+}
+
+// -- resolving ------------------------------------------------------------------------------------
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+// Characters that the parser would leave as they are, wherever they stand behind the host.
+static bool is_plain(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c && strchr("-_~/?=&+,:;@!$()*", c));
+}
+
+// Most links are absolute and in normal form already; recognising these saves the parser's work.
+static bool is_normal(const char *s, size_t len)
+{
+    size_t i = 0;
+    if (len > 8 && memcmp(s, "https://", 8) == 0) i = 8;
+    if (len > 7 && memcmp(s, "http://", 7) == 0) i = 7;
+    if (!i) return false;
+    char last = 0;
+    for (; i < len && s[i] != '/'; last = s[i++])
+        if (!((s[i] >= 'a' && s[i] <= 'z') || s[i] == '.' || (s[i] == '-' && last != '-'))) return false;
+    if (i == len || last == '.' || last == 0) return false;
+    for (bool path = true; i < len; last = s[i++]) {
+        if (s[i] == '?') path = false;
+        // a dot behind a slash may be a dot segment
+        if (s[i] == '.' ? path && last == '/' : !is_plain(s[i])) return false;
+    }
+    return true;
+}
+
+typedef struct {
+    char *text;
+    size_t len;
+    bool too_long;
+} sink_t;
+
+static lxb_status_t collect(const lxb_char_t *data, size_t len, void *ctx)
+{
+    sink_t *sink = ctx;
+    if (len > MAX_URL - sink->len) return sink->too_long = true, LXB_STATUS_STOP;
+    memcpy(sink->text + sink->len, data, len);
+    sink->len += len;
+    return LXB_STATUS_OK;
+}
+
+static bool is_web(const lxb_url_t *url)
+{
+    lxb_url_scheme_type_t type = url->scheme.type;
+    return type == LXB_URL_SCHEMEL_TYPE_HTTP || type == LXB_URL_SCHEMEL_TYPE_HTTPS;
+}
+
+const char *urls_resolve(urls_t *u, arena_t *arena, const char *text, size_t len)
+{
+    while (len && is_space(text[len - 1])) len--;
+    while (len && is_space(*text)) text++, len--;
+    if (len == 0 || len > MAX_URL) return NULL;
+    if (is_normal(text, len)) return arena_strndup(arena, text, len);
+    lxb_url_t *url = parse(u, u->base, text, len);
+    if (!url || !is_web(url)) return NULL;
+    char out[MAX_URL];
+    sink_t sink = {.text = out};
+    lxb_url_serialize(url, collect, &sink, false);
+    return sink.too_long || sink.len == 0 ? NULL : arena_strndup(arena, out, sink.len);
+}
+
+// -- the normal form ------------------------------------------------------------------------------
+
+static bool is_tracking(const char *name, size_t len)
+{
+    static const char *const exact[] = {"fbclid",  "gclid",  "dclid",  "gbraid", "wbraid", "msclkid",
+                                        "yclid",   "igshid", "mc_cid", "mc_eid", "_hsenc", "_hsmi",
+                                        "mkt_tok", "cmpid",  "ocid",   "wt_mc"};
+    if (len > 4 && strncmp(name, "utm_", 4) == 0) return true;
+    for (size_t i = 0; i < sizeof exact / sizeof *exact; i++)
+        if (strlen(exact[i]) == len && memcmp(exact[i], name, len) == 0) return true;
+    return false;
+}
+
+typedef struct {
+    const char *text;
+    size_t len;
+} parameter_t;
+
+static int by_text(const void *a, const void *b)
+{
+    const parameter_t *x = a, *y = b;
+    size_t n = x->len < y->len ? x->len : y->len;
+    int order = memcmp(x->text, y->text, n);
+    return order ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+// Appends the query without tracking parameters, sorted; a query of very many parameters stays as it is.
+static size_t put_query(char *out, const char *query, size_t len)
+{
+    parameter_t p[MAX_PARAMETERS];
+    size_t n = 0, at = 0;
+    for (const char *end = query + len; query < end;) {
+        const char *amp = memchr(query, '&', (size_t)(end - query));
+        size_t part = (size_t)((amp ? amp : end) - query);
+        const char *eq = memchr(query, '=', part);
+        if (part && !is_tracking(query, eq ? (size_t)(eq - query) : part)) {
+            if (n == MAX_PARAMETERS) return out[0] = '?', memcpy(out + 1, end - len, len), len + 1;
+            p[n++] = (parameter_t){query, part};
+        }
+        query += part + (amp != NULL);
+    }
+    qsort(p, n, sizeof *p, by_text);
+    for (size_t i = 0; i < n; i++) {
+        out[at++] = i ? '&' : '?';
+        memcpy(out + at, p[i].text, p[i].len);
+        at += p[i].len;
+    }
+    return at;
+}
+
+const char *urls_norm(urls_t *u, arena_t *arena, const char *text)
+{
+    size_t len = strlen(text);
+    lxb_url_t *url = len <= MAX_URL ? parse(u, NULL, text, len) : NULL;
+    if (!url || !is_web(url)) return NULL;
+    char whole[MAX_URL], out[MAX_URL + 16];
+    sink_t sink = {.text = whole};
+    lxb_url_serialize(url, collect, &sink, true);
+    const char *end = whole + sink.len, *host = sink.too_long ? NULL : memmem(whole, sink.len, "//", 2);
+    if (!host) return NULL;
+    host += 2;
+    if (end - host > 4 && memcmp(host, "www.", 4) == 0) host += 4;
+    const char *query = memchr(host, '?', (size_t)(end - host));
+    const char *path_end = query ? query : end;
+    while (path_end > host && path_end[-1] == '/') path_end--;
+    memcpy(out, "https://", 8);
+    size_t at = 8, n = (size_t)(path_end - host);
+    memcpy(out + at, host, n);
+    at += n;
+    if (query) at += put_query(out + at, query + 1, (size_t)(end - query - 1));
+    return arena_strndup(arena, out, at);
+}
