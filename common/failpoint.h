@@ -1,0 +1,11 @@
+// Failpoint: a named instant at which a test lets a process die, as if the machine had taken it.
+#ifndef RTM_COMMON_FAILPOINT_H
+#define RTM_COMMON_FAILPOINT_H
+
+enum { FAILPOINT_EXIT = 66 };
+
+// Ends the process with _exit(FAILPOINT_EXIT) if RTM_FAILPOINT names this point: "name", or "name:3" for the
+// third time that it is reached. Any thread may call it.
+void failpoint(const char *name);
+
+#endif
