@@ -22,7 +22,9 @@ void identity_init(identity_t *identity, arena_t *arena);
 void identity_free(identity_t *identity);
 
 // Sets item->key: key (may be NULL) if it is not empty, else guid (may be NULL), else by item's url, title
-// and content. A key longer than MAX_KEY is replaced by a hash. 0; -1: the arena is full.
+// and content. A key longer than MAX_KEY is replaced by a hash. Set item->content_hash before: 1 says that
+// the very same item (key, url and content hash) stood in this document before, drop it. 0; -1: the arena is
+// full.
 __attribute__((warn_unused_result)) int identity_assign(identity_t *identity, item_t *item, const char *key,
                                                         const char *guid);
 

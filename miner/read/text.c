@@ -114,8 +114,9 @@ typedef struct {
     size_t len, cap;
     unsigned gap;
     bool one_line;
-    bool full;    // cap was met
-    unsigned pre; // depth of preformatted elements
+    bool full;     // cap was met
+    unsigned pre;  // depth of preformatted elements
+    bool unclosed; // a hidden element had no end tag: looking for more would cost the square of the length
 } writer_t;
 
 size_t text_cut(const char *s, size_t len, size_t max)
@@ -497,8 +498,11 @@ static const char *take_tag(writer_t *w, const char *s, const char *end)
     show_t show = show_of(name);
     const char *next = tag_end(s, end);
     bool hides = (show == SHOW_NOT && strcmp(name, "head") != 0) || strcmp(name, "svg") == 0;
-    const char *skipped = hides && !closes ? skip_element(next, end, name) : NULL;
-    if (skipped) return skipped;
+    if (hides && !closes && !w->unclosed) {
+        const char *skipped = skip_element(next, end, name);
+        if (skipped) return skipped;
+        w->unclosed = true;
+    }
     if (show == SHOW_BREAK) want_break(w);
     if (show == SHOW_PRE && closes && w->pre) w->pre--;
     if (show == SHOW_PRE && !closes) w->pre++;

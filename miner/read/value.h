@@ -38,4 +38,7 @@ typedef enum {
 value_status_t value_read(value_rule_t *rule, urls_t *urls, arena_t *arena, const char *raw, size_t len,
                           bool one_line, size_t max, value_t *out);
 
+// Only the conversion: value->text, already clean, becomes the canonical form of type.
+value_status_t value_convert(field_type_t type, urls_t *urls, arena_t *arena, value_t *value);
+
 #endif

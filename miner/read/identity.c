@@ -1,0 +1,117 @@
+// Identity: keys by hash in a map that lives as long as one document's reading.
+#include "miner/read/identity.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+#define XXH_STATIC_LINKING_ONLY // for a state on the stack
+#include <xxhash.h>
+
+#include "proto/limits.h"
+
+// One key of the document.
+typedef struct {
+    uint64_t content_hash, url_hash; // of the item that had it first
+    unsigned repeats;
+} known_t;
+
+void identity_init(identity_t *identity, arena_t *arena)
+{
+    identity->arena = arena;
+    map_init(&identity->keys);
+}
+
+void identity_free(identity_t *identity)
+{
+    map_free(&identity->keys);
+}
+
+static uint64_t hash_text(const char *s)
+{
+    return s ? XXH3_64bits(s, strlen(s)) : 0;
+}
+
+static void update(XXH3_state_t *state, const char *s)
+{
+    if (s) XXH3_64bits_update(state, s, strlen(s));
+    XXH3_64bits_update(state, "", 1);
+}
+
+// Text as a key: itself, or its hash where it is too long.
+static const char *bounded(arena_t *arena, const char *key)
+{
+    size_t len = strlen(key);
+    if (len <= MAX_KEY) return key;
+    XXH128_hash_t h = XXH3_128bits(key, len);
+    return arena_printf(arena, "%016" PRIx64 "%016" PRIx64, h.high64, h.low64);
+}
+
+static const char *hash_key(arena_t *arena, const item_t *item)
+{
+    XXH3_state_t state;
+    XXH3_64bits_reset(&state);
+    update(&state, item->title);
+    update(&state, item->content ? item->content : item->summary);
+    if (!item->title && !item->content && !item->summary) update(&state, item->fields);
+    return arena_printf(arena, "%016" PRIx64, (uint64_t)XXH3_64bits_digest(&state));
+}
+
+static known_t *lookup(identity_t *identity, const char *key)
+{
+    return map_get(&identity->keys, hash_text(key));
+}
+
+static int learn(identity_t *identity, item_t *item, const char *key)
+{
+    known_t *known = arena_calloc(identity->arena, 1, sizeof *known);
+    if (!known) return -1;
+    *known = (known_t){.content_hash = item->content_hash, .url_hash = hash_text(item->url), .repeats = 1};
+    map_put(&identity->keys, hash_text(key), known);
+    item->key = key;
+    return 0;
+}
+
+int identity_assign(identity_t *identity, item_t *item, const char *key, const char *guid)
+{
+    if (!key || !*key) key = guid && *guid ? guid : item->url;
+    key = key && *key ? bounded(identity->arena, key) : hash_key(identity->arena, item);
+    if (!key) return -1;
+    known_t *known = lookup(identity, key);
+    if (!known) return learn(identity, item, key);
+    if (known->content_hash == item->content_hash && known->url_hash == hash_text(item->url)) return 1;
+    if (item->url && strcmp(key, item->url) != 0) {
+        const char *with_url = arena_printf(identity->arena, "%s|%s", key, item->url);
+        if (!with_url || !(with_url = bounded(identity->arena, with_url))) return -1;
+        if (!lookup(identity, with_url)) return learn(identity, item, with_url);
+    }
+    const char *numbered;
+    do {
+        numbered = arena_printf(identity->arena, "%.*s|%u", MAX_KEY - 12, key, ++known->repeats);
+        if (!numbered) return -1;
+    } while (lookup(identity, numbered));
+    return learn(identity, item, numbered);
+}
+
+static bool is_tracked(const template_t *t, const char *name, bool by_default)
+{
+    if (t->n_track == 0) return by_default;
+    for (size_t i = 0; i < t->n_track; i++)
+        if (strcmp(t->track[i], name) == 0) return true;
+    return false;
+}
+
+uint64_t identity_content_hash(const template_t *t, const item_t *item)
+{
+    const struct {
+        const char *name, *text;
+    } parts[] = {{"title", item->title},     {"url", item->url},         {"author", item->author},
+                 {"summary", item->summary}, {"content", item->content}, {"image", item->image}};
+    XXH3_state_t state;
+    XXH3_64bits_reset(&state);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (is_tracked(t, parts[i].name, true)) update(&state, parts[i].text);
+    if (is_tracked(t, "fields", true)) update(&state, item->fields);
+    if (is_tracked(t, "published", false))
+        XXH3_64bits_update(&state, &item->published_ms, sizeof item->published_ms);
+    return XXH3_64bits_digest(&state);
+}

@@ -1,0 +1,275 @@
+// Value: clean the text, let `match` cut out its part, then convert by type.
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "miner/read/value.h"
+
+#include <pcre2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/check.h"
+#include "miner/read/dates.h"
+#include "miner/read/text.h"
+#include "proto/limits.h"
+
+enum {
+    MATCH_LIMIT = 200000, // steps of one match; an honest pattern takes some hundreds
+    DEPTH_LIMIT = 2000,
+    HEAP_LIMIT_KIB = 4096,
+    MAX_DIGITS = 60, // of a number
+};
+
+struct value_rule {
+    const field_t *field;
+    pcre2_code *code; // NULL: no `match`
+    pcre2_match_data *data;
+    pcre2_match_context *limits;
+};
+
+value_rule_t *value_rule_new(const field_t *field, const char *path, template_error_t *error)
+{
+    value_rule_t *r = xcalloc(1, sizeof *r);
+    r->field = field;
+    if (!field->match) return r;
+    int code;
+    size_t at;
+    r->code = pcre2_compile((PCRE2_SPTR)field->match, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &code,
+                            &at, NULL);
+    if (!r->code) {
+        PCRE2_UCHAR why[128] = "";
+        pcre2_get_error_message(code, why, sizeof why);
+        char name[160];
+        snprintf(name, sizeof name, "%s.match", path);
+        template_fail(error, name, "no valid pattern (PCRE2): %s at character %zu of \"%.80s\"",
+                      (const char *)why, at + 1, field->match);
+        value_rule_destroy(&r);
+        return NULL;
+    }
+    r->data = pcre2_match_data_create(2, NULL);
+    r->limits = pcre2_match_context_create(NULL);
+    CHECK(r->data && r->limits);
+    pcre2_set_match_limit(r->limits, MATCH_LIMIT);
+    pcre2_set_depth_limit(r->limits, DEPTH_LIMIT);
+    pcre2_set_heap_limit(r->limits, HEAP_LIMIT_KIB);
+    return r;
+}
+
+void value_rule_destroy(value_rule_t **rule)
+{
+    value_rule_t *r = *rule;
+    if (!r) return;
+    pcre2_code_free(r->code);
+    pcre2_match_data_free(r->data);
+    pcre2_match_context_free(r->limits);
+    free(r);
+    *rule = NULL;
+}
+
+// -- match ----------------------------------------------------------------------------------------
+
+// *text becomes its part that `match` names: group 1 if the pattern has one, else the whole match.
+static value_status_t cut_match(value_rule_t *r, arena_t *arena, const char **text)
+{
+    if (!r->code) return VALUE_OK;
+    int n = pcre2_match(r->code, (PCRE2_SPTR)*text, strlen(*text), 0, PCRE2_NO_UTF_CHECK, r->data, r->limits);
+    if (n == PCRE2_ERROR_NOMATCH) return VALUE_NONE;
+    if (n < 0) return VALUE_EFFORT;
+    uint32_t groups = 0;
+    pcre2_pattern_info(r->code, PCRE2_INFO_CAPTURECOUNT, &groups);
+    const size_t *at = pcre2_get_ovector_pointer(r->data) + (groups ? 2 : 0);
+    // n is 0 where there are more groups than are kept
+    if ((groups && n == 1) || at[0] == PCRE2_UNSET || at[1] < at[0]) return VALUE_NONE;
+    *text = arena_strndup(arena, *text + at[0], at[1] - at[0]);
+    return *text ? VALUE_OK : VALUE_NO_SPACE;
+}
+
+// -- numbers --------------------------------------------------------------------------------------
+
+typedef struct {
+    char whole[MAX_DIGITS + 1], fraction[MAX_DIGITS + 1];
+    int exponent;
+    bool negative;
+} decimal_t;
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static size_t digits(const char *s)
+{
+    size_t n = 0;
+    while (is_digit(s[n])) n++;
+    return n;
+}
+
+// Length of the group separator at s that three digits and no more follow; 0 for none.
+static size_t group_separator(const char *s, char *kind)
+{
+    size_t n = *s && strchr(",.' _", *s)            ? 1
+               : strncmp(s, "\xE2\x80\xAF", 3) == 0 ? 3 // narrow no-break space
+               : strncmp(s, "\xE2\x80\x99", 3) == 0 ? 3 // apostrophe
+                                                    : 0;
+    if (!n || digits(s + n) != 3 || (*kind && *kind != *s)) return 0;
+    *kind = *s;
+    return n;
+}
+
+static bool append_digits(char *out, const char *s, size_t n)
+{
+    size_t len = strlen(out);
+    if (len + n > MAX_DIGITS) return false;
+    memcpy(out + len, s, n);
+    out[len + n] = '\0';
+    return true;
+}
+
+// Reads the digits at s, with group separators unless plain says that a dot is a decimal point; returns
+// behind them.
+static const char *read_digits(const char *s, bool points_are_decimal, decimal_t *d)
+{
+    size_t n = digits(s);
+    bool fits = append_digits(d->whole, s, n);
+    s += n;
+    char kind = 0;
+    // 1,234,567: groups of three behind one to three digits
+    while (n <= 3 && fits) {
+        char before = kind;
+        size_t sep = group_separator(s, &kind);
+        if (!sep || (points_are_decimal && *s == '.' && before == 0 && !group_separator(s + 4, &kind))) break;
+        fits = append_digits(d->whole, s + sep, 3);
+        s += sep + 3;
+    }
+    if ((*s == '.' || *s == ',') && *s != kind && is_digit(s[1])) {
+        n = digits(s + 1);
+        fits = fits && append_digits(d->fraction, s + 1, n);
+        s += 1 + n;
+    }
+    return fits ? s : NULL;
+}
+
+// k, m, b behind a number, if no word goes on there.
+static int magnitude(const char *s)
+{
+    static const struct {
+        char letter;
+        int exponent;
+    } letters[] = {{'k', 3}, {'m', 6}, {'b', 9}};
+    char next = s[0] ? (char)(s[1] | 0x20) : 0;
+    if (next >= 'a' && next <= 'z') return 0;
+    for (size_t i = 0; i < sizeof letters / sizeof *letters; i++)
+        if ((s[0] | 0x20) == letters[i].letter) return letters[i].exponent;
+    return 0;
+}
+
+// The first number in s. -1: none.
+static int read_decimal(const char *s, bool points_are_decimal, decimal_t *d)
+{
+    *d = (decimal_t){.exponent = 0};
+    const char *start = s;
+    while (*s && !is_digit(*s)) s++;
+    if (!*s) return -1;
+    if (s > start && s[-1] == '-') d->negative = s - 1 == start || !is_digit(s[-2]);
+    if (s - start >= 3 && memcmp(s - 3, "\xE2\x88\x92", 3) == 0) d->negative = true; // minus sign
+    if (!(s = read_digits(s, points_are_decimal, d))) return -1;
+    char sign = s[0] ? s[1] : 0;
+    if ((*s | 0x20) == 'e' && (is_digit(sign) || ((sign == '-' || sign == '+') && is_digit(s[2])))) {
+        long e = strtol(s + 1, NULL, 10);
+        d->exponent = e < -999 ? -999 : e > 999 ? 999 : (int)e;
+    } else {
+        d->exponent = magnitude(s);
+    }
+    return 0;
+}
+
+// Moves digits over the decimal point until the exponent is used up, as far as it is small.
+static void apply_exponent(decimal_t *d)
+{
+    for (; d->exponent > 0 && strlen(d->whole) < MAX_DIGITS; d->exponent--) {
+        char next[2] = {d->fraction[0] ? d->fraction[0] : '0', '\0'};
+        append_digits(d->whole, next, 1);
+        if (d->fraction[0]) memmove(d->fraction, d->fraction + 1, strlen(d->fraction));
+    }
+}
+
+static const char *without_zeros(const char *whole)
+{
+    while (whole[0] == '0' && whole[1]) whole++;
+    return whole;
+}
+
+static value_status_t read_integer(arena_t *arena, const char **text)
+{
+    decimal_t d;
+    if (read_decimal(*text, false, &d) != 0) return VALUE_NONE;
+    apply_exponent(&d);
+    const char *whole = without_zeros(d.whole);
+    if (d.exponent) return VALUE_NONE;
+    *text = arena_printf(arena, "%s%s", d.negative && strcmp(whole, "0") != 0 ? "-" : "", whole);
+    return *text ? VALUE_OK : VALUE_NO_SPACE;
+}
+
+static value_status_t read_number(arena_t *arena, const char **text)
+{
+    decimal_t d;
+    if (read_decimal(*text, true, &d) != 0) return VALUE_NONE;
+    if (d.exponent <= 9) apply_exponent(&d);
+    char exponent[8] = "";
+    if (d.exponent) snprintf(exponent, sizeof exponent, "e%d", d.exponent);
+    *text = arena_printf(arena, "%s%s%s%s%s", d.negative ? "-" : "", without_zeros(d.whole),
+                         d.fraction[0] ? "." : "", d.fraction, exponent);
+    return *text ? VALUE_OK : VALUE_NO_SPACE;
+}
+
+// -- the other types ------------------------------------------------------------------------------
+
+static value_status_t read_time(arena_t *arena, value_t *value)
+{
+    value->ms = date_parse(value->text, strlen(value->text));
+    if (value->ms == TIME_NONE) return VALUE_NONE;
+    int64_t seconds = value->ms / 1000, ms = value->ms % 1000;
+    if (ms < 0) ms += 1000, seconds--;
+    time_t t = (time_t)seconds;
+    struct tm tm;
+    if (!gmtime_r(&t, &tm)) return VALUE_NONE;
+    char out[64];
+    size_t n = strftime(out, sizeof out, "%Y-%m-%dT%H:%M:%S", &tm);
+    if (n == 0) return VALUE_NONE;
+    if (ms) n += (size_t)snprintf(out + n, sizeof out - n, ".%03d", (int)ms);
+    // strftime does not pad years before 1000
+    value->text = arena_printf(arena, "%.*s%sZ",
+                               4 - (int)strcspn(out, "-") > 0 ? 4 - (int)strcspn(out, "-") : 0, "000", out);
+    return value->text ? VALUE_OK : VALUE_NO_SPACE;
+}
+
+value_status_t value_convert(field_type_t type, urls_t *urls, arena_t *arena, value_t *value)
+{
+    value->ms = TIME_NONE;
+    if (!*value->text) return VALUE_NONE;
+    switch (type) {
+    case TYPE_INTEGER: return read_integer(arena, &value->text);
+    case TYPE_NUMBER: return read_number(arena, &value->text);
+    case TYPE_TIME: return read_time(arena, value);
+    case TYPE_URL:
+        value->text = urls_resolve(urls, arena, value->text, strlen(value->text));
+        return value->text ? VALUE_OK : VALUE_NONE;
+    case TYPE_TEXT:
+    case TYPE_HTML:
+    case TYPE_LIST: break;
+    }
+    return VALUE_OK;
+}
+
+value_status_t value_read(value_rule_t *r, urls_t *urls, arena_t *arena, const char *raw, size_t len,
+                          bool one_line, size_t max, value_t *out)
+{
+    // short forms are read from one line; only texts and markup keep theirs
+    bool lines = r->field->type == TYPE_TEXT && !one_line;
+    out->text = r->field->type == TYPE_HTML
+                    ? text_verbatim(arena, raw, len, max)
+                    : text_clean(arena, raw, len, lines ? TEXT_LINES : TEXT_LINE, max);
+    if (!out->text) return VALUE_NO_SPACE;
+    value_status_t status = *out->text ? cut_match(r, arena, &out->text) : VALUE_NONE;
+    return status == VALUE_OK ? value_convert(r->field->type, urls, arena, out) : status;
+}
