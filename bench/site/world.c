@@ -155,9 +155,9 @@ size_t world_base_url(const world_t *world, uint32_t host, char *out, size_t siz
 
 size_t world_source_url(const world_t *world, uint32_t source, char *out, size_t size)
 {
-    static const char *const leaf[SITE_KINDS] = {"", "rss.xml", "atom.xml", "items.json"};
     size_t n = world_base_url(world, world_host(world, source), out, size);
-    return n + (size_t)snprintf(out + n, size - n, "/s/%u/%s", source, leaf[world_kind(world, source)]);
+    return n +
+           (size_t)snprintf(out + n, size - n, "/s/%u/%s", source, site_kind_leaf(world_kind(world, source)));
 }
 
 static int64_t loopback_host(const char *name)
@@ -192,6 +192,13 @@ const char *site_kind_name(site_kind_t kind)
     static const char *const names[SITE_KINDS] = {"html", "rss", "atom", "json"};
     CHECK(kind < SITE_KINDS);
     return names[kind];
+}
+
+const char *site_kind_leaf(site_kind_t kind)
+{
+    static const char *const leaves[SITE_KINDS] = {"", "rss.xml", "atom.xml", "items.json"};
+    CHECK(kind < SITE_KINDS);
+    return leaves[kind];
 }
 
 site_kind_t site_kind_from_name(const char *name, size_t len)
@@ -263,6 +270,7 @@ unsigned world_points(const world_t *world, uint32_t source, uint32_t post, uint
 static void tell(world_t *world, uint32_t source, uint32_t post)
 {
     world_item_t item;
+    if (!world->event) return;
     CHECK(world_item(world, source, post, &item) == 0);
     world->event(world->arg, &item);
 }
@@ -362,7 +370,7 @@ void world_set_posting(world_t *world, int64_t now_ms, bool on)
 {
     world_advance(world, now_ms);
     if (on && !world->posting && world->opt.rate > 0) {
-        world->next_ms = (double)(now_ms - world->opt.start_ms) + 1 + next_gap_ms(world);
+        world->next_ms = (double)(now_ms - world->opt.start_ms) + fmax(1, next_gap_ms(world));
     }
     world->posting = on && world->opt.rate > 0;
 }
@@ -411,12 +419,12 @@ world_t *world_new(const world_options_t *options, world_event_fn *event, void *
     CHECK(world_check(options) == NULL);
     world_t *world = xcalloc(1, sizeof *world);
     world->opt = *options;
-    world->event = event;
-    world->arg = arg;
     world->random = mix(options->seed);
     world->sources = xcalloc(options->sources, sizeof *world->sources);
     for (uint32_t i = 0; i < options->sources; i++) world->sources[i].changed_ms = options->start_ms;
     add_backlog(world);
+    world->event = event;
+    world->arg = arg;
     world_set_posting(world, options->start_ms, true);
     return world;
 }

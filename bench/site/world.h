@@ -63,10 +63,11 @@ typedef struct {
 
 typedef struct world world_t;
 
-// Called for each post and update in the order of time, and at the start for all that is there.
+// Called for each post and update in the order of time; not for what is there at the start.
 typedef void world_event_fn(void *arg, const world_item_t *item);
 
-// Options must be within the bounds above (see world_check). Copies them; host_names must outlive it.
+// Options must be within the bounds above (see world_check). Copies them; host_names must outlive it. event
+// may be NULL.
 world_t *world_new(const world_options_t *options, world_event_fn *event, void *arg);
 void world_destroy(world_t **world);
 // NULL, or what is wrong with the options.
@@ -77,7 +78,7 @@ const char *world_check(const world_options_t *options);
 void world_advance(world_t *world, int64_t now_ms);
 // Stops or starts posting and updating at now_ms; what was due before happens first.
 void world_set_posting(world_t *world, int64_t now_ms, bool on);
-// Makes one post at now_ms. 0, or -1 when there is no such source or it is full.
+// Makes one post at now_ms, when nothing was rendered at now_ms yet. 0, or -1 when there is no such source or it is full.
 int world_post(world_t *world, int64_t now_ms, uint32_t source);
 
 const world_options_t *world_options(const world_t *world);
@@ -102,6 +103,8 @@ size_t world_source_url(const world_t *world, uint32_t source, char *out, size_t
 int64_t world_host_named(const world_t *world, const char *name);
 
 const char *site_kind_name(site_kind_t kind);
+// What follows "/s/<source>/" in the URL of a list of this kind.
+const char *site_kind_leaf(site_kind_t kind);
 // SITE_KINDS if it is none.
 site_kind_t site_kind_from_name(const char *name, size_t len);
 
