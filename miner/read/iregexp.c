@@ -1,16 +1,18 @@
-// I-Regexp: a recursive-descent check of the grammar that writes the same expression for PCRE2 as it goes. Only
+// I-Regexp: a recursive-descent check of the grammar that writes the same expression for PCRE2 as it goes.
+// Only
 // `.` differs (it is [^\n\r]); all else that the grammar admits means the same there.
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "miner/read/iregexp.h"
 
 #include <pcre2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
 #include "common/check.h"
 
-enum { MAX_NESTING = 50, MAX_REPEAT = 1000 };
+enum { MAX_NESTING = 50, MAX_REPEAT = 1000, MAX_STEPS = 10000000, MAX_HEAP_KIB = 8192 };
 
 typedef struct {
     const char *p, *end;
@@ -33,6 +35,14 @@ static bool copy(translator_t *t, size_t len)
 static bool more(const translator_t *t)
 {
     return t->p < t->end;
+}
+
+// Copies one character with all of its bytes.
+static bool character(translator_t *t)
+{
+    size_t len = 1;
+    while (t->p + len < t->end && ((unsigned char)t->p[len] & 0xC0) == 0x80) len++;
+    return copy(t, len);
 }
 
 // \p{Lu} and its like: the categories of Unicode, of one or two letters.
@@ -68,34 +78,20 @@ static bool escape(translator_t *t, bool *set)
 static bool class_char(translator_t *t, bool *set)
 {
     *set = false;
-    if (!more(t) || strchr("-[]", *t->p)) {
-        if (!more(t) || *t->p) return false;
-    }
+    if (!more(t) || *t->p == '-' || *t->p == '[' || *t->p == ']') return false;
     if (*t->p == '\\') return escape(t, set);
-    // PCRE2 gives some of these a meaning inside a class that they do not have here
-    if (strchr("^:.=&~", *t->p) && !put(t, "\\", 1)) return false;
-    return copy(t, 1);
+    // PCRE2 may give these a meaning inside a class that they do not have here
+    if ((*t->p == '^' || *t->p == ':') && !put(t, "\\", 1)) return false;
+    return character(t);
 }
 
-static bool is_ascii(unsigned char c)
-{
-    return c < 0x80;
-}
-
-// One character of a class or a range of them. A multi-byte character is copied whole, so that a range sees it.
+// One character of a class, or a range of them.
 static bool class_item(translator_t *t)
 {
     bool set;
     if (!class_char(t, &set)) return false;
-    while (more(t) && ((unsigned char)*t->p & 0xC0) == 0x80) {
-        if (!copy(t, 1)) return false;
-    }
     if (set || t->end - t->p < 2 || *t->p != '-' || t->p[1] == ']') return true;
-    if (!copy(t, 1) || !class_char(t, &set) || set) return false;
-    while (more(t) && !is_ascii((unsigned char)*t->p) && ((unsigned char)*t->p & 0xC0) == 0x80) {
-        if (!copy(t, 1)) return false;
-    }
-    return true;
+    return copy(t, 1) && class_char(t, &set) && !set;
 }
 
 static bool class_expr(translator_t *t)
@@ -177,10 +173,7 @@ static bool atom(translator_t *t)
     case '}':
     case ']': return false;
     }
-    do {
-        if (!copy(t, 1)) return false;
-    } while (more(t) && ((unsigned char)*t->p & 0xC0) == 0x80);
-    return true;
+    return character(t);
 }
 
 static bool alternatives(translator_t *t)
@@ -197,9 +190,12 @@ static void *compile(const char *text, size_t len, bool whole)
     translator_t t = {.p = text, .end = text + len};
     buf_init(&t.out, 16 * IREGEXP_MAX);
     pcre2_code *code = NULL;
-    if (put(&t, "(?:", 3) && alternatives(&t) && !more(&t) && put(&t, ")", 1)) {
-        uint32_t options = PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_NO_AUTO_CAPTURE | PCRE2_NEVER_BACKSLASH_C;
-        if (whole) options |= PCRE2_ANCHORED | PCRE2_ENDANCHORED;
+    // A search is anchored too, behind a lazy prefix: PCRE2 counts its limit anew at each start it tries
+    // itself.
+    bool ok = whole ? put(&t, "(?:", 3) : put(&t, "(?s:.*?)(?:", 11);
+    if (ok && alternatives(&t) && !more(&t) && put(&t, ")", 1)) {
+        uint32_t options = PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_NO_AUTO_CAPTURE | PCRE2_ANCHORED;
+        if (whole) options |= PCRE2_ENDANCHORED;
         int error;
         PCRE2_SIZE offset;
         code = pcre2_compile((PCRE2_SPTR)t.out.data, t.out.len, options, &error, &offset, NULL);
@@ -233,21 +229,21 @@ void iregexp_destroy(iregexp_t **regexp)
 int iregexp_match(const iregexp_t *r, const char *subject, size_t len, int64_t *work)
 {
     if (!r->code) return 0;
-    // PCRE2 does not tell how much it did. So each try is charged its whole limit, and begins with a small one.
+    // PCRE2 does not tell how much it did. So each try is charged its whole limit, and begins with a small
+    // one.
     pcre2_match_context *limits = pcre2_match_context_create(NULL);
     pcre2_match_data *data = pcre2_match_data_create(1, NULL);
     CHECK(limits && data);
+    pcre2_set_heap_limit(limits, MAX_HEAP_KIB);
     int rc = PCRE2_ERROR_MATCHLIMIT;
-    for (uint32_t limit = 300; rc == PCRE2_ERROR_MATCHLIMIT; limit *= 30) {
-        *work -= (int64_t)limit / 10 + (int64_t)len / 16;
-        if (*work < 0) break;
-        pcre2_set_match_limit(limits, limit);
-        pcre2_set_heap_limit(limits, 8192);
+    for (size_t limit = len + 50; rc == PCRE2_ERROR_MATCHLIMIT && *work >= 0; limit *= 30) {
+        *work -= (int64_t)limit * 2;
+        if (*work < 0 || limit > MAX_STEPS) break;
+        pcre2_set_match_limit(limits, (uint32_t)limit);
         rc = pcre2_match(r->code, (PCRE2_SPTR)subject, len, 0, 0, data, limits);
-        if (limit > 2000000) break;
     }
     pcre2_match_data_free(data);
     pcre2_match_context_free(limits);
     if (rc >= 0) return 1;
-    return rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_HEAPLIMIT || rc == PCRE2_ERROR_DEPTHLIMIT ? -1 : 0;
+    return rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_HEAPLIMIT ? -1 : 0;
 }

@@ -1,4 +1,5 @@
-// I-Regexp: the regular expressions of JSONPath (RFC 9485), checked by their grammar, run by PCRE2 within limits.
+// I-Regexp: the regular expressions of JSONPath (RFC 9485), checked by their grammar, run by PCRE2 within
+// limits.
 #ifndef RTM_MINER_IREGEXP_H
 #define RTM_MINER_IREGEXP_H
 

@@ -6,9 +6,10 @@
 #include <yyjson.h>
 
 enum {
+    JSONPATH_MAX_QUERY = 2048,    // bytes
     JSONPATH_MAX_NODES = 1 << 17, // in one result
-    JSONPATH_MAX_WORK = 20000000, // values looked at in one query, ~0.2 s
-    JSONPATH_MAX_DEPTH = 512,     // of the document under `..` and of nested filters
+    JSONPATH_MAX_WORK = 20000000, // values looked at in one query: some 0.2 s
+    JSONPATH_MAX_DEPTH = 3000,    // of recursion: levels of the document under `..`, segments, nested filters
 };
 
 typedef struct jsonpath jsonpath_t;

@@ -1,5 +1,5 @@
-// The compiled form of a JSONPath, shared by its parser (jsonpath.c) and its evaluator (jsonpath_eval.c) only.
-// Names are those of RFC 9535.
+// The compiled form of a JSONPath, shared by its parser (jsonpath.c) and its evaluator (jsonpath_eval.c)
+// only. Names are those of RFC 9535.
 #ifndef RTM_MINER_JSONPATH_AST_H
 #define RTM_MINER_JSONPATH_AST_H
 
@@ -18,10 +18,10 @@ typedef struct selector {
     selector_kind_t kind;
     const char *name; // UTF-8, may hold NUL
     size_t name_len;
-    int64_t index;            // or the slice's start
-    int64_t end, step;        // of a slice
-    bool has_start, has_end;  // of a slice
-    const expr_t *filter;     // a logical expression
+    int64_t index;           // or the slice's start
+    int64_t end, step;       // of a slice
+    bool has_start, has_end; // of a slice
+    const expr_t *filter;    // a logical expression
     const struct selector *next;
 } selector_t;
 
