@@ -312,17 +312,19 @@ static int add_post(world_t *world, uint32_t source, int64_t posted_ms, int64_t 
     return 0;
 }
 
-// An earlier post somewhere gains a revision; none if chance finds none that is old enough.
+// An earlier post somewhere, pinned or in the window, gains a revision; none if chance finds none that is old
+// enough.
 static void update_some(world_t *world, int64_t t_ms)
 {
+    uint32_t pinned = world->opt.pinned;
     for (int tries = 0; tries < 64; tries++) {
         uint32_t source = (uint32_t)(draw(world) % world->opt.sources);
-        const source_t *s = &world->sources[source];
-        uint32_t shown = s->n - s->first + world->opt.pinned;
         uint64_t chance = draw(world);
-        if (shown == 0) continue;
-        uint32_t post = (uint32_t)(chance % shown);
-        if (post >= world->opt.pinned) post += s->first - world->opt.pinned;
+        const source_t *s = &world->sources[source];
+        uint32_t newest = s->n - s->first < world->opt.window ? s->n - s->first : world->opt.window;
+        if (pinned + newest == 0) continue;
+        uint32_t post = (uint32_t)(chance % (pinned + newest));
+        if (post >= pinned) post = s->n - 1 - (post - pinned);
         if (s->posts[post].changed_ms + world->opt.update_after_ms > t_ms) continue;
         world->counts.updates++;
         touch(world, source, post, t_ms);

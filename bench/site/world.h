@@ -7,7 +7,8 @@
 //
 // A source shows its pinned posts, then the newest `window` posts, newest first. A post beyond the window
 // stays until nothing about it or any older post has changed for `min_stay_ms`, and goes only when another
-// arrives; so whoever polls at least every min_stay_ms sees every post and every last revision.
+// arrives; so whoever polls at least every min_stay_ms sees every post and every last revision. Only pinned
+// posts and those in the window are updated.
 #ifndef RTM_SITE_WORLD_H
 #define RTM_SITE_WORLD_H
 
@@ -78,7 +79,8 @@ const char *world_check(const world_options_t *options);
 void world_advance(world_t *world, int64_t now_ms);
 // Stops or starts posting and updating at now_ms; what was due before happens first.
 void world_set_posting(world_t *world, int64_t now_ms, bool on);
-// Makes one post at now_ms, when nothing was rendered at now_ms yet. 0, or -1 when there is no such source or it is full.
+// Makes one post at now_ms, when nothing was rendered at now_ms yet. 0, or -1 when there is no such source or
+// it is full.
 int world_post(world_t *world, int64_t now_ms, uint32_t source);
 
 const world_options_t *world_options(const world_t *world);
