@@ -82,8 +82,7 @@ static void bad_bomb(request_t *request)
 {
     size_t len;
     const char *bomb = serve_bomb(request->serve, &len);
-    reply(request, 200,
-          MHD_create_response_from_buffer(len, (void *)(uintptr_t)bomb, MHD_RESPMEM_PERSISTENT));
+    reply(request, 200, MHD_create_response_from_buffer(len, (void *)bomb, MHD_RESPMEM_PERSISTENT));
     reply_header(request, "Content-Encoding", "deflate");
     reply_header(request, "Content-Type", "text/html");
 }

@@ -11,7 +11,7 @@
 
 response_t *body_text(const char *text)
 {
-    return MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+    return MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_MUST_COPY);
 }
 
 // -- cut off --------------------------------------------------------------------------------------

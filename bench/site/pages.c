@@ -2,7 +2,6 @@
 // the end.
 #include "bench/site/pages.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,19 +14,11 @@ typedef struct {
     size_t n_points;
 } out_t;
 
-__attribute__((format(printf, 2, 3))) static void put(out_t *out, const char *fmt, ...)
-{
-    char line[4096];
-    va_list args;
-    va_start(args, fmt);
-    int n = vsnprintf(line, sizeof line, fmt, args);
-    va_end(args);
-    if (n < 0 || (size_t)n >= sizeof line || buf_append(out->buf, line, (size_t)n) != 0) out->failed = true;
-}
+#define put(out, ...) ((out)->failed |= buf_printf((out)->buf, __VA_ARGS__) != 0)
 
-// Escaped text lives in one of a few buffers in turn, so that a call of put can hold several.
+// Room for the longest text of a post with every byte escaped.
 typedef struct {
-    char text[1200];
+    char text[2600];
 } esc_t;
 
 static const char *markup(esc_t *esc, const char *s)

@@ -176,7 +176,8 @@ static int64_t pattern_host(const char *pattern, const char *name)
     if (strncmp(name, pattern, before) != 0 || name[before] < '0' || name[before] > '9') return -1;
     char *end;
     unsigned long host = strtoul(name + before, &end, 10);
-    if (strncmp(end, mark + 2, after) != 0 || (end[after] && end[after] != ':')) return -1;
+    if (strlen(end) < after || memcmp(end, mark + 2, after) != 0 || (end[after] && end[after] != ':'))
+        return -1;
     return host < WORLD_HOSTS_MAX ? (int64_t)host : -1;
 }
 
@@ -204,9 +205,9 @@ const char *site_kind_leaf(site_kind_t kind)
 site_kind_t site_kind_from_name(const char *name, size_t len)
 {
     site_kind_t kind = SITE_HTML;
-    while (kind < SITE_KINDS &&
-           (strlen(site_kind_name(kind)) != len || memcmp(site_kind_name(kind), name, len))) {
-        kind++;
+    for (; kind < SITE_KINDS; kind++) {
+        const char *known = site_kind_name(kind);
+        if (strlen(known) == len && memcmp(known, name, len) == 0) break;
     }
     return kind;
 }
@@ -350,13 +351,13 @@ static void happen(world_t *world, int64_t t_ms)
     }
     post_counted(world, source, t_ms);
     world->updates_owed += world->opt.updates;
-    double owed = floor(world->updates_owed);
+    unsigned owed = (unsigned)world->updates_owed;
     world->updates_owed -= owed;
     if (!world->opt.exact) { // whole updates at once, the rest by chance
         owed += draw_unit(world) <= world->updates_owed ? 1 : 0;
         world->updates_owed = 0;
     }
-    for (; owed >= 1; owed -= 1) update_some(world, t_ms);
+    while (owed-- > 0) update_some(world, t_ms);
 }
 
 void world_advance(world_t *world, int64_t now_ms)

@@ -40,8 +40,10 @@ class Site:
     def __enter__(self):
         return self.start()
 
-    def __exit__(self, *_):
-        self.stop()
+    def __exit__(self, kind, *_):
+        status = self.stop()
+        if kind is None and status not in (None, 0):
+            raise RuntimeError(f"bench-site ended with {status}")
 
     def start(self, **options):
         """Starts the program and waits until it listens. The ground truth goes to a folder of its own."""
