@@ -1,0 +1,212 @@
+// Date words: tables, and the folding that keeps them short. Months and weekdays are matched by their stems,
+// so that full, short and inflected forms need one entry: "jan" is January, Januar, janvier, janeiro.
+#include "miner/read/date_words.h"
+
+#include <stdint.h>
+#include <string.h>
+
+typedef struct {
+    const char *stem;
+    int month;
+} month_stem_t;
+
+// The first match counts: longer stems stand before those that begin like them.
+static const month_stem_t month_stems[] = {
+    {"jan", 1},     {"ene", 1},     {"gen", 1},     {"янв", 1},   {"січ", 1},    {"sty", 1},   {"oca", 1},
+    {"ιαν", 1},     {"يناير", 1},   {"جانفي", 1},   {"जन", 1},    {"feb", 2},    {"fev", 2},   {"фев", 2},
+    {"лют", 2},     {"lut", 2},     {"sub", 2},     {"φεβ", 2},   {"فبراير", 2}, {"فيفري", 2}, {"شباط", 2},
+    {"फ़र", 2},      {"फर", 2},      {"mar", 3},     {"maar", 3},  {"maerz", 3},  {"mrz", 3},   {"мар", 3},
+    {"бер", 3},     {"μαρ", 3},     {"مارس", 3},    {"آذار", 3},  {"मार", 3},    {"apr", 4},   {"avr", 4},
+    {"abr", 4},     {"апр", 4},     {"кві", 4},     {"kwi", 4},   {"nis", 4},    {"απρ", 4},   {"أبريل", 4},
+    {"ابريل", 4},   {"إبريل", 4},   {"أفريل", 4},   {"نيسان", 4}, {"अप", 4},     {"may", 5},   {"mai", 5},
+    {"mag", 5},     {"maj", 5},     {"mei", 5},     {"май", 5},   {"мая", 5},    {"тра", 5},   {"μαι", 5},
+    {"مايو", 5},    {"ماي", 5},     {"أيار", 5},    {"मई", 5},    {"jun", 6},    {"juin", 6},  {"giu", 6},
+    {"июн", 6},     {"чер", 6},     {"cze", 6},     {"haz", 6},   {"ιουν", 6},   {"يونيو", 6}, {"يونيه", 6},
+    {"جوان", 6},    {"حزيران", 6},  {"जून", 6},      {"jul", 7},   {"juil", 7},   {"lug", 7},   {"июл", 7},
+    {"лип", 7},     {"lip", 7},     {"tem", 7},     {"ιουλ", 7},  {"يوليو", 7},  {"يوليه", 7}, {"جويلية", 7},
+    {"تموز", 7},    {"जुल", 7},      {"aug", 8},     {"ago", 8},   {"aou", 8},    {"agu", 8},   {"авг", 8},
+    {"сер", 8},     {"sie", 8},     {"αυγ", 8},     {"أغسطس", 8}, {"اغسطس", 8},  {"أوت", 8},   {"آب", 8},
+    {"अग", 8},      {"sep", 9},     {"set", 9},     {"szept", 9}, {"сен", 9},    {"вер", 9},   {"wrz", 9},
+    {"eyl", 9},     {"σεπ", 9},     {"سبتمبر", 9},  {"أيلول", 9}, {"सित", 9},    {"oct", 10},  {"okt", 10},
+    {"out", 10},    {"ott", 10},    {"окт", 10},    {"жов", 10},  {"paz", 10},   {"eki", 10},  {"οκτ", 10},
+    {"أكتوبر", 10}, {"اكتوبر", 10}, {"अक", 10},     {"nov", 11},  {"ноя", 11},   {"лис", 11},  {"lis", 11},
+    {"kas", 11},    {"νοε", 11},    {"نوفمبر", 11}, {"नव", 11},   {"dec", 12},   {"dez", 12},  {"dic", 12},
+    {"des", 12},    {"дек", 12},    {"гру", 12},    {"gru", 12},  {"ara", 12},   {"δεκ", 12},  {"ديسمبر", 12},
+    {"दिस", 12},
+};
+
+static const char *const weekday_stems[] = {
+    "mon", "tue", "wed", "thu",   "fri",     "sat",     "sun",      "lun",      "mardi",  "marte",  "mer",
+    "mie", "jue", "ven", "vie",   "sab",     "dom",     "jeu",      "sam",      "dim",    "die",    "mit",
+    "don", "fre", "son", "seg",   "ter",     "qua",     "qui",      "sex",      "gio",    "maan",   "din",
+    "woe", "vri", "zat", "zon",   "пон",     "вто",     "сре",      "чет",      "пят",    "суб",    "вос",
+    "пн",  "вт",  "ср",  "чт",    "пт",      "сб",      "вс",       "δευ",      "τρι",    "τετ",    "πεμ",
+    "παρ", "σαβ", "κυρ", "الأحد", "الاثنين", "الإثنين", "الثلاثاء", "الأربعاء", "الخميس", "الجمعة", "السبت",
+    "सोम", "मंगल", "बुध",  "गुरु",    "शुक्र",     "शनि",     "रवि",
+};
+
+static const char *const fillers[] = {"of",  "the", "at",  "on",   "de", "del",  "le",  "el", "den",
+                                      "der", "um",  "uhr", "kl",   "a",  "as",   "d",   "st", "nd",
+                                      "rd",  "th",  "er",  "year", "г",  "года", "год", "в",  "alle",
+                                      "ore", "och", "o",   "dia",  "i",  "से",    "को"};
+
+// Where one name is used for several zones, the one that feeds use most is meant.
+static const struct {
+    const char *name;
+    int minutes;
+} zones[] = {
+    {"z", 0},       {"ut", 0},      {"utc", 0},    {"gmt", 0},     {"wet", 0},    {"west", 60},
+    {"bst", 60},    {"ist", 330},   {"cet", 60},   {"cest", 120},  {"met", 60},   {"mez", 60},
+    {"mest", 120},  {"mesz", 120},  {"eet", 120},  {"eest", 180},  {"sast", 120}, {"cat", 120},
+    {"wat", 60},    {"eat", 180},   {"msk", 180},  {"msd", 240},   {"trt", 180},  {"samt", 240},
+    {"gst", 240},   {"yekt", 300},  {"pkt", 300},  {"npt", 345},   {"omst", 360}, {"bdt", 360},
+    {"krat", 420},  {"ict", 420},   {"wib", 420},  {"wita", 480},  {"hkt", 480},  {"sgt", 480},
+    {"myt", 480},   {"pht", 480},   {"awst", 480}, {"irkt", 480},  {"jst", 540},  {"kst", 540},
+    {"wit", 540},   {"yakt", 540},  {"acst", 570}, {"aest", 600},  {"vlat", 600}, {"acdt", 630},
+    {"aedt", 660},  {"magt", 660},  {"nzst", 720}, {"nzdt", 780},  {"cvt", -60},  {"brst", -120},
+    {"brt", -180},  {"art", -180},  {"uyt", -180}, {"clst", -180}, {"adt", -180}, {"nst", -210},
+    {"ndt", -150},  {"ast", -240},  {"clt", -240}, {"vet", -240},  {"edt", -240}, {"est", -300},
+    {"et", -300},   {"pet", -300},  {"cot", -300}, {"cdt", -300},  {"cst", -360}, {"ct", -360},
+    {"mdt", -360},  {"mst", -420},  {"mt", -420},  {"pdt", -420},  {"pst", -480}, {"pt", -480},
+    {"akdt", -480}, {"akst", -540}, {"hst", -600},
+};
+
+static bool starts(const char *word, size_t len, const char *stem)
+{
+    size_t n = strlen(stem);
+    return len >= n && memcmp(word, stem, n) == 0;
+}
+
+static bool is(const char *word, size_t len, const char *other)
+{
+    return len == strlen(other) && memcmp(word, other, len) == 0;
+}
+
+int date_word_month(const char *word, size_t len)
+{
+    for (size_t i = 0; i < sizeof month_stems / sizeof *month_stems; i++) {
+        if (starts(word, len, month_stems[i].stem)) return month_stems[i].month;
+    }
+    return 0;
+}
+
+bool date_word_weekday(const char *word, size_t len)
+{
+    for (size_t i = 0; i < sizeof weekday_stems / sizeof *weekday_stems; i++) {
+        if (starts(word, len, weekday_stems[i])) return true;
+    }
+    return false;
+}
+
+bool date_word_filler(const char *word, size_t len)
+{
+    for (size_t i = 0; i < sizeof fillers / sizeof *fillers; i++) {
+        if (is(word, len, fillers[i])) return true;
+    }
+    return false;
+}
+
+bool date_word_zone(const char *word, size_t len, int *minutes)
+{
+    for (size_t i = 0; i < sizeof zones / sizeof *zones; i++) {
+        if (!is(word, len, zones[i].name)) continue;
+        *minutes = zones[i].minutes;
+        return true;
+    }
+    *minutes = 0;
+    return len == 1 && *word >= 'a' && *word <= 'z' &&
+           *word != 'j'; // military zones mean UTC (RFC 5322, 4.3)
+}
+
+// -- folding --------------------------------------------------------------------------------------
+
+static size_t decode(const char *s, size_t len, uint32_t *c)
+{
+    const unsigned char *u = (const unsigned char *)s;
+    size_t n = u[0] < 0x80 ? 1 : u[0] < 0xE0 ? 2 : u[0] < 0xF0 ? 3 : 4;
+    *c = u[0];
+    if (n == 1) return 1;
+    if (u[0] < 0xC2 || n > len) return *c = ' ', 1;
+    *c = u[0] & (0xFFu >> (n + 1));
+    for (size_t i = 1; i < n; i++) *c = *c << 6 | (u[i] & 0x3F);
+    return n;
+}
+
+// The digit that a code point of another script is, or -1.
+static int digit_of(uint32_t c)
+{
+    static const uint32_t zeros[] = {0x660, 0x6F0, 0x966, 0x9E6, 0xFF10};
+    for (size_t i = 0; i < sizeof zeros / sizeof *zeros; i++) {
+        if (c >= zeros[i] && c < zeros[i] + 10) return (int)(c - zeros[i]);
+    }
+    return -1;
+}
+
+static uint32_t fold_latin(uint32_t c)
+{
+    static const char latin1[] = "aaaaaaaceeeeiiiidnooooo?ouuuuyts" // U+00C0 to U+00DF
+                                 "aaaaaaaceeeeiiiidnooooo?ouuuuyty";
+    // U+0100 to U+017F
+    static const char extended[] = "aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllll"
+                                   "nnnnnnnnnoooooooorrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs";
+    if (c >= 0xC0 && c <= 0xFF) return (unsigned char)latin1[c - 0xC0];
+    if (c >= 0x100 && c - 0x100 < sizeof extended - 1) return (unsigned char)extended[c - 0x100];
+    return c;
+}
+
+static uint32_t fold_greek(uint32_t c)
+{
+    static const struct {
+        uint16_t from, to;
+    } marked[] = {{0x386, 0x3B1}, {0x388, 0x3B5}, {0x389, 0x3B7}, {0x38A, 0x3B9}, {0x38C, 0x3BF},
+                  {0x38E, 0x3C5}, {0x38F, 0x3C9}, {0x390, 0x3B9}, {0x3AA, 0x3B9}, {0x3AC, 0x3B1},
+                  {0x3AD, 0x3B5}, {0x3AE, 0x3B7}, {0x3AF, 0x3B9}, {0x3CA, 0x3B9}, {0x3CB, 0x3C5},
+                  {0x3CC, 0x3BF}, {0x3CD, 0x3C5}, {0x3CE, 0x3C9}};
+    for (size_t i = 0; i < sizeof marked / sizeof *marked; i++) {
+        if (c == marked[i].from) return marked[i].to;
+    }
+    return c >= 0x391 && c <= 0x3A9 ? c + 32 : c;
+}
+
+static bool is_space(uint32_t c)
+{
+    return c <= ' ' || c == 0xA0 || (c >= 0x2000 && c <= 0x200F) || c == 0x202F || c == 0x3000 || c == 0xFEFF;
+}
+
+static uint32_t fold(uint32_t c)
+{
+    if (c >= 'A' && c <= 'Z') return c + 32;
+    if (is_space(c)) return ' ';
+    if (c < 0x80) return c;
+    if (c >= 0x2010 && c <= 0x2015) return '-';
+    if (c == 0x2212) return '-';
+    if (c == 0xFF1A) return ':';
+    if (c == 0xFF0C || c == 0x60C || c == 0x3001) return ',';
+    int digit = digit_of(c);
+    if (digit >= 0) return (uint32_t)('0' + digit);
+    if (c >= 0x410 && c <= 0x42F) return c + 32;
+    if (c >= 0x400 && c <= 0x40F) return c + 80;
+    return c < 0x370 ? fold_latin(c) : c < 0x400 ? fold_greek(c) : c;
+}
+
+size_t date_fold(const char *text, size_t len, char *out, size_t size)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len;) {
+        uint32_t c;
+        size_t bytes = decode(text + i, len - i, &c), old = bytes;
+        c = fold(c);
+        if (n + 4 > size) return 0;
+        if (c < 0x80) {
+            out[n++] = (char)c;
+        } else if (c < 0x800) {
+            out[n++] = (char)(0xC0 | c >> 6);
+            out[n++] = (char)(0x80 | (c & 0x3F));
+        } else {
+            memcpy(out + n, text + i, old);
+            n += old;
+        }
+        i += bytes;
+    }
+    return n;
+}

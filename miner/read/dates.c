@@ -1,0 +1,615 @@
+// Dates: one pass over the folded text collects numbers, names, a clock time and an offset; then the numbers
+// are given their parts in the date by form and place. What the two do not account for makes it no date.
+#include "miner/read/dates.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "miner/read/date_words.h"
+
+enum { MAX_TEXT = 200, MAX_NUMBERS = 4 };
+
+// What stood last, for what may follow it.
+typedef enum { LAST_NONE, LAST_NUMBER, LAST_T, LAST_CLOCK, LAST_ZONE_NAME, LAST_OTHER } last_t;
+
+typedef struct {
+    const char *p, *end;
+    last_t last;
+    char separator; // the last punctuation since the last number
+
+    struct {
+        int64_t value;
+        int digits;
+        char before; // separator before it
+    } numbers[MAX_NUMBERS];
+    int n_numbers;
+
+    int year, month, day; // known for sure; -1
+    int month_at;         // how many numbers stood before the month's name
+    bool month_weak;      // "mar" may be mardi
+    int week, weekday, day_of_year;
+    int hour, minute, second, ms; // hour -1: no time
+    bool pm, am;
+    bool has_zone, has_offset, korean;
+    int zone; // minutes
+    int unknown_words;
+} date_t;
+
+// -- numbers --------------------------------------------------------------------------------------
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static char peek(const date_t *d, size_t i)
+{
+    return (size_t)(d->end - d->p) > i ? d->p[i] : '\0';
+}
+
+// Reads digits, at most 18 of them.
+static int64_t take_digits(date_t *d, int *n)
+{
+    int64_t value = 0;
+    for (*n = 0; is_digit(peek(d, 0)) && *n < 18; d->p++, ++*n) value = value * 10 + (*d->p - '0');
+    return value;
+}
+
+static bool take_text(date_t *d, const char *text)
+{
+    size_t len = strlen(text);
+    if ((size_t)(d->end - d->p) < len || memcmp(d->p, text, len) != 0) return false;
+    d->p += len;
+    return true;
+}
+
+static void skip_spaces(date_t *d)
+{
+    while (peek(d, 0) == ' ') d->p++;
+}
+
+static int two(const char *s)
+{
+    return (s[0] - '0') * 10 + s[1] - '0';
+}
+
+// Scales a fraction of n digits to ms.
+static int fraction_ms(const char *digits, size_t n)
+{
+    int ms = 0;
+    for (size_t i = 0; i < 3; i++) ms = ms * 10 + (i < n ? digits[i] - '0' : 0);
+    return ms;
+}
+
+// A fraction of a second behind the seconds.
+static void take_fraction(date_t *d)
+{
+    if ((peek(d, 0) != '.' && peek(d, 0) != ',') || !is_digit(peek(d, 1))) return;
+    const char *digits = ++d->p;
+    while (is_digit(peek(d, 0))) d->p++;
+    d->ms = fraction_ms(digits, (size_t)(d->p - digits));
+}
+
+// h is read; at the separator c: minutes, and seconds if there are any.
+static bool take_clock(date_t *d, int64_t h, char c)
+{
+    int n;
+    if (d->hour >= 0) return false;
+    d->hour = (int)h;
+    d->p++;
+    skip_spaces(d);
+    d->minute = (int)take_digits(d, &n);
+    if (n < 1 || n > 2) return false;
+    d->second = 0;
+    if (peek(d, 0) == c && is_digit(peek(d, 1))) {
+        d->p++;
+        d->second = (int)take_digits(d, &n);
+        if (n > 2) return false;
+        take_fraction(d);
+    }
+    d->last = LAST_CLOCK;
+    return true;
+}
+
+static bool compact_time(date_t *d, const char *s, int n)
+{
+    if (d->hour >= 0 || n % 2 || n > 6) return false;
+    d->hour = two(s);
+    d->minute = n > 2 ? two(s + 2) : 0;
+    d->second = n > 4 ? two(s + 4) : 0;
+    take_fraction(d);
+    d->last = LAST_CLOCK;
+    return true;
+}
+
+// Dates without separators: 20240105, 2024005, 240105, 24005, also with the time behind.
+static bool compact_date(date_t *d, const char *s, int n)
+{
+    if (d->year >= 0 || d->n_numbers) return false;
+    if (n == 5 || n == 6) {
+        int yy = two(s);
+        d->year = yy + (yy < 70 ? 2000 : 1900);
+        s += 2;
+    } else {
+        d->year = two(s) * 100 + two(s + 2);
+        s += 4;
+    }
+    if (n == 5 || n == 7) {
+        d->day_of_year = (s[0] - '0') * 100 + two(s + 1);
+    } else {
+        d->month = two(s);
+        d->day = two(s + 2);
+    }
+    d->last = LAST_NUMBER;
+    return n > 8 ? compact_time(d, s + 4, n - 8) : true;
+}
+
+// The parts of Chinese, Japanese and Korean dates and times name themselves behind the number.
+static bool take_cjk_unit(date_t *d, int64_t value)
+{
+    static const struct {
+        const char *unit;
+        char part;
+    } units[] = {{"年", 'y'}, {"년", 'k'}, {"月", 'm'}, {"월", 'm'}, {"日", 'd'}, {"号", 'd'},
+                 {"號", 'd'}, {"일", 'd'}, {"时", 'H'}, {"時", 'H'}, {"点", 'H'}, {"點", 'H'},
+                 {"시", 'H'}, {"分", 'M'}, {"분", 'M'}, {"秒", 'S'}, {"초", 'S'}};
+    const char *start = d->p;
+    skip_spaces(d);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (!take_text(d, units[i].unit)) continue;
+        int v = value > 9999 ? 9999 : (int)value;
+        d->last = strchr("HMS", units[i].part) ? LAST_CLOCK : LAST_OTHER;
+        switch (units[i].part) {
+        case 'k': d->korean = true; /* fall through */
+        case 'y': d->year = v < 100 ? v + 2000 : v; break;
+        case 'm': d->month = v; break;
+        case 'd': d->day = v; break;
+        case 'H': d->hour = v; break;
+        case 'M': d->minute = v; break;
+        case 'S': d->second = v; break;
+        }
+        return true;
+    }
+    d->p = start;
+    return false;
+}
+
+static bool date_complete(const date_t *d)
+{
+    return d->n_numbers + (d->month > 0) >= 3 || (d->year >= 0 && (d->day > 0 || d->day_of_year > 0));
+}
+
+static bool push_number(date_t *d, int64_t value, int n)
+{
+    if (d->n_numbers == MAX_NUMBERS || n > 4) return false;
+    d->numbers[d->n_numbers].value = value;
+    d->numbers[d->n_numbers].digits = n;
+    d->numbers[d->n_numbers++].before = d->separator;
+    d->separator = '\0';
+    d->last = LAST_NUMBER;
+    return true;
+}
+
+// "15h30", "15 h 30", "15h".
+static bool at_hour_letter(const date_t *d)
+{
+    size_t i = peek(d, 0) == ' ' ? 1 : 0;
+    char behind = peek(d, i + 1);
+    return peek(d, i) == 'h' && (behind == ' ' || is_digit(behind) || behind == '\0');
+}
+
+static bool take_hour_letter(date_t *d, int64_t hour)
+{
+    int n;
+    skip_spaces(d);
+    d->p++;
+    skip_spaces(d);
+    d->hour = (int)hour;
+    if (is_digit(peek(d, 0))) d->minute = (int)take_digits(d, &n);
+    skip_spaces(d);
+    (void)take_text(d, "min");
+    d->last = LAST_CLOCK;
+    return true;
+}
+
+static bool take_number(date_t *d)
+{
+    int n;
+    const char *s = d->p;
+    last_t last = d->last;
+    int64_t value = take_digits(d, &n);
+    if (n <= 2 && peek(d, 0) == ':' && d->hour < 0) return take_clock(d, value, ':');
+    if (last == LAST_T && d->hour < 0) return compact_time(d, s, n);
+    if (take_cjk_unit(d, value)) return true;
+    if (n <= 2 && d->hour < 0 && at_hour_letter(d)) return take_hour_letter(d, value);
+    if (n <= 2 && d->hour < 0 && date_complete(d) && peek(d, 0) == '.' && is_digit(peek(d, 1)) &&
+        is_digit(peek(d, 2)))
+        return take_clock(d, value, '.');
+    if ((n >= 5 && n <= 8) || n == 12 || n == 14) return compact_date(d, s, n);
+    return push_number(d, value, n);
+}
+
+// -- words ----------------------------------------------------------------------------------------
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (unsigned char)c >= 0x80;
+}
+
+// after: the word stands behind its hour, which may have come as a plain number.
+static bool set_half(date_t *d, bool pm, bool after)
+{
+    if (d->hour < 0 && d->last == LAST_NUMBER && d->n_numbers && after)
+        d->hour = (int)d->numbers[--d->n_numbers].value;
+    d->pm = pm;
+    d->am = !pm;
+    d->last = LAST_CLOCK;
+    return true;
+}
+
+static bool take_half(date_t *d)
+{
+    static const struct {
+        const char *word;
+        bool pm, word_end, korean;
+    } words[] = {
+        {"a.m.", false, false, false}, {"p.m.", true, false, false}, {"a. m.", false, false, false},
+        {"p. m.", true, false, false}, {"am", false, true, false},   {"pm", true, true, false},
+        {"上午", false, false, false}, {"下午", true, false, false}, {"午前", false, false, false},
+        {"午後", true, false, false},  {"오전", false, false, true}, {"오후", true, false, true},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        const char *start = d->p;
+        if (!take_text(d, words[i].word)) continue;
+        if (words[i].word_end && is_letter(peek(d, 0))) {
+            d->p = start;
+            continue;
+        }
+        d->korean = d->korean || words[i].korean;
+        return set_half(d, words[i].pm, *start == 'a' || *start == 'p');
+    }
+    return false;
+}
+
+// 一月 to 十二月, as site software localizes month names.
+static bool take_chinese_month(date_t *d)
+{
+    static const char *const names[] = {"十一月", "十二月", "十月", "一月", "二月", "三月",
+                                        "四月",   "五月",   "六月", "七月", "八月", "九月"};
+    static const int months[] = {11, 12, 10, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+    for (size_t i = 0; i < 12; i++) {
+        if (!take_text(d, names[i])) continue;
+        d->month = months[i];
+        d->month_at = d->n_numbers;
+        return true;
+    }
+    return false;
+}
+
+static bool at_cjk(const date_t *d)
+{
+    return (unsigned char)peek(d, 0) >= 0xE3 && (unsigned char)peek(d, 0) <= 0xED;
+}
+
+static bool set_zone(date_t *d, int minutes)
+{
+    if (!d->has_offset) d->zone = minutes;
+    d->has_zone = true;
+    d->last = LAST_ZONE_NAME;
+    return true;
+}
+
+static bool set_month(date_t *d, int month, bool weak)
+{
+    if (d->month > 0 && !d->month_weak) return false;
+    d->month = month;
+    d->month_weak = weak;
+    d->month_at = d->n_numbers;
+    d->last = LAST_OTHER;
+    return true;
+}
+
+// Words of two parts: the months of the Levant.
+static int arabic_pair(date_t *d, const char *word, size_t len)
+{
+    bool tishrin = len == strlen("تشرين") && memcmp(word, "تشرين", len) == 0;
+    bool kanun = len == strlen("كانون") && memcmp(word, "كانون", len) == 0;
+    if (!tishrin && !kanun) return 0;
+    skip_spaces(d);
+    if (take_text(d, "الأول") || take_text(d, "الاول")) return tishrin ? 10 : 12;
+    if (take_text(d, "الثاني")) return tishrin ? 11 : 1;
+    return 0;
+}
+
+// An ISO week: "w01", "w01-5", "w015".
+static bool take_week(date_t *d)
+{
+    int n;
+    if (peek(d, 0) != 'w' || !is_digit(peek(d, 1)) || !is_digit(peek(d, 2))) return false;
+    d->week = two(d->p + 1);
+    d->p += 3;
+    d->weekday = 1;
+    if (peek(d, 0) == '-') d->p++;
+    if (is_digit(peek(d, 0))) d->weekday = (int)take_digits(d, &n);
+    d->last = LAST_NUMBER;
+    return d->weekday >= 1 && d->weekday <= 7;
+}
+
+static bool is_word(const char *word, size_t len, const char *other)
+{
+    return len == strlen(other) && memcmp(word, other, len) == 0;
+}
+
+// A word nobody knows: a zone behind the time, a weekday or label before all else.
+static bool unknown_word(date_t *d, size_t len)
+{
+    bool zone_like = d->last == LAST_CLOCK && len <= 5;
+    bool leading = d->n_numbers == 0 && d->month < 0 && d->hour < 0;
+    d->last = LAST_OTHER;
+    return (zone_like || leading) && ++d->unknown_words <= 2;
+}
+
+static bool known_word(date_t *d, const char *word, size_t len)
+{
+    int minutes, month = arabic_pair(d, word, len);
+    if (month) return set_month(d, month, false);
+    bool behind_clock = d->last == LAST_CLOCK || d->last == LAST_ZONE_NAME;
+    if (behind_clock && date_word_zone(word, len, &minutes)) return set_zone(d, minutes);
+    if (date_word_weekday(word, len) || date_word_filler(word, len)) return true;
+    month = date_word_month(word, len);
+    if (month && !(d->month > 0 && is_word(word, len, "mar")))
+        return set_month(d, month, is_word(word, len, "mar"));
+    if (month) return true;
+    if (d->hour >= 0 && date_word_zone(word, len, &minutes)) return set_zone(d, minutes);
+    return (is_word(word, len, "z") && set_zone(d, 0)) || unknown_word(d, len);
+}
+
+static bool take_word(date_t *d)
+{
+    if (take_half(d) || take_chinese_month(d)) return true;
+    if (at_cjk(d)) { // other signs, as those of weekdays
+        d->p += 3;
+        return d->p <= d->end;
+    }
+    if (peek(d, 0) == 't' && (d->last == LAST_NUMBER || d->last == LAST_OTHER) && is_digit(peek(d, 1))) {
+        d->p++;
+        d->last = LAST_T;
+        return true;
+    }
+    if (take_week(d)) return true;
+    const char *word = d->p;
+    while (is_letter(peek(d, 0)) && !at_cjk(d)) d->p++;
+    if (peek(d, 0) == '/' && d->last == LAST_CLOCK) return false; // Area/City
+    return known_word(d, word, (size_t)(d->p - word));
+}
+
+// -- the rest -------------------------------------------------------------------------------------
+
+// "+0530", "-5", "+05:30"; at the sign.
+static bool take_offset(date_t *d)
+{
+    int n, m = 0;
+    int direction = *d->p++ == '-' ? -1 : 1;
+    const char *s = d->p;
+    int64_t h = take_digits(d, &n);
+    if (n > 4) {
+        m = n == 6 ? two(s + 2) : 60;
+        h = two(s);
+    } else if (n > 2) {
+        m = (int)(h % 100);
+        h /= 100;
+    } else if ((peek(d, 0) == ':' || peek(d, 0) == '.') && is_digit(peek(d, 1))) {
+        d->p++;
+        m = (int)take_digits(d, &n);
+        if (peek(d, 0) == ':' && is_digit(peek(d, 1))) {
+            d->p++;
+            (void)take_digits(d, &n);
+        }
+    }
+    d->zone = direction * (int)(h * 60 + m);
+    d->has_zone = d->has_offset = true;
+    d->last = LAST_OTHER;
+    return m < 60 && h <= 15;
+}
+
+// Comments in parentheses mean nothing, but for a zone where none was given.
+static bool take_comment(date_t *d)
+{
+    const char *start = ++d->p;
+    int minutes;
+    while (peek(d, 0) && peek(d, 0) != ')') d->p++;
+    if (!d->has_zone && d->last == LAST_CLOCK && date_word_zone(start, (size_t)(d->p - start), &minutes))
+        set_zone(d, minutes);
+    if (peek(d, 0)) d->p++;
+    return true;
+}
+
+static bool take_punctuation(date_t *d)
+{
+    char c = *d->p;
+    bool sign = c == '+' || c == '-';
+    if (sign && is_digit(peek(d, 1)) && (d->last == LAST_CLOCK || d->last == LAST_ZONE_NAME))
+        return take_offset(d);
+    if (c == '(') return take_comment(d);
+    d->p++;
+    if (c == ' ') return true;
+    d->separator = c;
+    return c && strchr(",.-/:;|'_`\"@", c) != NULL;
+}
+
+static bool scan(date_t *d)
+{
+    while (d->p < d->end) {
+        char c = *d->p;
+        bool ok = is_digit(c) ? take_number(d) : is_letter(c) ? take_word(d) : take_punctuation(d);
+        if (!ok) return false;
+    }
+    return true;
+}
+
+// -- which number is what -------------------------------------------------------------------------
+
+static int full_year(int64_t value, int digits)
+{
+    if (digits > 2) return (int)value;
+    return (int)value + (value < 70 ? 2000 : 1900);
+}
+
+static bool set_date(date_t *d, int year_at, int month_at, int day_at)
+{
+    if (year_at >= 0) d->year = full_year(d->numbers[year_at].value, d->numbers[year_at].digits);
+    if (month_at >= 0) d->month = (int)d->numbers[month_at].value;
+    if (day_at >= 0) d->day = (int)d->numbers[day_at].value;
+    return true;
+}
+
+static bool is_year(const date_t *d, int i)
+{
+    return d->numbers[i].digits >= 3 || d->numbers[i].value > 31;
+}
+
+// The month has a name.
+static bool assign_with_month(date_t *d)
+{
+    if (d->year >= 0) return d->n_numbers == 0 || (d->n_numbers == 1 && set_date(d, -1, -1, 0));
+    if (d->n_numbers == 1) {
+        d->day = 1;
+        return d->numbers[0].digits == 4 && set_date(d, 0, -1, -1);
+    }
+    if (d->n_numbers != 2) return false;
+    return is_year(d, 0) ? set_date(d, 0, -1, 1) : set_date(d, 1, -1, 0);
+}
+
+static bool assign_three(date_t *d)
+{
+    char separator = d->numbers[1].before;
+    int64_t a = d->numbers[0].value, b = d->numbers[1].value, c = d->numbers[2].value;
+    if (is_year(d, 0)) return set_date(d, 0, 1, 2);
+    if (!is_year(d, 2) && d->numbers[0].digits == 2 && d->numbers[2].digits == 2 && separator == '-' &&
+        b <= 12 && c > 0)
+        return set_date(d, 0, 1, 2); // YY-MM-DD, as ISO 8601 once had it
+    bool month_first = separator == '/' ? a <= 12 : b > 12;
+    return month_first ? set_date(d, 2, 0, 1) : set_date(d, 2, 1, 0);
+}
+
+static bool assign_two(date_t *d)
+{
+    if (d->numbers[0].digits == 4 && d->numbers[1].digits == 3) {
+        d->day_of_year = (int)d->numbers[1].value;
+        return set_date(d, 0, -1, -1);
+    }
+    d->day = 1;
+    if (d->numbers[0].digits == 4) return set_date(d, 0, 1, -1);
+    return d->numbers[1].digits == 4 && set_date(d, 1, 0, -1);
+}
+
+static bool assign(date_t *d)
+{
+    if (d->year >= 0 && d->month > 0 && d->day > 0) return d->n_numbers == 0;
+    if (d->year >= 0 && d->day_of_year > 0) return d->n_numbers == 0;
+    if (d->week > 0) return d->n_numbers == 1 && set_date(d, 0, -1, -1);
+    if (d->month > 0) {
+        if (d->day <= 0 && d->year >= 0 && d->n_numbers == 0) d->day = 1;
+        return assign_with_month(d);
+    }
+    switch (d->n_numbers) {
+    case 3: return assign_three(d);
+    case 2: return assign_two(d);
+    case 1: d->month = d->day = 1; return d->hour < 0 && d->numbers[0].digits == 4 && set_date(d, 0, -1, -1);
+    }
+    return false;
+}
+
+// -- the moment -----------------------------------------------------------------------------------
+
+static bool is_leap(int year)
+{
+    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
+
+// Days from 1970-01-01 to the first of January.
+static int64_t days_to_year(int64_t year)
+{
+    int64_t y = year - 1;
+    return y * 365 + y / 4 - y / 100 + y / 400 - 719162;
+}
+
+static const int days_before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365};
+
+// Day of the year from 0, or -1 where there is no such day.
+static int day_index(const date_t *d)
+{
+    int leap = is_leap(d->year);
+    if (d->day_of_year > 0) return d->day_of_year <= 365 + leap ? d->day_of_year - 1 : -1;
+    if (d->month < 1 || d->month > 12 || d->day < 1) return -1;
+    int length = days_before[d->month] - days_before[d->month - 1] + (d->month == 2 && leap);
+    if (d->day > length) return -1;
+    return days_before[d->month - 1] + (d->month > 2 && leap) + d->day - 1;
+}
+
+static bool days_of(const date_t *d, int64_t *days)
+{
+    if (d->year < 1 || d->year > 9999) return false;
+    *days = days_to_year(d->year);
+    if (d->week > 0) { // week 1 holds the fourth of January
+        int64_t fourth = *days + 3;
+        int64_t monday = fourth - ((fourth + 3) % 7 + 7) % 7;
+        *days = monday + (d->week - 1) * 7 + d->weekday - 1;
+        return d->week <= 53;
+    }
+    int index = day_index(d);
+    *days += index;
+    return index >= 0;
+}
+
+static bool check_time(date_t *d)
+{
+    if (d->hour < 0) d->hour = d->minute = d->second = d->ms = 0;
+    if (d->pm && d->hour < 12) d->hour += 12;
+    if (d->am && d->hour == 12) d->hour = 0;
+    bool midnight = d->hour == 24 && d->minute == 0 && d->second == 0;
+    return (d->hour < 24 || midnight) && d->minute < 60 && d->second <= 60;
+}
+
+static int64_t moment(date_t *d)
+{
+    int64_t days;
+    if (!days_of(d, &days) || !check_time(d)) return TIME_NONE;
+    if (!d->has_zone && d->korean) d->zone = 540; // nobody else writes these, and they leave the zone out
+    int64_t s = days * 86400 + d->hour * 3600 + d->minute * 60 + d->second - d->zone * 60;
+    return s * 1000 + d->ms;
+}
+
+// A count since 1970: seconds of 9 or 10 digits, with or without a fraction, ms of 12 or 13, us of 16.
+static int64_t unix_time(const char *s, size_t len)
+{
+    size_t n = 0;
+    int64_t value = 0;
+    if (len > 6 && memcmp(s, "/date(", 6) == 0) s += 6, len -= 6;
+    for (; n < len && n < 17 && is_digit(s[n]); n++) value = value * 10 + (s[n] - '0');
+    bool whole = n == len || s[n] == ')';
+    if (n == 9 || n == 10) {
+        if (whole) return value * 1000;
+        if (s[n] != '.' || n + 1 == len) return TIME_NONE;
+        for (size_t i = n + 1; i < len; i++) {
+            if (!is_digit(s[i])) return TIME_NONE;
+        }
+        return value * 1000 + fraction_ms(s + n + 1, len - n - 1);
+    }
+    if (n == 13 && (whole || s[n] == '+' || s[n] == '-')) return value;
+    return n == 16 && whole ? value / 1000 : TIME_NONE;
+}
+
+int64_t date_parse(const char *text, size_t len)
+{
+    char folded[MAX_TEXT + 4];
+    size_t n = date_fold(text, len, folded, sizeof folded);
+    size_t start = 0;
+    while (start < n && folded[start] == ' ') start++;
+    while (n > start && folded[n - 1] == ' ') n--;
+    if (n == start) return TIME_NONE;
+    int64_t ms = unix_time(folded + start, n - start);
+    if (ms != TIME_NONE) return ms;
+    date_t d = {.p = folded + start, .end = folded + n, .year = -1, .month = -1, .day = -1, .hour = -1};
+    return scan(&d) && assign(&d) ? moment(&d) : TIME_NONE;
+}
