@@ -1,0 +1,556 @@
+// Broker: dispatch of events, sessions of miners, and the tick that builds and closes slots.
+#include "broker/broker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/state.h"
+#include "common/check.h"
+#include "common/log.h"
+
+enum {
+    BUILD_BUDGET = 16384,      // sources per tick, so that no tick keeps heartbeats waiting
+    STALL_MS = 1000,           // between two ticks: the broker itself was away
+    IDLE_SLOTS = 2,            // without progress: the miner loses its work
+    CLOSE_AFTER_MAX_MS = 15000 // after a slot's end
+};
+
+// -- actions ------------------------------------------------------------------------------------------
+
+void broker_send(broker_t *b, uint64_t peer, wire_type_t type, const void *message)
+{
+    if (peer) b->out.send(b->out.context, peer, type, message, false);
+}
+
+void broker_send_durable(broker_t *b, uint64_t peer, wire_type_t type, const void *message)
+{
+    if (peer) b->out.send(b->out.context, peer, type, message, true);
+}
+
+void broker_store(broker_t *b, const store_op_t *op)
+{
+    b->out.store(b->out.context, op);
+}
+
+void broker_store_source(broker_t *b, const source_t *s)
+{
+    static const validators_t none = {0, (char *)"", (char *)"", (char *)""};
+    const validators_t *v = s->validators ? s->validators : &none;
+    store_op_t op = {.kind = STORE_SOURCE};
+    op.source = (store_source_t){.id = s->id,
+                                 .template_id = s->listing->id,
+                                 .url = s->url,
+                                 .ordinal = s->ordinal,
+                                 .generation = s->generation,
+                                 .last_ok = s->last_ok,
+                                 .body_hash = v->body_hash,
+                                 .etag = v->etag,
+                                 .last_modified = v->last_modified,
+                                 .fetch_url = v->fetch_url};
+    broker_store(b, &op);
+}
+
+static void store_number(broker_t *b, const char *name, int64_t value)
+{
+    store_op_t op = {.kind = STORE_NUMBER, .name = name, .number = value};
+    broker_store(b, &op);
+}
+
+static void disconnect(broker_t *b, uint64_t peer, const char *reason)
+{
+    wire_disconnect_t msg = {.epoch = b->epoch, .reason = reason};
+    broker_send(b, peer, WIRE_TYPE_DISCONNECT, &msg);
+}
+
+// -- life -----------------------------------------------------------------------------------------------
+
+broker_t *broker_new(const broker_config_t *config, const broker_out_t *out)
+{
+    broker_t *b = xcalloc(1, sizeof *b);
+    b->config = *config;
+    b->out = *out;
+    catalog_init(&b->catalog);
+    registry_init(&b->registry);
+    wheel_init(&b->wheel);
+    slots_init(&b->slots, config->slot_ms);
+    return b;
+}
+
+void broker_destroy(broker_t **broker)
+{
+    broker_t *b = *broker;
+    if (!b) return;
+    catalog_free(&b->catalog);
+    registry_free(&b->registry);
+    free(b);
+    *broker = NULL;
+}
+
+void broker_load_number(broker_t *b, const char *name, int64_t value)
+{
+    if (!strcmp(name, "epoch")) b->epoch = (uint64_t)value;
+    if (!strcmp(name, "accounted")) b->accounted = value;
+}
+
+void broker_load_template(broker_t *b, const char *name, const char *json, int64_t version, bool enabled)
+{
+    template_error_t error;
+    arena_t *arena = arena_new(16 << 20);
+    template_t *t = template_parse(arena, json, strlen(json), &error);
+    if (!t || strcmp(t->name, name) != 0) {
+        log_error("template_unreadable", "name=%s field=%s error=\"%s\"", name, t ? "name" : error.field,
+                  t ? "another name" : error.text);
+        arena_destroy(&arena);
+        return;
+    }
+    listing_t *l = catalog_add(&b->catalog, arena, t, json, (uint64_t)version);
+    l->enabled = enabled;
+}
+
+void broker_load_source(broker_t *b, const store_source_t *row)
+{
+    listing_t *l = map_get(&b->catalog.listings, row->template_id);
+    if (!l) return;
+    source_t *s = l->n_sources < l->template->n_urls
+                      ? catalog_add_source(&b->catalog, l, row->url, row->ordinal)
+                      : NULL;
+    if (!s) return;
+    s->generation = row->generation;
+    s->last_ok = row->last_ok;
+    source_set_validators(s, row->etag, row->last_modified, row->fetch_url, row->body_hash);
+}
+
+void broker_start(broker_t *b, instant_t now)
+{
+    slew_init(&b->slew, now, b->accounted);
+    b->instant = now;
+    b->now = slew_now(&b->slew, now);
+    b->last_tick = now.mono;
+    b->started_at = b->now;
+    b->report_at = now.mono + b->config.report_ms;
+    b->grace_until = now.mono + b->config.liveness_ms;
+    b->built_until = (slots_number(&b->slots, b->now) + 1) * b->config.slot_ms;
+    b->closed_until = b->built_until - b->config.slot_ms;
+    b->epoch += 2; // (counter << 1) | broker id
+    store_number(b, "epoch", (int64_t)b->epoch);
+    b->started = true;
+    log_info("started", "epoch=%llu templates=%zu sources=%zu slot_ms=%lld", (unsigned long long)b->epoch,
+             b->catalog.listings.count, b->catalog.sources.count, (long long)b->config.slot_ms);
+}
+
+void broker_stop(broker_t *b, instant_t now)
+{
+    b->now = slew_now(&b->slew, now);
+    store_number(b, "accounted", b->now);
+    log_info("stopping", "slot=%lld", (long long)slots_number(&b->slots, b->now));
+}
+
+// -- miners come and go ---------------------------------------------------------------------------------
+
+static void release_runs(broker_t *b, miner_t *m)
+{
+    size_t pos = 0;
+    for (source_t *s; m->n_runners && (s = map_next(&b->catalog.sources, &pos));)
+        if (s->runner == m) dues_runner_gone(b, s);
+}
+
+// The miner's process or connection is over: its work moves at once.
+static void miner_gone(broker_t *b, miner_t *m, const char *reason)
+{
+    log_info("left", "miner=%s reason=%s hosts=%u load=%.2f", m->name, reason, m->n_lanes, m->load / 60000);
+    outbox_drop(b, m);
+    m->phase = MINER_LEAVING;
+    assign_release(b, m);
+    release_runs(b, m);
+    registry_remove(&b->registry, m);
+    assign_orphans(b, CAUSE_reassigned, reason);
+}
+
+static void heard(broker_t *b, miner_t *m)
+{
+    registry_heard(&b->registry, m, b->instant.mono, b->instant.mono + b->config.liveness_ms);
+}
+
+static void welcome(broker_t *b, miner_t *m)
+{
+    wire_welcome_t msg = {.epoch = b->epoch,
+                          .now = b->now,
+                          .slot_ms = b->config.slot_ms,
+                          .heartbeat_ms = b->config.heartbeat_ms,
+                          .liveness_ms = b->config.liveness_ms,
+                          .outcomes_acked = m->outcome_seq};
+    broker_send(b, m->peer, WIRE_TYPE_WELCOME, &msg);
+}
+
+static void on_ready(broker_t *b, uint64_t peer, const wire_ready_t *r)
+{
+    if (r->version != WIRE_VERSION || !r->miner[0] || !r->incarnation) {
+        wire_error_t e = {.code = 400, .text = "READY needs version 1, a miner id and an incarnation"};
+        broker_send(b, peer, WIRE_TYPE_ERROR, &e);
+        return;
+    }
+    miner_t *m = registry_by_peer(&b->registry, peer);
+    if (m && strcmp(m->name, r->miner) != 0) miner_gone(b, m, "renamed");
+    m = registry_by_name(&b->registry, r->miner);
+    if (m && m->incarnation != r->incarnation) {
+        miner_gone(b, m, "restarted");
+        m = NULL;
+    }
+    if (!m) {
+        m = registry_add(&b->registry, r->miner, r->incarnation);
+        m->joined_at = b->now;
+    }
+    outbox_drop(b, m);
+    registry_set_peer(&b->registry, m, peer);
+    m->phase = MINER_JOINING;
+    m->workers = r->workers;
+    m->slots = r->slots;
+    map_free(&m->templates); // the inventory tells which it has; sending one twice does no harm
+    heard(b, m);
+    welcome(b, m);
+}
+
+// A source that the miner holds: is it its to hold, and does it hold all that it should?
+static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
+{
+    source_t *s = map_get(&b->catalog.sources, h->source);
+    if (s && s->listing->enabled && !s->lane->owner && b->grace_until) lane_give(s->lane, m);
+    if (!s || !s->listing->enabled || s->lane->owner != m || s->lane->moving) {
+        if (s && h->running && s->entered && !s->runner && s->lane->owner != m) dues_set_runner(s, m);
+        outbox_revoke(b, m, h->source, "not yours any more");
+        return;
+    }
+    s->mark = true;
+    s->known_to_owner = h->version == s->listing->version;
+    if (s->known_to_owner) map_put(&m->templates, s->listing->id, (void *)(uintptr_t)h->version);
+    if (!s->entered)
+        dues_enter(b, s, h->done, h->held > h->done ? h->held : h->done);
+    else if (s->held > h->held || s->extra > h->held)
+        dues_send(b, s, h->held, CAUSE_scheduled);
+}
+
+// The rest of its lanes: what the miner did not list it does not have.
+static void send_unlisted(broker_t *b, miner_t *m)
+{
+    for (lane_t *l = m->lanes; l; l = l->owner_next)
+        for (source_t *s = l->sources; s; s = s->lane_next) {
+            bool listed = s->mark;
+            s->mark = false;
+            if (listed || !s->listing->enabled) continue;
+            s->known_to_owner = false;
+            if (s->entered) dues_send(b, s, INT64_MIN, CAUSE_reassigned);
+        }
+}
+
+static void on_inventory(broker_t *b, miner_t *m, const wire_inventory_t *inv)
+{
+    if (m->phase != MINER_JOINING) return;
+    m->phase = MINER_LIVE; // so that what it lacks can be sent
+    for (size_t i = 0; i < inv->holdings.n; i++) on_holding(b, m, &inv->holdings.v[i]);
+    if (!inv->last) {
+        m->phase = MINER_JOINING;
+        return;
+    }
+    log_info("joined", "miner=%s incarnation=%016llx hosts=%u live=%zu", m->name,
+             (unsigned long long)m->incarnation, m->n_lanes, registry_live(&b->registry));
+    send_unlisted(b, m);
+    assign_orphans(b, CAUSE_reassigned, "joined");
+    assign_balance(b);
+}
+
+static void on_heartbeat(broker_t *b, miner_t *m, const wire_heartbeat_t *beat)
+{
+    if (beat->state != m->beat.state)
+        log_info("miner_state", "miner=%s state=%s was=%s", m->name, wire_miner_state_name(beat->state),
+                 wire_miner_state_name(m->beat.state));
+    m->beat = *beat;
+    wire_heartbeat_t answer = {
+        .epoch = b->epoch, .now = b->now, .slot = (uint64_t)slots_number(&b->slots, b->now)};
+    broker_send(b, m->peer, WIRE_TYPE_HEARTBEAT, &answer);
+}
+
+static void on_outcomes(broker_t *b, miner_t *m, const wire_outcomes_t *msg)
+{
+    for (size_t i = 0; i < msg->outcomes.n; i++) {
+        const wire_outcome_t *o = &msg->outcomes.v[i];
+        if (o->seq <= m->outcome_seq) continue; // sent again
+        m->outcome_seq = o->seq;
+        m->progress++;
+        m->last_outcome = b->now;
+        m->last_result = (uint8_t)(o->result < RESULT_COUNT ? o->result : RESULT_failed);
+        m->last_error = (uint8_t)(o->error < ERR_COUNT ? o->error : ERR_internal);
+        source_t *s = map_get(&b->catalog.sources, o->source);
+        if (s && s->entered) dues_outcome(b, m, s, o);
+    }
+    wire_outcomes_ack_t ack = {.seq = m->outcome_seq};
+    broker_send_durable(b, m->peer, WIRE_TYPE_OUTCOMES_ACK, &ack);
+}
+
+// Sources that miner no longer owns, but still runs a poll of.
+static void note_running(broker_t *b, miner_t *m, const wire_ids_t *running)
+{
+    for (size_t i = 0; i < running->n; i++) {
+        source_t *s = map_get(&b->catalog.sources, running->v[i]);
+        if (s && s->entered && !s->runner && (s->lane->owner != m || s->lane->moving)) dues_set_runner(s, m);
+    }
+}
+
+static void on_revoked(broker_t *b, miner_t *m, const wire_revoked_t *msg)
+{
+    note_running(b, m, &msg->running);
+    bool orphans = false;
+    for (size_t i = 0; i < msg->sources.n; i++) {
+        source_t *s = map_get(&b->catalog.sources, msg->sources.v[i]);
+        if (!s || s->lane->owner != m || !s->lane->moving) continue;
+        assign_returned(b, s->lane);
+        orphans |= s->lane->owner == NULL;
+    }
+    if (orphans) assign_orphans(b, CAUSE_reassigned, "returned");
+}
+
+static void on_goodbye(broker_t *b, miner_t *m, const wire_goodbye_t *msg)
+{
+    if (msg->done) {
+        miner_gone(b, m, "drained");
+        return;
+    }
+    if (m->phase == MINER_LEAVING) return;
+    log_info("draining", "miner=%s hosts=%u running=%zu reason=%s", m->name, m->n_lanes, msg->running.n,
+             msg->reason);
+    outbox_drop(b, m);
+    m->phase = MINER_LEAVING;
+    assign_release(b, m);
+    note_running(b, m, &msg->running);
+    assign_orphans(b, CAUSE_reassigned, "draining");
+    assign_balance(b);
+}
+
+void broker_unreachable(broker_t *b, instant_t now, uint64_t peer)
+{
+    (void)now;
+    miner_t *m = registry_by_peer(&b->registry, peer);
+    if (!m) return;
+    log_warn("unreachable", "miner=%s waiting for it to dial again", m->name);
+    outbox_drop(b, m);
+    registry_set_peer(&b->registry, m, 0);
+    if (m->phase == MINER_LIVE) m->phase = MINER_JOINING;
+}
+
+// -- dispatch ---------------------------------------------------------------------------------------------
+
+static void refuse_type(broker_t *b, uint64_t peer, wire_type_t type)
+{
+    char text[100];
+    snprintf(text, sizeof text, "a broker takes no %s", wire_type_name(type));
+    wire_error_t e = {.code = 400, .text = text};
+    broker_send(b, peer, WIRE_TYPE_ERROR, &e);
+}
+
+static void miner_message(broker_t *b, uint64_t peer, wire_type_t type, const void *message)
+{
+    miner_t *m = registry_by_peer(&b->registry, peer);
+    if (!m) {
+        disconnect(b, peer, "unknown session");
+        return;
+    }
+    heard(b, m);
+    switch (type) {
+    case WIRE_TYPE_INVENTORY: on_inventory(b, m, message); break;
+    case WIRE_TYPE_HEARTBEAT: on_heartbeat(b, m, message); break;
+    case WIRE_TYPE_OUTCOMES: on_outcomes(b, m, message); break;
+    case WIRE_TYPE_REVOKED: on_revoked(b, m, message); break;
+    case WIRE_TYPE_GOODBYE: on_goodbye(b, m, message); break;
+    default: break;
+    }
+}
+
+static void begin(broker_t *b, instant_t now)
+{
+    CHECK(b->started);
+    b->instant = now;
+    b->now = slew_now(&b->slew, now);
+}
+
+void broker_message(broker_t *b, instant_t now, uint64_t peer, wire_type_t type, const void *message)
+{
+    begin(b, now);
+    switch (type) {
+    case WIRE_TYPE_READY: on_ready(b, peer, message); break;
+    case WIRE_TYPE_REQUEST: control_request(b, peer, message); break;
+    case WIRE_TYPE_INVENTORY:
+    case WIRE_TYPE_HEARTBEAT:
+    case WIRE_TYPE_OUTCOMES:
+    case WIRE_TYPE_REVOKED:
+    case WIRE_TYPE_GOODBYE: miner_message(b, peer, type, message); break;
+    case WIRE_TYPE_ERROR:
+        log_warn("peer_error", "code=%llu text=\"%s\"",
+                 (unsigned long long)((const wire_error_t *)message)->code,
+                 ((const wire_error_t *)message)->text);
+        break;
+    default: refuse_type(b, peer, type);
+    }
+    outbox_flush(b);
+}
+
+// -- time -------------------------------------------------------------------------------------------------
+
+static int64_t lead_ms(const broker_t *b)
+{
+    return b->config.slot_ms / 4 < 2000 ? b->config.slot_ms / 4 : 2000;
+}
+
+static int64_t close_after_ms(const broker_t *b)
+{
+    return b->config.slot_ms / 4 < CLOSE_AFTER_MAX_MS ? b->config.slot_ms / 4 : CLOSE_AFTER_MAX_MS;
+}
+
+static void build_slots(broker_t *b)
+{
+    if (!b->building && b->now >= b->built_until - lead_ms(b)) {
+        wheel_open(&b->wheel, slots_number(&b->slots, b->built_until));
+        b->built_until += b->config.slot_ms;
+        b->building = true;
+    }
+    for (int n = 0; b->building && n < BUILD_BUDGET; n++) {
+        wheel_node_t *node = wheel_take(&b->wheel);
+        if (node)
+            dues_extend(b, HEAP_OWNER(node, source_t, wheel));
+        else
+            b->building = false;
+    }
+}
+
+// Miners that owed polls for some slots and reported nothing lose their work (invariant 7).
+static void check_progress(broker_t *b)
+{
+    size_t pos = 0;
+    for (miner_t *m; (m = registry_next(&b->registry, &pos));) {
+        bool owes = false;
+        for (lane_t *l = m->lanes; l && !owes; l = l->owner_next)
+            for (source_t *s = l->sources; s && !owes; s = s->lane_next)
+                owes = s->held > s->done && grid_next(source_grid(s), s->done) < b->closed_until;
+        m->idle_slots = owes && !m->progress && m->beat.state == MINER_ok ? m->idle_slots + 1 : 0;
+        m->progress = 0;
+        if (m->idle_slots < IDLE_SLOTS || m->phase != MINER_LIVE) continue;
+        disconnect(b, m->peer, "no progress");
+        miner_gone(b, m, "no_progress");
+        return; // the walk is over: the table has changed
+    }
+}
+
+static void store_skips(broker_t *b, int64_t from, int64_t to)
+{
+    size_t pos = 0;
+    for (listing_t *l; (l = map_next(&b->catalog.listings, &pos));)
+        for (int r = 1; r < ERR_COUNT; r++) {
+            if (!l->skipped[r]) continue;
+            store_op_t op = {.kind = STORE_SKIPS,
+                             .name = l->template->name,
+                             .text = error_class_name((uint64_t)r),
+                             .number = (int64_t)l->skipped[r],
+                             .from = from,
+                             .to = to};
+            broker_store(b, &op);
+            l->skipped[r] = 0;
+        }
+}
+
+static void close_slots(broker_t *b)
+{
+    while (b->now >= b->closed_until + b->config.slot_ms + close_after_ms(b)) {
+        int64_t from = b->closed_until;
+        b->closed_until += b->config.slot_ms;
+        slot_account_t *a = slots_at(&b->slots, from);
+        if (a && (a->due || a->skipped)) report_slot(b, a);
+        if (a) a->closed = true;
+        store_number(b, "accounted", from);
+        store_skips(b, from, b->closed_until);
+        check_progress(b);
+        assign_balance(b);
+    }
+}
+
+static void enter_all(broker_t *b)
+{
+    size_t pos = 0;
+    for (source_t *s; (s = map_next(&b->catalog.sources, &pos));) {
+        if (s->entered || !s->listing->enabled) continue;
+        bool fresh = s->last_ok == 0 && s->polled_at == 0;
+        int64_t accounted = fresh || !b->accounted ? b->now : b->accounted;
+        dues_enter(b, s, accounted, accounted);
+        if (fresh) dues_extra(b, s, CAUSE_added);
+    }
+}
+
+static void end_grace(broker_t *b)
+{
+    if (!b->grace_until || b->instant.mono < b->grace_until) return;
+    b->grace_until = 0;
+    enter_all(b);
+    assign_orphans(b, CAUSE_catch_up, "start");
+}
+
+void broker_tick(broker_t *b, instant_t now)
+{
+    begin(b, now);
+    int64_t away = now.mono - b->last_tick;
+    if (away > STALL_MS) {
+        log_warn("stalled", "ms=%lld", (long long)away);
+        registry_forgive(&b->registry, away);
+    }
+    b->last_tick = now.mono;
+    end_grace(b);
+    for (miner_t *m; (m = registry_expired(&b->registry, now.mono));) miner_gone(b, m, "silent");
+    build_slots(b);
+    close_slots(b);
+    if (now.mono >= b->report_at) {
+        b->report_at = now.mono + b->config.report_ms;
+        report_heartbeat(b);
+    }
+    outbox_flush(b);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+int64_t broker_deadline(const broker_t *b)
+{
+    if (b->building) return b->instant.mono;
+    int64_t to_mono = b->instant.mono - b->now;
+    int64_t at = b->report_at;
+    if (b->grace_until) at = earlier(at, b->grace_until);
+    heap_node_t *expiry = heap_min(&b->registry.expiries);
+    if (expiry) at = earlier(at, expiry->key);
+    at = earlier(at, b->built_until - lead_ms(b) + to_mono);
+    at = earlier(at, b->closed_until + b->config.slot_ms + close_after_ms(b) + to_mono);
+    return earlier(at, b->last_tick + STALL_MS / 2);
+}
+
+// -- for tests ----------------------------------------------------------------------------------------------
+
+broker_counts_t broker_counts(const broker_t *b)
+{
+    const slot_account_t *t = &b->slots.total;
+    broker_counts_t c = {.slot = (uint64_t)slots_number(&b->slots, b->now),
+                         .due = t->due,
+                         .polled = t->polled,
+                         .stored = t->stored,
+                         .failed = t->failed,
+                         .skipped = t->skipped,
+                         .miners = registry_live(&b->registry),
+                         .sources = b->catalog.sources.count,
+                         .templates = b->catalog.listings.count};
+    size_t pos = 0;
+    for (source_t *s; (s = map_next(&b->catalog.sources, &pos));)
+        c.open += grid_count(source_grid(s), s->done, s->held) + (s->extra != 0);
+    return c;
+}
+
+const char *broker_owner(const broker_t *b, uint64_t id)
+{
+    source_t *s = map_get(&b->catalog.sources, id);
+    return s && s->lane->owner ? s->lane->owner->name : "";
+}

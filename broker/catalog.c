@@ -1,0 +1,197 @@
+// Catalog: templates, sources and hosts, and their indexes.
+#include "broker/catalog.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "common/check.h"
+
+enum { FIRST_COST_MS = 200 }; // of a source that was never polled
+
+void catalog_init(catalog_t *c)
+{
+    map_init(&c->listings);
+    map_init(&c->sources);
+    map_init(&c->lanes);
+}
+
+static void validators_free(validators_t *v)
+{
+    if (!v) return;
+    free(v->etag);
+    free(v->last_modified);
+    free(v->fetch_url);
+    free(v);
+}
+
+static void source_free(source_t *s)
+{
+    validators_free(s->validators);
+    free(s->url);
+    free(s);
+}
+
+static void listing_free(listing_t *l)
+{
+    arena_destroy(&l->arena);
+    free(l->json);
+    free(l->sources);
+    free(l);
+}
+
+void catalog_free(catalog_t *c)
+{
+    size_t pos = 0;
+    for (source_t *s; (s = map_next(&c->sources, &pos));) source_free(s);
+    pos = 0;
+    for (listing_t *l; (l = map_next(&c->listings, &pos));) listing_free(l);
+    pos = 0;
+    for (lane_t *l; (l = map_next(&c->lanes, &pos));) {
+        free(l->host);
+        free(l);
+    }
+    map_free(&c->listings);
+    map_free(&c->sources);
+    map_free(&c->lanes);
+}
+
+listing_t *catalog_find(const catalog_t *c, const char *name)
+{
+    return map_get(&c->listings, template_id(name));
+}
+
+listing_t *catalog_add(catalog_t *c, arena_t *arena, template_t *template, const char *json, uint64_t version)
+{
+    listing_t *l = xcalloc(1, sizeof *l);
+    l->id = template_id(template->name);
+    l->version = version;
+    l->enabled = !template->disabled;
+    l->json = xstrdup(json);
+    l->arena = arena;
+    l->template = template;
+    l->sources = xcalloc(template->n_urls, sizeof(source_t *));
+    CHECK(map_put(&c->listings, l->id, l) == NULL);
+    return l;
+}
+
+void catalog_remove(catalog_t *c, listing_t *l)
+{
+    CHECK(l->n_sources == 0);
+    map_del(&c->listings, l->id);
+    listing_free(l);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(listing_t *const *)a)->template->name, (*(listing_t *const *)b)->template->name);
+}
+
+listing_t **catalog_sorted(const catalog_t *c, size_t *n)
+{
+    listing_t **all = xcalloc(c->listings.count, sizeof(listing_t *));
+    size_t pos = 0;
+    *n = 0;
+    for (listing_t *l; (l = map_next(&c->listings, &pos));) all[(*n)++] = l;
+    if (*n) qsort(all, *n, sizeof(listing_t *), by_name);
+    return all;
+}
+
+// The authority of a URL that template_parse accepted, in lower case.
+static char *host_of(const char *url)
+{
+    const char *start = strstr(url, "://");
+    start = start ? start + 3 : url;
+    char *host = xstrndup(start, strcspn(start, "/?#"));
+    for (char *p = host; *p; p++) *p = (char)tolower((unsigned char)*p);
+    return host;
+}
+
+static lane_t *lane_of(catalog_t *c, const char *url)
+{
+    char *host = host_of(url);
+    uint64_t hash = XXH3_64bits(host, strlen(host));
+    lane_t *lane = map_get(&c->lanes, hash);
+    if (lane) {
+        free(host);
+        return lane;
+    }
+    lane = xcalloc(1, sizeof *lane);
+    lane->host = host;
+    lane->hash = hash;
+    map_put(&c->lanes, hash, lane);
+    return lane;
+}
+
+source_t *catalog_add_source(catalog_t *c, listing_t *l, const char *url, int64_t ordinal)
+{
+    uint64_t id = source_id(l->template->name, url);
+    if (map_get(&c->sources, id)) return NULL;
+    source_t *s = xcalloc(1, sizeof *s);
+    s->id = id;
+    s->listing = l;
+    s->url = xstrdup(url);
+    s->cost_ms = FIRST_COST_MS;
+    s->lane = lane_of(c, url);
+    s->ordinal = ordinal < 0 ? s->lane->next_ordinal : (uint32_t)ordinal;
+    if (s->ordinal >= s->lane->next_ordinal) s->lane->next_ordinal = s->ordinal + 1;
+    s->lane_next = s->lane->sources;
+    if (s->lane_next) s->lane_next->lane_prev = s;
+    s->lane->sources = s;
+    s->lane->n_sources++;
+    CHECK(l->n_sources < l->template->n_urls);
+    l->sources[l->n_sources++] = s;
+    map_put(&c->sources, id, s);
+    return s;
+}
+
+static void unlist(listing_t *l, const source_t *s)
+{
+    for (size_t i = l->n_sources; i-- > 0;) // removal goes from the end, where this is one step
+        if (l->sources[i] == s) {
+            memmove(&l->sources[i], &l->sources[i + 1], (l->n_sources - i - 1) * sizeof *l->sources);
+            l->n_sources--;
+            return;
+        }
+}
+
+void catalog_remove_source(catalog_t *c, source_t *s)
+{
+    CHECK(s->wheel.next == NULL);
+    if (s->lane_prev)
+        s->lane_prev->lane_next = s->lane_next;
+    else
+        s->lane->sources = s->lane_next;
+    if (s->lane_next) s->lane_next->lane_prev = s->lane_prev;
+    s->lane->n_sources--;
+    unlist(s->listing, s);
+    map_del(&c->sources, s->id);
+    source_free(s);
+}
+
+grid_t source_grid(const source_t *s)
+{
+    return grid_of(s->lane->hash, s->ordinal, s->listing->template->every_ms);
+}
+
+bool source_is_open(const source_t *s)
+{
+    return s->extra != 0 || s->held > s->done;
+}
+
+void source_set_validators(source_t *s, const char *etag, const char *last_modified, const char *fetch_url,
+                           uint64_t body_hash)
+{
+    validators_free(s->validators);
+    s->validators = NULL;
+    if (!etag[0] && !last_modified[0] && !fetch_url[0] && !body_hash) return;
+    s->validators = xcalloc(1, sizeof *s->validators);
+    *s->validators = (validators_t){body_hash, xstrdup(etag), xstrdup(last_modified), xstrdup(fetch_url)};
+}
+
+double source_cost(const source_t *s)
+{
+    return s->listing->enabled ? (double)s->cost_ms * 60000.0 / (double)s->listing->template->every_ms : 0;
+}

@@ -1,0 +1,110 @@
+// Catalog: what there is to poll: templates ("listings" once they are in), their sources, and the hosts
+// ("lanes") that placement deals out. It keeps these in step with each other; it decides nothing.
+#ifndef RTM_BROKER_CATALOG_H
+#define RTM_BROKER_CATALOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/grid.h"
+#include "broker/wheel.h"
+#include "common/map.h"
+#include "proto/template.h"
+#include "proto/wire.h"
+
+typedef struct source source_t;
+typedef struct lane lane_t;
+typedef struct listing listing_t;
+struct miner;
+
+// What a source's next poll starts from; follows the sink's ack (invariant 2).
+typedef struct {
+    uint64_t body_hash;
+    char *etag, *last_modified, *fetch_url; // never NULL, often empty
+} validators_t;
+
+struct source {
+    uint64_t id;
+    listing_t *listing;
+    lane_t *lane;
+    source_t *lane_prev, *lane_next;
+    wheel_node_t wheel;       // the slot of its next due that no slot holds yet
+    char *url;                // as declared
+    validators_t *validators; // NULL: none
+    uint32_t ordinal;         // at its host; makes the phase
+    uint32_t generation;      // another one voids what miners remember
+    // Dues, broker ms. Those in (done, held] of the grid, and extra (0: none), are open: given out or waiting
+    // to be.
+    int64_t done, held, extra;
+    int64_t polled;       // latest due reported polled but not stored yet, 0: none
+    struct miner *runner; // a miner that lost the lane but still runs a poll of this source
+    int64_t last_ok;      // request start of the last stored success, 0: never
+    int64_t polled_at;    // broker ms of the last polled outcome
+    uint32_t cost_ms;     // slot use of one poll, smoothed
+    uint32_t items;       // in the last document
+    uint16_t failures;    // in a row
+    uint8_t last_result, last_error;
+    uint8_t extra_cause;
+    bool known_to_owner; // the lane's owner has its definition
+    bool entered;        // it is scheduled (see dues.h)
+    bool mark;           // scratch for inventories
+};
+
+struct lane {
+    char *host; // "example.org:443"
+    uint64_t hash;
+    source_t *sources;
+    uint32_t n_sources, next_ordinal;
+    double cost; // ms of slot use per minute, all its sources
+    struct miner *owner;
+    struct miner *target; // where it goes once owner has given it back
+    bool moving;          // a REVOKE is out
+    lane_t *owner_prev, *owner_next;
+};
+
+struct listing { // a template in the catalog
+    uint64_t id;
+    uint64_t version;
+    bool enabled;
+    char *json; // as it was added
+    arena_t *arena;
+    template_t *template; // in arena
+    source_t **sources;
+    size_t n_sources;
+    uint64_t polled, stored, failed, items; // since start
+    uint64_t skipped[ERR_COUNT];            // since the last slot was closed
+    char last_error[64];
+};
+
+typedef struct {
+    map_t listings, sources, lanes; // by id, id, hash of host
+} catalog_t;
+
+void catalog_init(catalog_t *catalog);
+void catalog_free(catalog_t *catalog);
+
+listing_t *catalog_find(const catalog_t *catalog, const char *name);
+// Takes over arena (which holds template). The listing has no sources yet. Its name must be free.
+listing_t *catalog_add(catalog_t *catalog, arena_t *arena, template_t *template, const char *json,
+                       uint64_t version);
+// Sources must be gone.
+void catalog_remove(catalog_t *catalog, listing_t *listing);
+// All listings in the order of their names; *n of them; the caller frees the array.
+listing_t **catalog_sorted(const catalog_t *catalog, size_t *n);
+
+// Adds a source and its lane. ordinal < 0: the next one of the host. NULL if listing or another has this id
+// already.
+source_t *catalog_add_source(catalog_t *catalog, listing_t *listing, const char *url, int64_t ordinal);
+// The source is gone after this; it must not be in the wheel.
+void catalog_remove_source(catalog_t *catalog, source_t *source);
+
+grid_t source_grid(const source_t *source);
+bool source_is_open(const source_t *source);
+// Replaces the validators; texts are copied.
+void source_set_validators(source_t *source, const char *etag, const char *last_modified,
+                           const char *fetch_url, uint64_t body_hash);
+// Polls a minute times cost: what the source adds to its lane.
+double source_cost(const source_t *source);
+
+#endif

@@ -1,0 +1,538 @@
+// Control: rtm-ctl's commands. Each is one function from arguments to a JSON answer; a table of them is the
+// dispatch.
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <yyjson.h>
+
+#include "broker/state.h"
+#include "common/log.h"
+
+enum { PAGE_ROWS = 1000, PAGE_BYTES = 600 << 10, ROW_BYTES = 400, TEMPLATE_ARENA = 16 << 20 };
+
+// One request being answered.
+typedef struct {
+    broker_t *broker;
+    const wire_request_t *request;
+    yyjson_mut_doc *doc;
+    wire_reply_t reply;
+    char message[1024], field[128], cursor[MAX_NAME + 1];
+} call_t;
+
+static const char *arg(const call_t *c, const char *name)
+{
+    for (size_t i = 0; i < c->request->args.n; i++)
+        if (!strcmp(c->request->args.v[i].name, name)) return c->request->args.v[i].value;
+    return "";
+}
+
+static bool flag(const call_t *c, const char *name)
+{
+    return !strcmp(arg(c, name), "1");
+}
+
+__attribute__((format(printf, 4, 5))) static void refuse(call_t *c, unsigned code, const char *field,
+                                                         const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(c->message, sizeof c->message, fmt, args);
+    va_end(args);
+    snprintf(c->field, sizeof c->field, "%s", field);
+    c->reply.code = code;
+}
+
+static yyjson_mut_val *object(call_t *c)
+{
+    yyjson_mut_val *o = yyjson_mut_obj(c->doc);
+    yyjson_mut_doc_set_root(c->doc, o);
+    return o;
+}
+
+static yyjson_mut_val *table(call_t *c)
+{
+    yyjson_mut_val *a = yyjson_mut_arr(c->doc);
+    yyjson_mut_doc_set_root(c->doc, a);
+    return a;
+}
+
+static void put_str(call_t *c, yyjson_mut_val *o, const char *key, const char *value)
+{
+    yyjson_mut_obj_add_strcpy(c->doc, o, key, value);
+}
+
+static void put_int(call_t *c, yyjson_mut_val *o, const char *key, int64_t value)
+{
+    yyjson_mut_obj_add_int(c->doc, o, key, value);
+}
+
+// A time, null where there is none.
+static void put_time(call_t *c, yyjson_mut_val *o, const char *key, int64_t ms)
+{
+    if (ms > 0)
+        yyjson_mut_obj_add_int(c->doc, o, key, ms);
+    else
+        yyjson_mut_obj_add_null(c->doc, o, key);
+}
+
+// -- changing templates ---------------------------------------------------------------------------------
+
+static void store_template(broker_t *b, const listing_t *l)
+{
+    store_op_t op = {.kind = STORE_TEMPLATE,
+                     .name = l->template->name,
+                     .text = l->json,
+                     .number = (int64_t)l->version,
+                     .flag = l->enabled};
+    broker_store(b, &op);
+}
+
+// The miners drop the listing's sources; nothing of it is scheduled any more.
+static void leave_all(broker_t *b, listing_t *l, const char *reason)
+{
+    for (size_t i = 0; i < l->n_sources; i++) {
+        source_t *s = l->sources[i];
+        if (s->lane->owner && s->entered) outbox_revoke(b, s->lane->owner, s->id, reason);
+        if (s->runner && s->runner != s->lane->owner) outbox_revoke(b, s->runner, s->id, reason);
+        s->known_to_owner = false;
+        dues_leave(b, s, ERR_removed);
+    }
+    outbox_flush(b);
+}
+
+static void enter_all(broker_t *b, listing_t *l)
+{
+    if (!l->enabled) return;
+    for (size_t i = 0; i < l->n_sources; i++) {
+        dues_enter(b, l->sources[i], b->now, b->now);
+        dues_extra(b, l->sources[i], CAUSE_added);
+    }
+    assign_orphans(b, CAUSE_added, "added");
+}
+
+static void drop_sources(broker_t *b, listing_t *l)
+{
+    while (l->n_sources) catalog_remove_source(&b->catalog, l->sources[l->n_sources - 1]);
+}
+
+static void add_sources(broker_t *b, listing_t *l)
+{
+    for (size_t i = 0; i < l->template->n_urls; i++)
+        catalog_add_source(&b->catalog, l, l->template->urls[i], -1);
+}
+
+// What a replaced template's source keeps: its place, and what is known of it, but not its validators: the
+// new template reads the page anew.
+typedef struct {
+    uint64_t id;
+    uint32_t ordinal, generation;
+    int64_t last_ok;
+} kept_t;
+
+static kept_t *keep(const listing_t *l, size_t *n)
+{
+    kept_t *kept = calloc(l->n_sources + 1, sizeof *kept);
+    if (!kept) return NULL;
+    *n = l->n_sources;
+    for (size_t i = 0; i < l->n_sources; i++) {
+        const source_t *s = l->sources[i];
+        kept[i] = (kept_t){s->id, s->ordinal, s->generation, s->last_ok};
+    }
+    return kept;
+}
+
+static void restore(broker_t *b, const kept_t *kept, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        source_t *s = map_get(&b->catalog.sources, kept[i].id);
+        if (!s) continue;
+        s->ordinal = kept[i].ordinal;
+        s->generation = kept[i].generation + 1;
+        s->last_ok = kept[i].last_ok;
+    }
+}
+
+static listing_t *replace(broker_t *b, listing_t *old, arena_t *arena, template_t *t, const char *json)
+{
+    size_t n = 0;
+    kept_t *kept = keep(old, &n);
+    uint64_t version = old->version + 1;
+    store_op_t gone = {.kind = STORE_TEMPLATE_GONE, .name = t->name};
+    leave_all(b, old, "replaced");
+    broker_store(b, &gone);
+    drop_sources(b, old);
+    catalog_remove(&b->catalog, old);
+    listing_t *l = catalog_add(&b->catalog, arena, t, json, version);
+    add_sources(b, l);
+    restore(b, kept, n);
+    free(kept);
+    return l;
+}
+
+// What bound the host's politeness allows: polls that its sources need a minute against those it may serve.
+static int64_t reachable_bound(const broker_t *b, const template_t *t, const char *url)
+{
+    double cost = 200, need = 60000.0 / (double)t->every_ms;
+    const source_t *s = map_get(&b->catalog.sources, source_id(t->name, url));
+    if (s) {
+        cost = s->cost_ms;
+        need = s->lane->cost / cost;
+    }
+    double budget = 60000.0 * t->host_concurrency / cost;
+    if (t->host_gap_ms > 0 && 60000.0 / (double)t->host_gap_ms < budget)
+        budget = 60000.0 / (double)t->host_gap_ms;
+    double stretch = need > budget ? need / budget : 1;
+    return (int64_t)((double)t->every_ms * stretch + 2 * cost + 1000);
+}
+
+static void put_promise(call_t *c, yyjson_mut_val *o, const template_t *t)
+{
+    int64_t bound = 0;
+    for (size_t i = 0; i < t->n_urls; i++) {
+        int64_t reached = reachable_bound(c->broker, t, t->urls[i]);
+        if (reached > bound) bound = reached;
+    }
+    put_int(c, o, "sources", (int64_t)t->n_urls);
+    put_int(c, o, "bound_ms", bound);
+    yyjson_mut_val *warnings = yyjson_mut_obj_add_arr(c->doc, o, "warnings");
+    if (bound <= t->fresh_within_ms) return;
+    char text[200];
+    snprintf(text, sizeof text,
+             "fresh_within is %.0f s, but the best that can be reached is about %.0f s (every, or the host's "
+             "budget)",
+             (double)t->fresh_within_ms / 1000, (double)bound / 1000);
+    yyjson_mut_arr_add_strcpy(c->doc, warnings, text);
+}
+
+static template_t *read_template(call_t *c, arena_t *arena, const char *json)
+{
+    template_error_t error = {0};
+    template_t *t = template_parse(arena, json, strlen(json), &error);
+    if (t && c->broker->config.check_selectors && c->broker->config.check_selectors(t, &error)) t = NULL;
+    if (t) return t;
+    if (error.line)
+        refuse(c, 400, error.field, "line %d: %s", error.line, error.text);
+    else
+        refuse(c, 400, error.field, "%s", error.text);
+    return NULL;
+}
+
+static void command_add(call_t *c)
+{
+    broker_t *b = c->broker;
+    const char *json = arg(c, "template");
+    arena_t *arena = arena_new(TEMPLATE_ARENA);
+    template_t *t = read_template(c, arena, json);
+    listing_t *old = t ? catalog_find(&b->catalog, t->name) : NULL;
+    const char *action = old ? strcmp(old->json, json) ? "replaced" : "unchanged" : "added";
+    if (old && !strcmp(action, "replaced") && !flag(c, "replace")) {
+        refuse(c, 409, "name",
+               "there is a template '%s' already; add it with --replace to put this one in its place",
+               t->name);
+        t = NULL;
+    }
+    if (!t) {
+        arena_destroy(&arena);
+        return;
+    }
+    bool change = strcmp(action, "unchanged") != 0 && !flag(c, "dry_run");
+    if (change) {
+        listing_t *l = old ? replace(b, old, arena, t, json) : catalog_add(&b->catalog, arena, t, json, 1);
+        if (!old) add_sources(b, l);
+        store_template(b, l);
+        for (size_t i = 0; i < l->n_sources; i++) broker_store_source(b, l->sources[i]);
+        enter_all(b, l);
+        log_info("template", "name=%s action=%s sources=%zu version=%" PRIu64, t->name, action, l->n_sources,
+                 l->version);
+    }
+    yyjson_mut_val *o = object(c);
+    char id[17];
+    snprintf(id, sizeof id, "%016" PRIx64, template_id(t->name));
+    put_str(c, o, "name", t->name);
+    put_str(c, o, "id", id);
+    put_str(c, o, "action", action);
+    put_promise(c, o, t);
+    if (!change) arena_destroy(&arena);
+}
+
+static listing_t *named(call_t *c)
+{
+    listing_t *l = catalog_find(&c->broker->catalog, arg(c, "name"));
+    if (!l)
+        refuse(c, 404, "name", "there is no template '%s'; `rtm-ctl list` shows those there are",
+               arg(c, "name"));
+    return l;
+}
+
+static void put_done(call_t *c, const char *name, const char *action)
+{
+    yyjson_mut_val *o = object(c);
+    put_str(c, o, "name", name);
+    put_str(c, o, "action", action);
+}
+
+static void command_remove(call_t *c)
+{
+    broker_t *b = c->broker;
+    listing_t *l = named(c);
+    if (!l) return;
+    put_done(c, l->template->name, "removed");
+    log_info("template", "name=%s action=removed sources=%zu", l->template->name, l->n_sources);
+    store_op_t op = {.kind = STORE_TEMPLATE_GONE, .name = l->template->name};
+    leave_all(b, l, "removed");
+    broker_store(b, &op);
+    drop_sources(b, l);
+    catalog_remove(&b->catalog, l);
+}
+
+static void set_enabled(call_t *c, bool enabled)
+{
+    broker_t *b = c->broker;
+    listing_t *l = named(c);
+    if (!l) return;
+    const char *action = l->enabled == enabled ? "unchanged" : enabled ? "enabled" : "disabled";
+    put_done(c, l->template->name, action);
+    if (l->enabled == enabled) return;
+    log_info("template", "name=%s action=%s sources=%zu", l->template->name, action, l->n_sources);
+    if (!enabled) leave_all(b, l, "disabled");
+    l->enabled = enabled;
+    store_template(b, l);
+    enter_all(b, l);
+}
+
+static void command_enable(call_t *c)
+{
+    set_enabled(c, true);
+}
+
+static void command_disable(call_t *c)
+{
+    set_enabled(c, false);
+}
+
+// -- looking --------------------------------------------------------------------------------------------
+
+static void put_listing(call_t *c, yyjson_mut_val *rows, const listing_t *l)
+{
+    yyjson_mut_val *o = yyjson_mut_arr_add_obj(c->doc, rows);
+    put_str(c, o, "name", l->template->name);
+    put_str(c, o, "kind", template_kind_name(l->template->kind));
+    yyjson_mut_obj_add_bool(c->doc, o, "enabled", l->enabled);
+    put_str(c, o, "priority", priority_name(l->template->priority));
+    put_int(c, o, "every_ms", l->template->every_ms);
+    put_int(c, o, "sources", (int64_t)l->n_sources);
+    put_int(c, o, "polled", (int64_t)l->polled);
+    put_int(c, o, "stored", (int64_t)l->stored);
+    put_int(c, o, "failed", (int64_t)l->failed);
+    put_int(c, o, "items", (int64_t)l->items);
+    put_str(c, o, "last_error", l->last_error);
+}
+
+static void command_list(call_t *c)
+{
+    size_t n;
+    listing_t **all = catalog_sorted(&c->broker->catalog, &n);
+    yyjson_mut_val *rows = table(c);
+    const char *after = arg(c, "cursor");
+    size_t shown = 0, i = 0;
+    for (; i < n && shown < PAGE_ROWS; i++) {
+        if (after[0] && strcmp(all[i]->template->name, after) <= 0) continue;
+        put_listing(c, rows, all[i]);
+        shown++;
+    }
+    if (i < n) snprintf(c->cursor, sizeof c->cursor, "%s", all[i - 1]->template->name);
+    free(all);
+}
+
+static void command_show(call_t *c)
+{
+    listing_t *l = named(c);
+    if (!l) return;
+    yyjson_mut_val *o = object(c);
+    put_str(c, o, "name", l->template->name);
+    yyjson_mut_obj_add_bool(c->doc, o, "enabled", l->enabled);
+    put_int(c, o, "version", (int64_t)l->version);
+    yyjson_doc *doc =
+        yyjson_read(l->json, strlen(l->json), YYJSON_READ_ALLOW_COMMENTS | YYJSON_READ_ALLOW_TRAILING_COMMAS);
+    yyjson_mut_val *copy =
+        doc ? yyjson_val_mut_copy(c->doc, yyjson_doc_get_root(doc)) : yyjson_mut_null(c->doc);
+    yyjson_mut_obj_add_val(c->doc, o, "template", copy);
+    yyjson_doc_free(doc);
+}
+
+static const char *state_of(const source_t *s)
+{
+    if (!s->listing->enabled) return "disabled";
+    if (s->runner) return "moving";
+    if (!s->lane->owner) return "waiting for a miner";
+    if (s->lane->moving) return "moving";
+    if (s->failures) return "failing";
+    return s->last_ok ? "ok" : "new";
+}
+
+static int64_t next_due(const broker_t *b, const source_t *s)
+{
+    if (!s->entered) return 0;
+    int64_t from = s->done > b->now ? s->done : b->now;
+    return grid_next(source_grid(s), from);
+}
+
+static void put_source(call_t *c, yyjson_mut_val *rows, const source_t *s)
+{
+    char id[17];
+    snprintf(id, sizeof id, "%016" PRIx64, s->id);
+    yyjson_mut_val *o = yyjson_mut_arr_add_obj(c->doc, rows);
+    put_str(c, o, "source", id);
+    put_str(c, o, "template", s->listing->template->name);
+    put_str(c, o, "url", s->url);
+    put_str(c, o, "miner", s->lane->owner ? s->lane->owner->name : "");
+    put_str(c, o, "state", state_of(s));
+    put_time(c, o, "next_ms", next_due(c->broker, s));
+    put_time(c, o, "last_polled_ms", s->polled_at);
+    put_time(c, o, "last_stored_ms", s->last_ok);
+    put_str(c, o, "last_result", s->polled_at || s->last_error ? wire_result_name(s->last_result) : "");
+    put_str(c, o, "last_error", s->last_error ? error_class_name(s->last_error) : "");
+    put_int(c, o, "failures", s->failures);
+    put_int(c, o, "items", s->items);
+}
+
+// Pages through the templates by name and their sources by position: the cursor is "name:position".
+static void command_sources(call_t *c)
+{
+    const char *only = arg(c, "name"), *cursor = arg(c, "cursor");
+    const char *colon = strrchr(cursor, ':');
+    size_t from = colon ? strtoul(colon + 1, NULL, 10) : 0, left = PAGE_ROWS, bytes = 0, n;
+    if (arg(c, "limit")[0]) left = strtoul(arg(c, "limit"), NULL, 10);
+    if (left < 1 || left > PAGE_ROWS) left = PAGE_ROWS;
+    if (only[0] && !named(c)) return;
+    listing_t **all = catalog_sorted(&c->broker->catalog, &n);
+    yyjson_mut_val *rows = table(c);
+    for (size_t i = 0; i < n && left; i++) {
+        const listing_t *l = all[i];
+        if (only[0] && strcmp(l->template->name, only) != 0) continue;
+        int order = colon ? strncmp(l->template->name, cursor, (size_t)(colon - cursor)) : 1;
+        if (colon && !order && l->template->name[colon - cursor]) order = 1;
+        if (order < 0) continue;
+        size_t k = order == 0 ? from : 0;
+        for (; k < l->n_sources && left && bytes < PAGE_BYTES; k++, left--) {
+            put_source(c, rows, l->sources[k]);
+            bytes += ROW_BYTES + strlen(l->sources[k]->url);
+        }
+        if (k < l->n_sources) left = 0;
+        if (!left) snprintf(c->cursor, sizeof c->cursor, "%.80s:%zu", l->template->name, k);
+    }
+    free(all);
+}
+
+static void put_miner(call_t *c, yyjson_mut_val *rows, const miner_t *m)
+{
+    static const char *const phases[] = {"joining", "live", "leaving"};
+    const broker_t *b = c->broker;
+    size_t sources = 0;
+    for (const lane_t *l = m->lanes; l; l = l->owner_next) sources += l->n_sources;
+    yyjson_mut_val *o = yyjson_mut_arr_add_obj(c->doc, rows);
+    put_str(c, o, "miner", m->name);
+    put_str(c, o, "state",
+            m->phase == MINER_LIVE && m->beat.state ? wire_miner_state_name(m->beat.state)
+                                                    : phases[m->phase]);
+    put_int(c, o, "hosts", m->n_lanes);
+    put_int(c, o, "sources", (int64_t)sources);
+    yyjson_mut_obj_add_real(c->doc, o, "load", m->load / 60000);
+    put_int(c, o, "running", (int64_t)m->beat.running);
+    put_int(c, o, "held", (int64_t)m->beat.held);
+    put_int(c, o, "polls", (int64_t)m->beat.polls);
+    put_int(c, o, "unacked", (int64_t)m->beat.unacked);
+    put_int(c, o, "cpu", (int64_t)m->beat.cpu);
+    put_int(c, o, "rss_kib", (int64_t)m->beat.rss_kib);
+    put_int(c, o, "heard_ms", b->instant.mono - m->heard);
+    put_time(c, o, "joined_ms", m->joined_at);
+    put_time(c, o, "last_outcome_ms", m->last_outcome);
+    put_str(c, o, "last_outcome",
+            !m->last_outcome ? ""
+            : m->last_error  ? error_class_name(m->last_error)
+                             : wire_result_name(m->last_result));
+}
+
+static int by_miner_name(const void *a, const void *b)
+{
+    return strcmp((*(miner_t *const *)a)->name, (*(miner_t *const *)b)->name);
+}
+
+static void command_miners(call_t *c)
+{
+    registry_t *r = &c->broker->registry;
+    miner_t **all = calloc(r->by_name.count + 1, sizeof(miner_t *));
+    size_t n = 0, pos = 0;
+    yyjson_mut_val *rows = table(c);
+    if (!all) return;
+    for (miner_t *m; (m = registry_next(r, &pos));) all[n++] = m;
+    if (n) qsort(all, n, sizeof(miner_t *), by_miner_name);
+    for (size_t i = 0; i < n && i < PAGE_ROWS; i++) put_miner(c, rows, all[i]);
+    free(all);
+}
+
+static void command_status(call_t *c)
+{
+    broker_t *b = c->broker;
+    slot_account_t *last = slots_at(&b->slots, b->closed_until - 1);
+    broker_counts_t counts = broker_counts(b);
+    yyjson_mut_val *o = object(c);
+    put_str(c, o, "version", RTM_VERSION);
+    put_int(c, o, "epoch", (int64_t)b->epoch);
+    put_int(c, o, "slot", (int64_t)counts.slot);
+    put_int(c, o, "slot_ms", b->config.slot_ms);
+    put_time(c, o, "now_ms", b->now);
+    put_int(c, o, "uptime_ms", b->now - b->started_at);
+    put_int(c, o, "templates", (int64_t)counts.templates);
+    put_int(c, o, "sources", (int64_t)counts.sources);
+    put_int(c, o, "miners", (int64_t)counts.miners);
+    put_int(c, o, "open", (int64_t)counts.open);
+    put_int(c, o, "last_slot_due", last ? (int64_t)last->due : 0);
+    put_int(c, o, "last_slot_stored", last ? (int64_t)last->stored : 0);
+    put_int(c, o, "last_slot_failed", last ? (int64_t)last->failed : 0);
+    put_int(c, o, "last_slot_skipped", last ? (int64_t)last->skipped : 0);
+    put_int(c, o, "due", (int64_t)counts.due);
+    put_int(c, o, "polled", (int64_t)(counts.polled + counts.failed));
+    put_int(c, o, "stored", (int64_t)counts.stored);
+    put_int(c, o, "failed", (int64_t)counts.failed);
+    put_int(c, o, "skipped", (int64_t)counts.skipped);
+}
+
+// -- dispatch -------------------------------------------------------------------------------------------
+
+static const struct {
+    const char *name;
+    void (*run)(call_t *);
+} commands[] = {
+    {"add", command_add},         {"remove", command_remove}, {"enable", command_enable},
+    {"disable", command_disable}, {"list", command_list},     {"show", command_show},
+    {"sources", command_sources}, {"miners", command_miners}, {"status", command_status},
+};
+
+static void run(call_t *c)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (!strcmp(commands[i].name, c->request->command)) {
+            commands[i].run(c);
+            return;
+        }
+    refuse(c, 400, "command", "this broker knows no command '%s'", c->request->command);
+}
+
+void control_request(broker_t *b, uint64_t peer, const wire_request_t *request)
+{
+    call_t c = {.broker = b, .request = request, .doc = yyjson_mut_doc_new(NULL)};
+    run(&c);
+    char *json = c.reply.code ? NULL : yyjson_mut_write(c.doc, 0, NULL);
+    c.reply.id = request->id;
+    c.reply.message = c.message;
+    c.reply.field = c.field;
+    c.reply.cursor = c.cursor;
+    c.reply.json = json;
+    broker_send_durable(b, peer, WIRE_TYPE_REPLY, &c.reply);
+    free(json);
+    yyjson_mut_doc_free(c.doc);
+}

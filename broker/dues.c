@@ -1,0 +1,228 @@
+// Dues: the life of a source's dues. Those in (done, held] of its grid are open, and so is `extra`. A due
+// opens when its slot is built (or when the source enters), and is settled by an outcome or a skip, which
+// moves `done` forward. Every due is booked twice: once as due, once as what came of it.
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/state.h"
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static bool can_send(const source_t *s)
+{
+    const lane_t *l = s->lane;
+    return s->entered && l->owner && l->owner->phase == MINER_LIVE && !l->moving && !s->runner;
+}
+
+// Opens the dues of the grid up to upto.
+static void open_until(broker_t *b, source_t *s, int64_t upto)
+{
+    grid_t g = source_grid(s);
+    int64_t last = grid_last(g, upto);
+    if (last <= s->held) return;
+    slots_book_range(&b->slots, g, s->held, last, SLOT_DUE, ERR_none);
+    s->held = last;
+}
+
+// Settles the open dues of the grid up to upto as skipped.
+static void skip_until(broker_t *b, source_t *s, int64_t upto, error_class_t reason)
+{
+    grid_t g = source_grid(s);
+    if (upto > s->held) upto = s->held;
+    if (upto <= s->done) return;
+    slots_book_range(&b->slots, g, s->done, upto, SLOT_DUE, reason);
+    s->listing->skipped[reason] += grid_count(g, s->done, upto);
+    s->done = upto;
+}
+
+static void skip_extra(broker_t *b, source_t *s, error_class_t reason)
+{
+    if (!s->extra) return;
+    slots_book_skip(&b->slots, s->extra, reason, 1);
+    s->listing->skipped[reason]++;
+    s->extra = 0;
+}
+
+static void put_into_wheel(broker_t *b, source_t *s)
+{
+    int64_t next = grid_next(source_grid(s), later(s->held, b->built_until - 1));
+    wheel_put(&b->wheel, &s->wheel, slots_number(&b->slots, next));
+}
+
+void dues_set_runner(source_t *s, miner_t *m)
+{
+    if (s->runner) s->runner->n_runners--;
+    s->runner = m;
+    if (m) m->n_runners++;
+}
+
+void dues_enter(broker_t *b, source_t *s, int64_t accounted, int64_t held)
+{
+    grid_t g = source_grid(s);
+    s->entered = true;
+    lane_count(s, 1);
+    s->done = s->held = accounted;
+    open_until(b, s, held);
+    s->held = later(s->held, held);
+    int64_t missed = grid_last(g, b->now);
+    wire_cause_t cause = CAUSE_scheduled;
+    if (missed > s->held) {
+        cause = CAUSE_catch_up;
+        open_until(b, s, missed);
+        skip_until(b, s, missed - g.every, ERR_missed_while_down);
+    }
+    open_until(b, s, b->built_until - 1);
+    put_into_wheel(b, s);
+    dues_send(b, s, held, cause);
+}
+
+void dues_extra(broker_t *b, source_t *s, wire_cause_t cause)
+{
+    if (s->extra || !s->entered) return;
+    s->extra = b->now;
+    s->extra_cause = cause;
+    slots_book(&b->slots, s->extra, SLOT_DUE);
+    if (can_send(s)) {
+        wire_due_t due = {.count = 1, .cause = cause};
+        outbox_due(b, s->lane->owner, s, due, s->extra);
+    }
+}
+
+void dues_leave(broker_t *b, source_t *s, error_class_t reason)
+{
+    if (!s->entered) return;
+    wheel_remove(&s->wheel);
+    skip_until(b, s, s->held, reason);
+    skip_extra(b, s, reason);
+    s->polled = 0;
+    dues_set_runner(s, NULL);
+    lane_count(s, -1);
+    s->entered = false;
+}
+
+void dues_extend(broker_t *b, source_t *s)
+{
+    int64_t before = s->held;
+    if (!can_send(s)) { // what waits since an earlier slot is too late to be worth a poll
+        error_class_t reason = s->runner ? ERR_still_running : ERR_no_miner;
+        skip_until(b, s, b->built_until - 2 * b->config.slot_ms - 1, reason);
+    }
+    open_until(b, s, b->built_until - 1);
+    put_into_wheel(b, s);
+    dues_send(b, s, before, CAUSE_scheduled);
+}
+
+void dues_send(broker_t *b, source_t *s, int64_t after, wire_cause_t cause)
+{
+    if (!can_send(s)) return;
+    grid_t g = source_grid(s);
+    int64_t from = later(after, s->done);
+    if (s->extra && s->extra > after) {
+        wire_due_t extra = {.count = 1, .cause = cause == CAUSE_scheduled ? s->extra_cause : cause};
+        outbox_due(b, s->lane->owner, s, extra, s->extra);
+    }
+    uint64_t n = grid_count(g, from, s->held);
+    if (!n) return;
+    wire_due_t due = {.step = (uint64_t)g.every, .count = n, .cause = cause};
+    outbox_due(b, s->lane->owner, s, due, grid_next(g, from));
+}
+
+// -- outcomes -----------------------------------------------------------------------------------------
+
+// The mean of the last few polls: old ones fade by an eighth.
+static void note_cost(source_t *s, uint64_t took_ms)
+{
+    if (took_ms > 600000) took_ms = 600000;
+    uint32_t cost = s->polled_at ? (uint32_t)((s->cost_ms * 7ULL + took_ms) / 8) : (uint32_t)took_ms;
+    source_set_cost(s, cost < 10 ? 10 : cost);
+}
+
+static void note_result(broker_t *b, source_t *s, const wire_outcome_t *o)
+{
+    listing_t *l = s->listing;
+    s->last_result = (uint8_t)(o->result < RESULT_COUNT ? o->result : RESULT_failed);
+    s->last_error = (uint8_t)(o->error < ERR_COUNT ? o->error : ERR_internal);
+    if (o->result == RESULT_skipped) return;
+    note_cost(s, o->took_ms);
+    s->polled_at = b->now;
+    l->polled++;
+    l->items += o->items;
+    if (o->items) s->items = (uint32_t)o->items;
+    bool failed = o->result == RESULT_failed;
+    s->failures = failed ? (uint16_t)(s->failures + (s->failures < UINT16_MAX)) : 0;
+    slots_book(&b->slots, o->due, failed ? SLOT_FAILED : SLOT_POLLED);
+    if (!failed) return;
+    l->failed++;
+    snprintf(l->last_error, sizeof l->last_error, "%s", error_class_name(o->error));
+}
+
+static bool same_validators(const validators_t *v, const wire_outcome_t *o)
+{
+    if (!v) return !o->etag[0] && !o->last_modified[0] && !o->fetch_url[0] && !o->body_hash;
+    return v->body_hash == o->body_hash && !strcmp(v->etag, o->etag) &&
+           !strcmp(v->last_modified, o->last_modified) && !strcmp(v->fetch_url, o->fetch_url);
+}
+
+// The soft state follows the latest stored success; what an older poll or an older generation says is past.
+static void take_state(broker_t *b, source_t *s, const wire_outcome_t *o)
+{
+    if (o->generation != s->generation || o->last_ok < s->last_ok || !o->last_ok) return;
+    bool first = s->last_ok == 0;
+    s->last_ok = o->last_ok;
+    if (o->has_state && !same_validators(s->validators, o))
+        source_set_validators(s, o->etag, o->last_modified, o->fetch_url, o->body_hash);
+    else if (!first)
+        return;
+    broker_store_source(b, s);
+}
+
+// Closes the due; false: it was closed already.
+static bool settle(broker_t *b, source_t *s, const wire_outcome_t *o)
+{
+    if (s->extra && o->due == s->extra) {
+        s->extra = 0;
+        return true;
+    }
+    if (o->due <= s->done || o->due > s->held) return false;
+    skip_until(b, s, o->due - 1, ERR_still_running); // dues before it that nobody reported
+    s->done = o->due;
+    return true;
+}
+
+static bool is_open(const source_t *s, int64_t due)
+{
+    return due == s->extra || (due > s->done && due <= s->held);
+}
+
+void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
+{
+    bool open = is_open(s, o->due);
+    bool repeated = s->polled == o->due; // after a death the same due may be polled twice
+    if ((o->kind & OUTCOME_POLLED) && open && !repeated) note_result(b, s, o);
+    if (o->kind == OUTCOME_POLLED) {
+        if (open) s->polled = o->due;
+        return;
+    }
+    take_state(b, s, o);
+    if (settle(b, s, o)) {
+        s->polled = 0;
+        if (o->result == RESULT_skipped) {
+            error_class_t reason = o->error < ERR_COUNT && o->error ? (error_class_t)o->error : ERR_internal;
+            slots_book_skip(&b->slots, o->due, reason, 1);
+            s->listing->skipped[reason]++;
+        } else if (o->result != RESULT_failed) {
+            slots_book(&b->slots, o->due, SLOT_STORED);
+            s->listing->stored++;
+        }
+    }
+    if (s->runner == m) dues_runner_gone(b, s);
+}
+
+void dues_runner_gone(broker_t *b, source_t *s)
+{
+    dues_set_runner(s, NULL);
+    dues_send(b, s, INT64_MIN, CAUSE_reassigned);
+}

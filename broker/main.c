@@ -1,0 +1,60 @@
+// rtm-broker: options, then the edge runs the state machine.
+#include <stdlib.h>
+
+#include "broker/edge.h"
+#include "common/conf.h"
+#include "common/log.h"
+#include "miner/read/read.h"
+
+static const char *listen_on, *health, *folder, *level;
+static int64_t slot, heartbeat, liveness, report;
+
+static const conf_option_t options[] = {
+    {"listen", CONF_STR, "ENDPOINT", "tcp://*:7440",
+     "where miners and rtm-ctl connect; port 0 takes a free one", &listen_on, 0, 0},
+    {"state", CONF_STR, "DIR", ".rtm/broker", "folder of the broker's own durable state", &folder, 0, 0},
+    {"slot", CONF_DURATION, "DURATION", "60s", "length of a slot (shorter ones are for tests)", &slot, 500,
+     3600000},
+    {"heartbeat", CONF_DURATION, "DURATION", "1s", "between two heartbeats of a miner", &heartbeat, 50,
+     60000},
+    {"liveness", CONF_DURATION, "DURATION", "4s", "a miner silent for so long is dead", &liveness, 200,
+     600000},
+    {"report", CONF_DURATION, "DURATION", "10s", "between two heartbeat lines in the log", &report, 100,
+     3600000},
+    {"health", CONF_STR, "HOST:PORT", NULL, "serve /healthz and /metrics there", &health, 0, 0},
+    {"log-level", CONF_STR, "LEVEL", "info", "debug, info, warn or error", &level, 0, 0},
+};
+
+static const conf_t conf = {
+    .program = "rtm-broker",
+    .usage = "[OPTIONS]",
+    .about = "Decides which miner polls which source in which slot. Knows templates, sources and miners; "
+             "never fetches, "
+             "never touches Postgres. Stop it with SIGTERM; it goes on where it was when it starts again.",
+    .options = options,
+    .n_options = sizeof options / sizeof options[0],
+};
+
+// Compiles the selectors to see whether they can be.
+static int check_selectors(const template_t *template, template_error_t *error)
+{
+    reader_t *reader = reader_new(template, error);
+    if (!reader) return -1;
+    reader_destroy(&reader);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    conf_parse(&conf, argc, argv);
+    if (log_level_of(level) >= 0) log_set_level((log_level_t)log_level_of(level));
+    edge_config_t config = {.listen = listen_on,
+                            .health = health,
+                            .folder = folder,
+                            .broker = {.slot_ms = slot,
+                                       .heartbeat_ms = heartbeat,
+                                       .liveness_ms = liveness,
+                                       .report_ms = report,
+                                       .check_selectors = check_selectors}};
+    return edge_run(&config);
+}

@@ -1,0 +1,154 @@
+// Registry: sessions and expiries of miners, and what they own.
+#include "broker/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "common/check.h"
+
+static uint64_t name_hash(const char *name)
+{
+    return XXH3_64bits(name, strlen(name));
+}
+
+void registry_init(registry_t *r)
+{
+    map_init(&r->by_peer);
+    map_init(&r->by_name);
+    heap_init(&r->expiries);
+}
+
+static void miner_free(miner_t *m)
+{
+    free(m->rows.templates);
+    free(m->rows.sources);
+    free(m->rows.dues);
+    free(m->rows.revoked);
+    map_free(&m->templates);
+    free(m->name);
+    free(m);
+}
+
+void registry_free(registry_t *r)
+{
+    size_t pos = 0;
+    for (miner_t *m; (m = registry_next(r, &pos));) miner_free(m);
+    map_free(&r->by_peer);
+    map_free(&r->by_name);
+    heap_free(&r->expiries);
+}
+
+miner_t *registry_by_peer(const registry_t *r, uint64_t peer)
+{
+    return map_get(&r->by_peer, peer);
+}
+
+miner_t *registry_by_name(const registry_t *r, const char *name)
+{
+    return map_get(&r->by_name, name_hash(name));
+}
+
+miner_t *registry_next(const registry_t *r, size_t *pos)
+{
+    return map_next(&r->by_name, pos);
+}
+
+miner_t *registry_add(registry_t *r, const char *name, uint64_t incarnation)
+{
+    miner_t *m = xcalloc(1, sizeof *m);
+    m->name = xstrdup(name);
+    m->incarnation = incarnation;
+    map_init(&m->templates);
+    CHECK(map_put(&r->by_name, name_hash(name), m) == NULL);
+    return m;
+}
+
+void registry_remove(registry_t *r, miner_t *m)
+{
+    CHECK(m->lanes == NULL && !m->rows.queued);
+    registry_set_peer(r, m, 0);
+    heap_remove(&r->expiries, &m->expiry);
+    map_del(&r->by_name, name_hash(m->name));
+    miner_free(m);
+}
+
+void registry_set_peer(registry_t *r, miner_t *m, uint64_t peer)
+{
+    if (m->peer) map_del(&r->by_peer, m->peer);
+    m->peer = peer;
+    if (peer) map_put(&r->by_peer, peer, m);
+}
+
+void registry_heard(registry_t *r, miner_t *m, int64_t mono, int64_t expires)
+{
+    m->heard = mono;
+    heap_set(&r->expiries, &m->expiry, expires);
+}
+
+miner_t *registry_expired(const registry_t *r, int64_t mono)
+{
+    heap_node_t *n = heap_min(&r->expiries);
+    return n && n->key <= mono ? HEAP_OWNER(n, miner_t, expiry) : NULL;
+}
+
+void registry_forgive(registry_t *r, int64_t ms)
+{
+    for (size_t i = 0; i < r->expiries.count; i++)
+        r->expiries.nodes[i]->key += ms; // all alike: the order stays
+}
+
+size_t registry_live(const registry_t *r)
+{
+    size_t n = 0, pos = 0;
+    for (miner_t *m; (m = registry_next(r, &pos));) n += m->phase == MINER_LIVE;
+    return n;
+}
+
+static void detach(lane_t *l)
+{
+    miner_t *m = l->owner;
+    if (l->owner_prev)
+        l->owner_prev->owner_next = l->owner_next;
+    else
+        m->lanes = l->owner_next;
+    if (l->owner_next) l->owner_next->owner_prev = l->owner_prev;
+    l->owner_prev = l->owner_next = NULL;
+    m->n_lanes--;
+    m->load -= l->cost;
+    l->owner = NULL;
+}
+
+void lane_give(lane_t *l, miner_t *m)
+{
+    if (l->owner) detach(l);
+    l->moving = false;
+    l->target = NULL;
+    for (source_t *s = l->sources; s; s = s->lane_next) s->known_to_owner = false;
+    if (!m) return;
+    l->owner = m;
+    l->owner_next = m->lanes;
+    if (m->lanes) m->lanes->owner_prev = l;
+    m->lanes = l;
+    m->n_lanes++;
+    m->load += l->cost;
+}
+
+static void add_cost(lane_t *l, double cost)
+{
+    l->cost += cost;
+    if (l->owner) l->owner->load += cost;
+}
+
+void source_set_cost(source_t *s, uint32_t cost_ms)
+{
+    double before = source_cost(s);
+    s->cost_ms = cost_ms;
+    if (s->entered) add_cost(s->lane, source_cost(s) - before);
+}
+
+void lane_count(source_t *s, int sign)
+{
+    add_cost(s->lane, sign * source_cost(s));
+}

@@ -1,0 +1,90 @@
+// State: the broker's struct, shared by the files of the state machine and nobody else.
+#ifndef RTM_BROKER_STATE_H
+#define RTM_BROKER_STATE_H
+
+#include "broker/broker.h"
+#include "broker/catalog.h"
+#include "broker/registry.h"
+#include "broker/slots.h"
+
+struct broker {
+    broker_config_t config;
+    broker_out_t out;
+    catalog_t catalog;
+    registry_t registry;
+    wheel_t wheel;
+    slots_t slots;
+    slew_t slew;
+    bool started;
+
+    instant_t instant;  // of the event at hand
+    int64_t now;        // broker time of the event at hand
+    int64_t last_tick;  // mono
+    int64_t started_at; // broker time
+    int64_t
+        grace_until;   // mono: until then miners may claim what they held before the broker started; 0: over
+    int64_t report_at; // mono: next heartbeat line
+
+    int64_t built_until;  // broker time: end of the last slot that is (being) given out
+    bool building;        // the wheel's ripe list is not empty yet
+    int64_t closed_until; // broker time: end of the last slot that was closed
+    int64_t accounted;    // loaded: dues up to here were accounted for before the start
+
+    uint64_t epoch;
+    miner_t *outboxes; // miners with rows to flush
+};
+
+// In broker.c: called by control.c and assign.c.
+void broker_send(broker_t *broker, uint64_t peer, wire_type_t type, const void *message);
+void broker_send_durable(broker_t *broker, uint64_t peer, wire_type_t type, const void *message);
+void broker_store(broker_t *broker, const store_op_t *op);
+void broker_store_source(broker_t *broker, const source_t *source);
+
+// -- dues.c: the life of a source's dues; the only place where done, held and extra change --------------
+
+// Starts to schedule source. Dues up to accounted are settled; a missed one after it is caught up once. held
+// (>= accounted): its owner holds dues up to here already.
+void dues_enter(broker_t *broker, source_t *source, int64_t accounted, int64_t held);
+// Adds one due now, for a source that was just added or triggered.
+void dues_extra(broker_t *broker, source_t *source, wire_cause_t cause);
+// Stops scheduling it; what is open is settled as skipped for reason.
+void dues_leave(broker_t *broker, source_t *source, error_class_t reason);
+// Takes its dues before built_until into the slot being built.
+void dues_extend(broker_t *broker, source_t *source);
+// Sends what is open and later than after to its owner, if it has one that can take it.
+void dues_send(broker_t *broker, source_t *source, int64_t after, wire_cause_t cause);
+// What came of a due. miner: who says so.
+void dues_outcome(broker_t *broker, miner_t *miner, source_t *source, const wire_outcome_t *outcome);
+// miner runs a poll of source although another owns its lane (NULL: nobody does).
+void dues_set_runner(source_t *source, miner_t *miner);
+// The runner of source is none any more; its owner takes over.
+void dues_runner_gone(broker_t *broker, source_t *source);
+
+// -- outbox.c: rows to miners, gathered into messages ---------------------------------------------------
+
+void outbox_due(broker_t *broker, miner_t *miner, source_t *source, wire_due_t due, int64_t first);
+void outbox_revoke(broker_t *broker, miner_t *miner, uint64_t source, const char *reason);
+// Sends everything that is gathered.
+void outbox_flush(broker_t *broker);
+// Forgets what is gathered for miner.
+void outbox_drop(broker_t *broker, miner_t *miner);
+
+// -- assign.c: who owns which lane ----------------------------------------------------------------------
+
+// Gives every lane without owner to the least loaded miner.
+void assign_orphans(broker_t *broker, wire_cause_t cause, const char *reason);
+// Moves excess from miners above the mean to those below, by REVOKE.
+void assign_balance(broker_t *broker);
+// The owner has given lane back (or is gone): its target, or somebody, takes it.
+void assign_returned(broker_t *broker, lane_t *lane);
+// All lanes of miner become orphans.
+void assign_release(broker_t *broker, miner_t *miner);
+
+// -- control.c: rtm-ctl's commands -----------------------------------------------------------------------
+void control_request(broker_t *broker, uint64_t peer, const wire_request_t *request);
+
+// -- report.c: log lines -----------------------------------------------------------------------------------
+void report_heartbeat(broker_t *broker);
+void report_slot(broker_t *broker, const slot_account_t *account);
+
+#endif

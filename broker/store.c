@@ -1,0 +1,458 @@
+// Store: a SQLite file in WAL mode with synchronous=FULL, written by one thread in group commits. A failed
+// commit is tried again with the same operations until it succeeds; meanwhile nothing that waits for it is
+// answered.
+#include "broker/store.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "common/check.h"
+#include "common/log.h"
+#include "proto/template.h"
+
+enum { RETRY_MS = 500, SKIP_RANGES_KEPT = 20000 };
+
+typedef struct node {
+    struct node *next;
+    store_op_t op; // its texts are the node's own
+} node_t;
+
+typedef enum {
+    PUT_TEMPLATE,
+    GONE_TEMPLATE,
+    GONE_SOURCES,
+    PUT_SOURCE,
+    GONE_SOURCE,
+    PUT_NUMBER,
+    PUT_SKIPS,
+    TRIM_SKIPS,
+    STATEMENTS
+} statement_t;
+
+static const char *const sql[STATEMENTS] = {
+    [PUT_TEMPLATE] = "insert into templates(name, json, version, enabled) values(?1, ?2, ?3, ?4) "
+                     "on conflict(name) do update set json = ?2, version = ?3, enabled = ?4",
+    [GONE_TEMPLATE] = "delete from templates where name = ?1",
+    [GONE_SOURCES] = "delete from sources where template_id = ?1",
+    [PUT_SOURCE] = "insert into sources(id, template_id, url, ordinal, generation, last_ok, body_hash, etag, "
+                   "last_modified, "
+                   "fetch_url) values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) on conflict(id) do update set "
+                   "ordinal = ?4, generation = ?5, last_ok = ?6, body_hash = ?7, etag = ?8, last_modified = "
+                   "?9, fetch_url = ?10",
+    [GONE_SOURCE] = "delete from sources where id = ?1",
+    [PUT_NUMBER] =
+        "insert into numbers(name, value) values(?1, ?2) on conflict(name) do update set value = ?2",
+    [PUT_SKIPS] = "insert into skips(template, reason, from_ms, to_ms, count) values(?1, ?2, ?3, ?4, ?5) "
+                  "on conflict(template, reason, to_ms) do update set count = count + ?5",
+    [TRIM_SKIPS] = "delete from skips where rowid <= (select max(rowid) from skips) - ?1",
+};
+
+// Each entry brings the schema from version i to i + 1 (pragma user_version).
+static const char *const migrations[] = {
+    "create table numbers(name text primary key, value integer not null) without rowid;"
+    "create table templates(name text primary key, json text not null, version integer not null, enabled "
+    "integer not null);"
+    "create table sources(id integer primary key, template_id integer not null, url text not null, ordinal "
+    "integer not null,"
+    " generation integer not null, last_ok integer not null, body_hash integer not null, etag text not null,"
+    " last_modified text not null, fetch_url text not null);"
+    "create index sources_by_template on sources(template_id);"
+    "create table skips(template text not null, reason text not null, from_ms integer not null, to_ms "
+    "integer not null,"
+    " count integer not null, unique(template, reason, to_ms));",
+};
+
+struct store {
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENTS];
+    int fd;
+    pthread_t thread;
+    bool running;
+
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    node_t *first, **last;
+    uint64_t submitted, durable;
+    bool stopping, failing;
+};
+
+// -- opening ------------------------------------------------------------------------------------------
+
+static int migrate(sqlite3 *db)
+{
+    sqlite3_stmt *st;
+    if (sqlite3_prepare_v2(db, "pragma user_version", -1, &st, NULL)) return -1;
+    int version = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int(st, 0) : 0;
+    sqlite3_finalize(st);
+    int latest = (int)(sizeof migrations / sizeof migrations[0]);
+    if (version > latest) {
+        log_error("store_too_new", "version=%d known=%d", version, latest);
+        return -1;
+    }
+    for (; version < latest; version++) {
+        char mark[64];
+        snprintf(mark, sizeof mark, "pragma user_version = %d", version + 1);
+        if (sqlite3_exec(db, "begin immediate", NULL, NULL, NULL) ||
+            sqlite3_exec(db, migrations[version], NULL, NULL, NULL) ||
+            sqlite3_exec(db, mark, NULL, NULL, NULL) || sqlite3_exec(db, "commit", NULL, NULL, NULL))
+            return -1;
+    }
+    return 0;
+}
+
+static int prepare(store_t *s)
+{
+    for (int i = 0; i < STATEMENTS; i++)
+        if (sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i], NULL))
+            return -1;
+    return 0;
+}
+
+store_t *store_open(const char *folder, const char **error)
+{
+    static char why[512];
+    char path[4096];
+    store_t *s = xcalloc(1, sizeof *s);
+    *error = why;
+    s->last = &s->first;
+    s->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    CHECK(s->fd >= 0);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->wake, NULL);
+    mkdir(folder, 0700);
+    snprintf(path, sizeof path, "%s/broker.db", folder);
+    if (sqlite3_open(path, &s->db) ||
+        sqlite3_exec(s->db,
+                     "pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full",
+                     NULL, NULL, NULL) ||
+        migrate(s->db) || prepare(s)) {
+        snprintf(why, sizeof why, "cannot use %s: %s%s", path, sqlite3_errmsg(s->db),
+                 sqlite3_errcode(s->db) == SQLITE_BUSY ? " (does another broker run on this folder?)" : "");
+        store_close(&s);
+    }
+    return s;
+}
+
+// -- writing ------------------------------------------------------------------------------------------
+
+static void bind_text(sqlite3_stmt *st, int i, const char *text)
+{
+    sqlite3_bind_text(st, i, text ? text : "", -1, SQLITE_STATIC);
+}
+
+static int run(sqlite3_stmt *st)
+{
+    int rc = sqlite3_step(st);
+    sqlite3_reset(st);
+    return rc == SQLITE_DONE ? 0 : -1;
+}
+
+static int put_source(sqlite3_stmt *st, const store_source_t *row)
+{
+    sqlite3_bind_int64(st, 1, (sqlite3_int64)row->id);
+    sqlite3_bind_int64(st, 2, (sqlite3_int64)row->template_id);
+    bind_text(st, 3, row->url);
+    sqlite3_bind_int64(st, 4, row->ordinal);
+    sqlite3_bind_int64(st, 5, row->generation);
+    sqlite3_bind_int64(st, 6, row->last_ok);
+    sqlite3_bind_int64(st, 7, (sqlite3_int64)row->body_hash);
+    bind_text(st, 8, row->etag);
+    bind_text(st, 9, row->last_modified);
+    bind_text(st, 10, row->fetch_url);
+    return run(st);
+}
+
+static int put_template(sqlite3_stmt *st, const store_op_t *op)
+{
+    bind_text(st, 1, op->name);
+    bind_text(st, 2, op->text);
+    sqlite3_bind_int64(st, 3, op->number);
+    sqlite3_bind_int(st, 4, op->flag);
+    return run(st);
+}
+
+static int remove_template(store_t *s, const char *name)
+{
+    bind_text(s->statements[GONE_TEMPLATE], 1, name);
+    sqlite3_bind_int64(s->statements[GONE_SOURCES], 1, (sqlite3_int64)template_id(name));
+    return run(s->statements[GONE_TEMPLATE]) || run(s->statements[GONE_SOURCES]);
+}
+
+static int put_skips(store_t *s, const store_op_t *op)
+{
+    sqlite3_stmt *st = s->statements[PUT_SKIPS];
+    bind_text(st, 1, op->name);
+    bind_text(st, 2, op->text);
+    sqlite3_bind_int64(st, 3, op->from);
+    sqlite3_bind_int64(st, 4, op->to);
+    sqlite3_bind_int64(st, 5, op->number);
+    sqlite3_bind_int64(s->statements[TRIM_SKIPS], 1, SKIP_RANGES_KEPT);
+    return run(st) || run(s->statements[TRIM_SKIPS]);
+}
+
+static int apply(store_t *s, const store_op_t *op)
+{
+    sqlite3_stmt *st;
+    switch (op->kind) {
+    case STORE_TEMPLATE: return put_template(s->statements[PUT_TEMPLATE], op);
+    case STORE_TEMPLATE_GONE: return remove_template(s, op->name);
+    case STORE_SOURCE: return put_source(s->statements[PUT_SOURCE], &op->source);
+    case STORE_SOURCE_GONE:
+        st = s->statements[GONE_SOURCE];
+        sqlite3_bind_int64(st, 1, (sqlite3_int64)op->source.id);
+        return run(st);
+    case STORE_NUMBER:
+        st = s->statements[PUT_NUMBER];
+        bind_text(st, 1, op->name);
+        sqlite3_bind_int64(st, 2, op->number);
+        return run(st);
+    case STORE_SKIPS: return put_skips(s, op);
+    }
+    return -1;
+}
+
+static int commit(store_t *s, const node_t *list)
+{
+    if (sqlite3_exec(s->db, "begin immediate", NULL, NULL, NULL)) return -1;
+    for (const node_t *n = list; n; n = n->next)
+        if (apply(s, &n->op)) {
+            sqlite3_exec(s->db, "rollback", NULL, NULL, NULL);
+            return -1;
+        }
+    if (sqlite3_exec(s->db, "commit", NULL, NULL, NULL)) {
+        sqlite3_exec(s->db, "rollback", NULL, NULL, NULL);
+        return -1;
+    }
+    return 0;
+}
+
+static void free_list(node_t *n)
+{
+    while (n) {
+        node_t *next = n->next;
+        free(n);
+        n = next;
+    }
+}
+
+// Waits for work; NULL: stopping and nothing left.
+static node_t *take(store_t *s, uint64_t *upto)
+{
+    pthread_mutex_lock(&s->lock);
+    while (!s->first && !s->stopping) pthread_cond_wait(&s->wake, &s->lock);
+    node_t *list = s->first;
+    s->first = NULL;
+    s->last = &s->first;
+    *upto = s->submitted;
+    pthread_mutex_unlock(&s->lock);
+    return list;
+}
+
+static void set_failing(store_t *s, bool failing)
+{
+    pthread_mutex_lock(&s->lock);
+    bool changed = s->failing != failing, stopping = s->stopping;
+    s->failing = failing;
+    pthread_mutex_unlock(&s->lock);
+    if (changed && failing)
+        log_error("store_failing", "error=\"%s\" stopping=%d", sqlite3_errmsg(s->db), stopping);
+    if (changed && !failing) log_info("store_recovered", "%s", "");
+}
+
+static bool gives_up(store_t *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool stopping = s->stopping;
+    pthread_mutex_unlock(&s->lock);
+    return stopping;
+}
+
+static void *write_loop(void *arg)
+{
+    store_t *s = arg;
+    uint64_t upto;
+    for (node_t *list; (list = take(s, &upto));) {
+        bool done;
+        while (!(done = commit(s, list) == 0) && !gives_up(s)) {
+            set_failing(s, true);
+            usleep(RETRY_MS * 1000);
+        }
+        free_list(list);
+        if (!done) break;
+        set_failing(s, false);
+        pthread_mutex_lock(&s->lock);
+        s->durable = upto;
+        pthread_mutex_unlock(&s->lock);
+        uint64_t one = 1;
+        if (write(s->fd, &one, sizeof one) < 0) continue; // the counter is full: it is readable anyway
+    }
+    return NULL;
+}
+
+// -- submitting ---------------------------------------------------------------------------------------
+
+static const char *put_text(char **at, const char *text)
+{
+    size_t size = strlen(text ? text : "") + 1;
+    char *copy = memcpy(*at, text ? text : "", size);
+    *at += size;
+    return copy;
+}
+
+static size_t size_of(const char *text)
+{
+    return strlen(text ? text : "") + 1;
+}
+
+static node_t *copy_of(const store_op_t *op)
+{
+    const store_source_t *src = &op->source;
+    node_t *n = xmalloc(sizeof *n + size_of(op->name) + size_of(op->text) + size_of(src->url) +
+                        size_of(src->etag) + size_of(src->last_modified) + size_of(src->fetch_url));
+    char *at = (char *)(n + 1);
+    n->next = NULL;
+    n->op = *op;
+    n->op.name = put_text(&at, op->name);
+    n->op.text = put_text(&at, op->text);
+    n->op.source.url = put_text(&at, src->url);
+    n->op.source.etag = put_text(&at, src->etag);
+    n->op.source.last_modified = put_text(&at, src->last_modified);
+    n->op.source.fetch_url = put_text(&at, src->fetch_url);
+    return n;
+}
+
+uint64_t store_submit(store_t *s, const store_op_t *op)
+{
+    node_t *n = copy_of(op);
+    pthread_mutex_lock(&s->lock);
+    if (!s->running) {
+        s->running = true;
+        CHECK(pthread_create(&s->thread, NULL, write_loop, s) == 0);
+    }
+    *s->last = n;
+    s->last = &n->next;
+    uint64_t ticket = ++s->submitted;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+    return ticket;
+}
+
+uint64_t store_durable(store_t *s)
+{
+    pthread_mutex_lock(&s->lock);
+    uint64_t durable = s->durable;
+    pthread_mutex_unlock(&s->lock);
+    return durable;
+}
+
+bool store_failing(store_t *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool failing = s->failing;
+    pthread_mutex_unlock(&s->lock);
+    return failing;
+}
+
+int store_fd(const store_t *s)
+{
+    return s->fd;
+}
+
+void store_clear(store_t *s)
+{
+    uint64_t n;
+    while (read(s->fd, &n, sizeof n) > 0) {
+    }
+}
+
+void store_close(store_t **store)
+{
+    store_t *s = *store;
+    if (!s) return;
+    if (s->running) {
+        pthread_mutex_lock(&s->lock);
+        s->stopping = true;
+        pthread_cond_signal(&s->wake);
+        pthread_mutex_unlock(&s->lock);
+        pthread_join(s->thread, NULL);
+    }
+    for (int i = 0; i < STATEMENTS; i++) sqlite3_finalize(s->statements[i]);
+    sqlite3_close(s->db);
+    free_list(s->first);
+    close(s->fd);
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->wake);
+    free(s);
+    *store = NULL;
+}
+
+// -- loading ------------------------------------------------------------------------------------------
+
+static const char *text_at(sqlite3_stmt *st, int i)
+{
+    const unsigned char *t = sqlite3_column_text(st, i);
+    return t ? (const char *)t : "";
+}
+
+static void read_number(const store_reader_t *r, sqlite3_stmt *st)
+{
+    if (r->number) r->number(r->context, text_at(st, 0), sqlite3_column_int64(st, 1));
+}
+
+static void read_template(const store_reader_t *r, sqlite3_stmt *st)
+{
+    if (r->template)
+        r->template(r->context, text_at(st, 0), text_at(st, 1), sqlite3_column_int64(st, 2),
+                    sqlite3_column_int(st, 3) != 0);
+}
+
+static void read_source(const store_reader_t *r, sqlite3_stmt *st)
+{
+    store_source_t row = {.id = (uint64_t)sqlite3_column_int64(st, 0),
+                          .template_id = (uint64_t)sqlite3_column_int64(st, 1),
+                          .url = text_at(st, 2),
+                          .ordinal = (uint32_t)sqlite3_column_int64(st, 3),
+                          .generation = (uint32_t)sqlite3_column_int64(st, 4),
+                          .last_ok = sqlite3_column_int64(st, 5),
+                          .body_hash = (uint64_t)sqlite3_column_int64(st, 6),
+                          .etag = text_at(st, 7),
+                          .last_modified = text_at(st, 8),
+                          .fetch_url = text_at(st, 9)};
+    if (r->source) r->source(r->context, &row);
+}
+
+static int read_all(store_t *s, const store_reader_t *r, const char *query,
+                    void (*row)(const store_reader_t *, sqlite3_stmt *))
+{
+    sqlite3_stmt *st;
+    int rc = sqlite3_prepare_v2(s->db, query, -1, &st, NULL);
+    while (!rc && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+        row(r, st);
+        rc = 0;
+    }
+    if (rc != SQLITE_DONE) log_error("store_unreadable", "error=\"%s\"", sqlite3_errmsg(s->db));
+    sqlite3_finalize(st);
+    return rc == SQLITE_DONE ? 0 : -1;
+}
+
+int store_load(store_t *s, const store_reader_t *r)
+{
+    return read_all(s, r, "select name, value from numbers", read_number) ||
+                   read_all(s, r, "select name, json, version, enabled from templates order by name",
+                            read_template) ||
+                   read_all(s, r,
+                            "select id, template_id, url, ordinal, generation, last_ok, body_hash, etag, "
+                            "last_modified, "
+                            "fetch_url from sources order by template_id, ordinal",
+                            read_source)
+               ? -1
+               : 0;
+}
