@@ -7,6 +7,7 @@
 #define XXH_STATIC_LINKING_ONLY // for a state on the stack
 #include <xxhash.h>
 
+#include "miner/read/text.h"
 #include "proto/limits.h"
 
 // One key of the document.
@@ -85,8 +86,9 @@ int identity_assign(identity_t *identity, item_t *item, const char *key, const c
         if (!lookup(identity, with_url)) return learn(identity, item, with_url);
     }
     const char *numbered;
+    int keep = (int)text_cut(key, strlen(key), MAX_KEY - 12);
     do {
-        numbered = arena_printf(identity->arena, "%.*s|%u", MAX_KEY - 12, key, ++known->repeats);
+        numbered = arena_printf(identity->arena, "%.*s|%u", keep, key, ++known->repeats);
         if (!numbered) return -1;
     } while (lookup(identity, numbered));
     return learn(identity, item, numbered);

@@ -1,0 +1,390 @@
+// Item: one slot per field collects its values until the item ends; then columns, `fields`, key and hash
+// follow.
+#include "miner/read/item.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#define XXH_STATIC_LINKING_ONLY // for a state on the stack
+#include <xxhash.h>
+
+#include "common/buf.h"
+#include "common/check.h"
+#include "miner/read/identity.h"
+#include "miner/read/value.h"
+#include "proto/limits.h"
+
+enum { MAX_VALUES = 1000 }; // of one field with `all` or of type list; further ones are left out
+
+typedef enum {
+    COL_NONE,
+    COL_TITLE,
+    COL_URL,
+    COL_AUTHOR,
+    COL_SUMMARY,
+    COL_CONTENT,
+    COL_IMAGE,
+    COL_PUBLISHED
+} column_t;
+
+static const struct {
+    const char *field, *column;
+    column_t id;
+    bool one_line;
+    size_t max; // bytes
+} columns[] = {
+    {"title", "title", COL_TITLE, true, MAX_TITLE},
+    {"url", "url", COL_URL, true, MAX_URL},
+    {"author", "author", COL_AUTHOR, true, MAX_TITLE},
+    {"summary", "summary", COL_SUMMARY, false, MAX_SUMMARY},
+    {"description", "summary", COL_SUMMARY, false, MAX_SUMMARY},
+    {"content", "content", COL_CONTENT, false, MAX_CONTENT},
+    {"image", "image", COL_IMAGE, true, MAX_URL},
+    {"published", "published", COL_PUBLISHED, true, MAX_TITLE},
+    {"published_at", "published", COL_PUBLISHED, true, MAX_TITLE},
+    {"date", "published", COL_PUBLISHED, true, MAX_TITLE},
+};
+
+// One value of a field.
+typedef struct piece {
+    struct piece *next;
+    const char *text;
+    bool json; // stands in `fields` as it is
+} piece_t;
+
+// A field and what the present item has of it.
+typedef struct {
+    const field_t *field;
+    value_rule_t *rule;
+    column_t column;
+    bool one_line;
+    size_t max;
+    piece_t *first, *last;
+    size_t n;
+    int64_t ms;         // of a time
+    const char *unread; // text that was no date
+} slot_t;
+
+struct item_writer {
+    const template_t *template;
+    slot_t *slots; // of the fields, then of the key
+    size_t n_slots;
+    slot_t *key; // or NULL
+    arena_t *arena;
+    urls_t *urls;
+    identity_t identity;
+    bool detail;
+    buf_t json; // `fields` in the making
+};
+
+const char *item_column(const field_t *field)
+{
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        if (strcmp(columns[i].field, field->name) == 0) return columns[i].column;
+    return NULL;
+}
+
+static bool slot_init(slot_t *s, const field_t *field, const char *where, template_error_t *error)
+{
+    char path[MAX_NAME + 40];
+    snprintf(path, sizeof path, "%s%s", where, where[strlen(where) - 1] == '.' ? field->name : "");
+    *s = (slot_t){.field = field, .max = MAX_FIELDS_JSON / 4, .ms = TIME_NONE};
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        if (strcmp(columns[i].field, field->name) != 0) continue;
+        s->column = columns[i].id;
+        s->one_line = columns[i].one_line;
+        s->max = columns[i].max;
+    }
+    s->rule = value_rule_new(field, path, error);
+    return s->rule != NULL;
+}
+
+item_writer_t *item_writer_new(const template_t *t, bool detail, template_error_t *error)
+{
+    item_writer_t *w = xcalloc(1, sizeof *w);
+    const field_t *fields = detail ? t->detail_fields : t->fields;
+    size_t n = detail ? t->n_detail_fields : t->n_fields;
+    w->template = t;
+    w->detail = detail;
+    w->slots = xcalloc(n + 1, sizeof *w->slots);
+    buf_init(&w->json, MAX_FIELDS_JSON);
+    identity_init(&w->identity, NULL);
+    bool ok = true;
+    for (; ok && w->n_slots < n; w->n_slots += ok)
+        ok = slot_init(&w->slots[w->n_slots], &fields[w->n_slots], detail ? "detail.fields." : "fields.",
+                       error);
+    if (ok && !detail && t->key) {
+        w->key = &w->slots[n];
+        ok = slot_init(w->key, t->key, "key", error);
+        w->key->column = COL_NONE;
+        w->key->one_line = true;
+        w->key->max = MAX_URL;
+    }
+    if (!ok) item_writer_destroy(&w);
+    return w;
+}
+
+void item_writer_destroy(item_writer_t **writer)
+{
+    item_writer_t *w = *writer;
+    if (!w) return;
+    for (size_t i = 0; i < w->n_slots; i++) value_rule_destroy(&w->slots[i].rule);
+    if (w->key) value_rule_destroy(&w->key->rule);
+    identity_free(&w->identity);
+    buf_free(&w->json);
+    free(w->slots);
+    free(w);
+    *writer = NULL;
+}
+
+void item_document(item_writer_t *w, arena_t *arena, urls_t *urls)
+{
+    identity_free(&w->identity);
+    identity_init(&w->identity, arena);
+    w->arena = arena;
+    w->urls = urls;
+}
+
+static void slot_reset(slot_t *s)
+{
+    s->first = s->last = NULL;
+    s->n = 0;
+    s->ms = TIME_NONE;
+    s->unread = NULL;
+}
+
+void item_begin(item_writer_t *w)
+{
+    for (size_t i = 0; i < w->n_slots; i++) slot_reset(&w->slots[i]);
+    if (w->key) slot_reset(w->key);
+}
+
+// -- collecting -----------------------------------------------------------------------------------
+
+static slot_t *slot_at(const item_writer_t *w, int index)
+{
+    return index == ITEM_KEY ? w->key : &w->slots[index];
+}
+
+static bool takes_many(const field_t *field)
+{
+    return field->all || field->type == TYPE_LIST;
+}
+
+static read_status_t add_piece(item_writer_t *w, slot_t *s, const char *text, bool json)
+{
+    if (s->n >= (takes_many(s->field) ? MAX_VALUES : 1)) return READ_OK;
+    piece_t *piece = arena_alloc(w->arena, sizeof *piece);
+    if (!piece) return READ_TOO_BIG;
+    *piece = (piece_t){.text = text, .json = json};
+    if (s->last)
+        s->last->next = piece;
+    else
+        s->first = piece;
+    s->last = piece;
+    s->n++;
+    return READ_OK;
+}
+
+static read_status_t take_value(item_writer_t *w, slot_t *s, value_status_t status, const value_t *value)
+{
+    switch (status) {
+    case VALUE_OK:
+        if (s->n == 0) s->ms = value->ms;
+        return add_piece(w, s, value->text, false);
+    case VALUE_NONE:
+        if (s->field->type == TYPE_TIME && !s->unread && value->text && *value->text) s->unread = value->text;
+        return READ_OK;
+    case VALUE_EFFORT: return READ_TOO_COMPLEX;
+    case VALUE_NO_SPACE: break;
+    }
+    return READ_TOO_BIG;
+}
+
+read_status_t item_put(item_writer_t *w, int index, const char *raw, size_t len)
+{
+    slot_t *s = slot_at(w, index);
+    if (s->n && !takes_many(s->field)) return READ_OK;
+    value_t value = {.ms = TIME_NONE};
+    value_status_t status = value_read(s->rule, w->urls, w->arena, raw, len, s->one_line, s->max, &value);
+    return take_value(w, s, status, &value);
+}
+
+read_status_t item_put_json(item_writer_t *w, int index, const char *json, size_t len)
+{
+    const char *copy = arena_strndup(w->arena, json, len);
+    return copy ? add_piece(w, slot_at(w, index), copy, true) : READ_TOO_BIG;
+}
+
+bool item_has(const item_writer_t *w, int index)
+{
+    return slot_at(w, index)->n > 0;
+}
+
+static read_status_t put_default(item_writer_t *w, slot_t *s)
+{
+    if (s->n || !s->field->default_text) return READ_OK;
+    value_t value = {.text = s->field->default_text, .ms = TIME_NONE};
+    value_status_t status = value_convert(s->field->type, w->urls, w->arena, &value);
+    return take_value(w, s, status, &value);
+}
+
+// -- columns --------------------------------------------------------------------------------------
+
+// All values of a field as one text.
+static const char *joined(arena_t *arena, const slot_t *s)
+{
+    if (s->n == 0) return NULL;
+    if (s->n == 1) return s->first->text;
+    const char *between = s->one_line ? ", " : "\n";
+    size_t len = 0, gap = strlen(between);
+    for (piece_t *p = s->first; p; p = p->next) len += strlen(p->text) + gap;
+    char *out = arena_alloc(arena, len + 1), *at = out;
+    if (!out) return NULL;
+    for (piece_t *p = s->first; p && (size_t)(at - out) < s->max; p = p->next) {
+        if (at > out) at = stpcpy(at, between);
+        at = stpcpy(at, p->text);
+    }
+    return out;
+}
+
+static read_status_t fill_column(item_writer_t *w, const slot_t *s, item_t *item)
+{
+    if (s->n == 0) return READ_OK;
+    const char *text = s->column == COL_URL || s->column == COL_IMAGE ? s->first->text : joined(w->arena, s);
+    if (!text) return READ_TOO_BIG;
+    switch (s->column) {
+    case COL_TITLE: item->title = text; break;
+    case COL_URL: item->url = text; break;
+    case COL_AUTHOR: item->author = text; break;
+    case COL_SUMMARY: item->summary = text; break;
+    case COL_CONTENT: item->content = text; break;
+    case COL_IMAGE: item->image = text; break;
+    case COL_PUBLISHED: item->published_ms = s->ms; break;
+    case COL_NONE: break;
+    }
+    return READ_OK;
+}
+
+// -- `fields` -------------------------------------------------------------------------------------
+
+static int json_string(buf_t *out, const char *s)
+{
+    int rc = buf_append(out, "\"", 1);
+    while (rc == 0 && *s) {
+        size_t n = 0;
+        while ((unsigned char)s[n] >= 0x20 && s[n] != '"' && s[n] != '\\') n++;
+        rc = buf_append(out, s, n);
+        s += n;
+        if (rc != 0 || !*s) break;
+        if (*s == '"' || *s == '\\')
+            rc = buf_printf(out, "\\%c", *s);
+        else if (*s == '\n')
+            rc = buf_append(out, "\\n", 2);
+        else
+            rc = buf_printf(out, "\\u%04x", (unsigned char)*s);
+        s++;
+    }
+    return rc == 0 ? buf_append(out, "\"", 1) : -1;
+}
+
+static int json_piece(buf_t *out, const slot_t *s, const char *text, bool verbatim)
+{
+    bool number = s->field->type == TYPE_INTEGER || s->field->type == TYPE_NUMBER;
+    return verbatim || number ? buf_puts(out, text) : json_string(out, text);
+}
+
+static int json_list(buf_t *out, const slot_t *s)
+{
+    int rc = buf_append(out, "[", 1);
+    for (piece_t *p = s->first; p && rc == 0; p = p->next) {
+        if (p != s->first) rc = buf_append(out, ",", 1);
+        if (rc == 0) rc = json_piece(out, s, p->text, p->json);
+    }
+    return rc == 0 ? buf_append(out, "]", 1) : -1;
+}
+
+static bool is_list(const slot_t *s)
+{
+    field_type_t type = s->field->type;
+    return type == TYPE_LIST || (s->field->all && type != TYPE_TEXT && type != TYPE_HTML) ||
+           (s->field->all && s->first && s->first->json);
+}
+
+static int json_member(item_writer_t *w, const slot_t *s)
+{
+    buf_t *out = &w->json;
+    if (buf_append(out, out->len ? "," : "{", 1) != 0 || json_string(out, s->field->name) != 0 ||
+        buf_append(out, ":", 1) != 0)
+        return -1;
+    if (s->n == 0) return json_string(out, s->unread);
+    if (is_list(s)) return json_list(out, s);
+    const char *text = joined(w->arena, s);
+    return text ? json_piece(out, s, text, s->first->json) : -1;
+}
+
+// A member that does not fit any more is left out: the others are worth more than nothing.
+static read_status_t write_fields(item_writer_t *w, item_t *item)
+{
+    buf_reset(&w->json);
+    for (size_t i = 0; i < w->n_slots; i++) {
+        const slot_t *s = &w->slots[i];
+        bool shown = s->column == COL_NONE ? s->n || s->unread : s->n == 0 && s->unread;
+        size_t before = w->json.len;
+        if (shown && json_member(w, s) != 0) w->json.len = before;
+    }
+    if (w->json.len == 0) return READ_OK;
+    if (buf_append(&w->json, "}", 1) != 0) return READ_TOO_BIG;
+    item->fields = arena_strndup(w->arena, w->json.data, w->json.len);
+    return item->fields ? READ_OK : READ_TOO_BIG;
+}
+
+// -- the end --------------------------------------------------------------------------------------
+
+static uint64_t content_hash(const item_writer_t *w)
+{
+    XXH3_state_t state;
+    XXH3_64bits_reset(&state);
+    for (size_t i = 0; i < w->n_slots; i++) {
+        const slot_t *s = &w->slots[i];
+        if (!s->field->tracked) continue;
+        for (piece_t *p = s->first; p; p = p->next) XXH3_64bits_update(&state, p->text, strlen(p->text) + 1);
+        XXH3_64bits_update(&state, "", 1);
+    }
+    return XXH3_64bits_digest(&state);
+}
+
+static bool is_wanted(const item_writer_t *w, const item_t *item)
+{
+    for (size_t i = 0; i < w->n_slots; i++)
+        if (w->slots[i].field->required && w->slots[i].n == 0) return false;
+    if (w->detail) return true;
+    for (size_t i = 0; item->url && i < w->template->n_url_drops; i++)
+        if (strstr(item->url, w->template->url_drops[i])) return false;
+    return item->title || item->url || item->summary || item->content || item->fields ||
+           (w->key && w->key->n);
+}
+
+static read_status_t fill(item_writer_t *w, item_t *item)
+{
+    for (size_t i = 0; i < w->n_slots; i++) {
+        read_status_t status = put_default(w, &w->slots[i]);
+        if (status == READ_OK) status = fill_column(w, &w->slots[i], item);
+        if (status != READ_OK) return status;
+    }
+    item->content_hash = content_hash(w);
+    return write_fields(w, item);
+}
+
+read_status_t item_end(item_writer_t *w, item_t *item, bool *keep)
+{
+    *item = (item_t){.published_ms = TIME_NONE};
+    read_status_t status = fill(w, item);
+    *keep = status == READ_OK && is_wanted(w, item);
+    if (!*keep || w->detail) return status;
+    if (w->key) status = put_default(w, w->key);
+    if (status != READ_OK) return status;
+    int rc = identity_assign(&w->identity, item, w->key && w->key->n ? w->key->first->text : NULL, NULL);
+    *keep = rc == 0;
+    return rc < 0 ? READ_TOO_BIG : READ_OK;
+}
