@@ -42,6 +42,15 @@ typedef struct {
     const char *selector, *value;
 } page_filter_t;
 
+// `keep` and `drop`: an item is wanted if for each field of `keep` one of its patterns matches, and none of
+// `drop`.
+typedef struct {
+    const char *field;
+    const char **patterns; // PCRE2
+    size_t n_patterns;
+    bool drop;
+} filter_t;
+
 typedef struct {
     const char *name;
     const char *source_label; // the prototype's `source`, as written, or NULL
@@ -65,6 +74,11 @@ typedef struct {
 
     const char **url_drops; // an item whose url contains one of these is dropped
     size_t n_url_drops;
+    filter_t *filters; // on the list's items
+    size_t n_filters;
+    filter_t *detail_filters; // on the detail page's fields
+    size_t n_detail_filters;
+    bool hold; // a detail page can say that an item is not wanted: items are stored with their details only
     item_order_t order;
     const char **track; // names of the fields whose change is a revision; n_track 0: the default by type
     size_t n_track;

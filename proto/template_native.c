@@ -1,0 +1,522 @@
+// Template, native dialect: a row per member, then the checks that need more than one member.
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "proto/limits.h"
+#include "proto/template_json.h"
+
+#define ROWS(array) (sizeof(array) / sizeof *(array))
+
+enum {
+    MAX_DROPS = 100, // patterns of one filter, substrings of urlFilters
+    MAX_HEADERS = 32,
+    MAX_HEADER = 4096,
+    MAX_PATTERN = 1024,
+    MAX_DEFAULT = 1024,
+    MAX_COMMENT = 64 << 10,
+    SECOND = 1000,
+    DAY = 86400 * SECOND,
+};
+
+static const char *const kinds[] = {"html", "feed", "json", "sitemap", "page", "stream", "auto", NULL};
+static const char *const types[] = {"text", "html", "url", "integer", "number", "time", "list", NULL};
+static const char *const orders[] = {"newest", "ranked", "none", NULL};
+static const char *const priorities[] = {"low", "normal", "high", "critical", NULL};
+
+// -- fields ---------------------------------------------------------------------------------------
+
+static field_type_t implied_type(const char *name)
+{
+    static const struct {
+        const char *name;
+        field_type_t type;
+    } implied[] = {{"url", TYPE_URL},
+                   {"image", TYPE_URL},
+                   {"published", TYPE_TIME},
+                   {"published_at", TYPE_TIME},
+                   {"date", TYPE_TIME}};
+    for (size_t i = 0; i < ROWS(implied); i++)
+        if (strcmp(implied[i].name, name) == 0) return implied[i].type;
+    return TYPE_TEXT;
+}
+
+static int field_select(parse_t *p, yyjson_val *value, const char *path)
+{
+    field_t *f = p->field;
+    return read_texts(p, value, path, MAX_SELECTOR, MAX_SELECTORS, &f->selectors, &f->n_selectors);
+}
+
+static int field_match(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_text(p, value, path, MAX_PATTERN, &p->field->match);
+}
+
+static int field_type(parse_t *p, yyjson_val *value, const char *path)
+{
+    int type;
+    if (read_word(p, value, path, types, &type) != 0) return -1;
+    field_t *f = p->field;
+    field_type_t implied = implied_type(f->name);
+    if (implied != TYPE_TEXT && (field_type_t)type != implied)
+        return template_fail(p->error, path, "`%s` is always of type \"%s\"", f->name, types[implied]);
+    f->type = (field_type_t)type;
+    f->typed = true;
+    return 0;
+}
+
+static int field_default(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_text(p, value, path, MAX_DEFAULT, &p->field->default_text);
+}
+
+static int field_all(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_bool(p, value, path, &p->field->all);
+}
+
+static int field_required(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_bool(p, value, path, &p->field->required);
+}
+
+static int read_field(parse_t *p, yyjson_val *value, const char *path, const char *name, field_t *f)
+{
+    static const member_t rows[] = {{"select", field_select}, {"match", field_match},
+                                    {"type", field_type},     {"default", field_default},
+                                    {"all", field_all},       {"required", field_required}};
+    f->name = name;
+    f->type = implied_type(name);
+    p->field = f;
+    if (!yyjson_is_obj(value)) return field_select(p, value, path);
+    if (read_members(p, value, path, rows, ROWS(rows)) != 0) return -1;
+    if (f->n_selectors == 0 && !f->default_text)
+        return template_fail(p->error, path, "has neither `select` nor `default`");
+    return 0;
+}
+
+// Members of an item that two names would fill.
+static const char *column_of(const char *name)
+{
+    if (strcmp(name, "description") == 0) return "summary";
+    if (strcmp(name, "published_at") == 0 || strcmp(name, "date") == 0) return "published";
+    return name;
+}
+
+static int check_field_name(parse_t *p, const char *name, const char *path, const field_t *fields, size_t n)
+{
+    if (!*name || strlen(name) > MAX_NAME)
+        return template_fail(p->error, path, "a field's name has 1 to %d bytes", MAX_NAME);
+    if (strcmp(name, "key") == 0)
+        return template_fail(p->error, path, "is no field; `key` stands beside `fields`");
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(fields[i].name, name) == 0) return template_fail(p->error, path, "is given twice");
+        if (strcmp(column_of(fields[i].name), column_of(name)) == 0)
+            return template_fail(p->error, path, "is the same as `%s`; keep one of them", fields[i].name);
+    }
+    return 0;
+}
+
+static int read_fields(parse_t *p, yyjson_val *value, const char *path, field_t **out, size_t *n)
+{
+    if (!yyjson_is_obj(value))
+        return template_fail(p->error, path, "must be an object: {\"title\": \"a selector\", ...}");
+    size_t count = yyjson_obj_size(value), index, all;
+    if (count == 0) return template_fail(p->error, path, "is empty");
+    if (count > MAX_FIELDS)
+        return template_fail(p->error, path, "has %zu fields; at most %d", count, MAX_FIELDS);
+    if (!(*out = arena_calloc(p->arena, count, sizeof **out)))
+        return template_fail(p->error, path, "the template is too big");
+    yyjson_val *key, *field;
+    yyjson_obj_foreach(value, index, all, key, field)
+    {
+        char where[MAX_PATH];
+        const char *name = arena_strdup(p->arena, yyjson_get_str(key));
+        path_member(where, path, name ? name : "");
+        if (!name) return template_fail(p->error, where, "the template is too big");
+        if (check_field_name(p, name, where, *out, *n) != 0) return -1;
+        if (read_field(p, field, where, name, &(*out)[*n]) != 0) return -1;
+        ++*n;
+    }
+    return 0;
+}
+
+// -- filters --------------------------------------------------------------------------------------
+
+static int read_filters(parse_t *p, yyjson_val *value, const char *path, bool drop, filter_t **out, size_t *n)
+{
+    if (!yyjson_is_obj(value))
+        return template_fail(p->error, path, "must be an object: {\"title\": \"a pattern\", ...}");
+    size_t count = yyjson_obj_size(value), index, all;
+    filter_t *list = arena_calloc(p->arena, *n + count + 1, sizeof *list);
+    if (!list) return template_fail(p->error, path, "the template is too big");
+    if (*n + count > MAX_FIELDS)
+        return template_fail(p->error, path, "has too many fields; at most %d", MAX_FIELDS);
+    if (*n) memcpy(list, *out, *n * sizeof *list);
+    *out = list;
+    yyjson_val *key, *patterns;
+    yyjson_obj_foreach(value, index, all, key, patterns)
+    {
+        char where[MAX_PATH];
+        filter_t *f = &list[(*n)++];
+        path_member(where, path, yyjson_get_str(key));
+        f->drop = drop;
+        f->field = arena_strdup(p->arena, column_of(yyjson_get_str(key)));
+        if (!f->field) return template_fail(p->error, where, "the template is too big");
+        if (read_texts(p, patterns, where, MAX_PATTERN, MAX_DROPS, &f->patterns, &f->n_patterns) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int member_keep(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_filters(p, value, path, false, &p->t->filters, &p->t->n_filters);
+}
+
+static int member_drop(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_filters(p, value, path, true, &p->t->filters, &p->t->n_filters);
+}
+
+// -- detail ---------------------------------------------------------------------------------------
+
+static int detail_follow(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_text(p, value, path, MAX_NAME, &p->t->follow);
+}
+
+static int detail_fields(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_fields(p, value, path, &p->t->detail_fields, &p->t->n_detail_fields);
+}
+
+static int detail_keep(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_filters(p, value, path, false, &p->t->detail_filters, &p->t->n_detail_filters);
+}
+
+static int detail_drop(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_filters(p, value, path, true, &p->t->detail_filters, &p->t->n_detail_filters);
+}
+
+static int member_detail(parse_t *p, yyjson_val *value, const char *path)
+{
+    static const member_t rows[] = {
+        {"follow", detail_follow}, {"fields", detail_fields}, {"keep", detail_keep}, {"drop", detail_drop}};
+    if (read_members(p, value, path, rows, ROWS(rows)) != 0) return -1;
+    if (p->t->n_detail_fields == 0)
+        return template_fail(p->error, path, "has no `fields` to read from the page");
+    if (!p->t->follow) p->t->follow = "url";
+    return 0;
+}
+
+// -- politeness and requests ----------------------------------------------------------------------
+
+static int polite_concurrency(parse_t *p, yyjson_val *value, const char *path)
+{
+    if (!yyjson_is_uint(value) || yyjson_get_uint(value) < 1 || yyjson_get_uint(value) > 64)
+        return template_fail(p->error, path, "must be a whole number from 1 to 64");
+    p->t->host_concurrency = (uint32_t)yyjson_get_uint(value);
+    return 0;
+}
+
+static int polite_gap(parse_t *p, yyjson_val *value, const char *path)
+{
+    p->gap_given = true;
+    return read_duration(p, value, path, 0, 3600 * SECOND, &p->t->host_gap_ms);
+}
+
+static int polite_robots(parse_t *p, yyjson_val *value, const char *path)
+{
+    bool obey = true;
+    int rc = read_bool(p, value, path, &obey);
+    p->t->ignore_robots = !obey;
+    return rc;
+}
+
+static int member_politeness(parse_t *p, yyjson_val *value, const char *path)
+{
+    static const member_t rows[] = {
+        {"concurrency", polite_concurrency}, {"gap", polite_gap}, {"robots", polite_robots}};
+    return read_members(p, value, path, rows, ROWS(rows));
+}
+
+// A header that belongs to the connection or is made by the miner.
+static bool is_reserved_header(const char *name)
+{
+    static const char *const names[] = {
+        "host",    "content-length", "transfer-encoding", "connection",        "upgrade",         "te",
+        "trailer", "expect",         "if-none-match",     "if-modified-since", "accept-encoding", "range"};
+    for (size_t i = 0; i < ROWS(names); i++)
+        if (strcasecmp(names[i], name) == 0) return true;
+    return false;
+}
+
+static bool is_header_name(const char *name)
+{
+    if (!*name) return false;
+    for (; *name; name++)
+        if ((unsigned char)*name <= ' ' || (unsigned char)*name >= 0x7F ||
+            strchr("()<>@,;:\\\"/[]?={}", *name))
+            return false;
+    return true;
+}
+
+static int read_header(parse_t *p, const char *name, yyjson_val *value, const char *path, const char **out)
+{
+    const char *text;
+    if (!is_header_name(name)) return template_fail(p->error, path, "is no valid header name");
+    if (is_reserved_header(name)) return template_fail(p->error, path, "is set by the miner itself");
+    if (read_text(p, value, path, MAX_HEADER, &text) != 0) return -1;
+    for (const char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7F)
+            return template_fail(p->error, path, "holds a control character");
+    *out = arena_printf(p->arena, "%s: %s", name, text);
+    return *out ? 0 : template_fail(p->error, path, "the template is too big");
+}
+
+static int member_headers(parse_t *p, yyjson_val *value, const char *path)
+{
+    if (!yyjson_is_obj(value))
+        return template_fail(p->error, path, "must be an object: {\"Accept\": \"text/html\", ...}");
+    size_t count = yyjson_obj_size(value), index, all;
+    if (count > MAX_HEADERS) return template_fail(p->error, path, "has more than %d headers", MAX_HEADERS);
+    if (!(p->t->headers = arena_calloc(p->arena, count + 1, sizeof *p->t->headers)))
+        return template_fail(p->error, path, "the template is too big");
+    yyjson_val *key, *text;
+    yyjson_obj_foreach(value, index, all, key, text)
+    {
+        char where[MAX_PATH];
+        const char *name = yyjson_get_str(key);
+        path_member(where, path, name);
+        for (size_t i = 0; i < p->t->n_headers; i++)
+            if (strncasecmp(p->t->headers[i], name, strlen(name)) == 0 &&
+                p->t->headers[i][strlen(name)] == ':')
+                return template_fail(p->error, where, "is given twice");
+        if (read_header(p, name, text, where, &p->t->headers[p->t->n_headers]) != 0) return -1;
+        p->t->n_headers++;
+    }
+    return 0;
+}
+
+// -- the whole ------------------------------------------------------------------------------------
+
+static int member_name(parse_t *p, yyjson_val *value, const char *path)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    if (read_text(p, value, path, MAX_NAME, &p->t->name) != 0) return -1;
+    if (!p->t->name[strspn(p->t->name, allowed)]) return 0;
+    return template_fail(p->error, path, "\"%.60s\" may hold letters, digits, \".\", \"_\" and \"-\" only",
+                         p->t->name);
+}
+
+static int member_kind(parse_t *p, yyjson_val *value, const char *path)
+{
+    int kind;
+    if (read_word(p, value, path, kinds, &kind) != 0) return -1;
+    p->t->kind = (template_kind_t)kind;
+    p->kind_given = true;
+    return 0;
+}
+
+static int member_items(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_texts(p, value, path, MAX_SELECTOR, MAX_SELECTORS, &p->t->items, &p->t->n_items);
+}
+
+static int member_key(parse_t *p, yyjson_val *value, const char *path)
+{
+    p->t->key = arena_calloc(p->arena, 1, sizeof *p->t->key);
+    if (!p->t->key) return template_fail(p->error, path, "the template is too big");
+    return read_field(p, value, path, "key", p->t->key);
+}
+
+static int member_fields(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_fields(p, value, path, &p->t->fields, &p->t->n_fields);
+}
+
+static int member_order(parse_t *p, yyjson_val *value, const char *path)
+{
+    int order;
+    if (read_word(p, value, path, orders, &order) != 0) return -1;
+    p->t->order = (item_order_t)order;
+    p->order_given = true;
+    return 0;
+}
+
+static int member_track(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_texts(p, value, path, MAX_NAME, MAX_FIELDS, &p->t->track, &p->t->n_track);
+}
+
+static int member_every(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_duration(p, value, path, SECOND, 366LL * DAY, &p->t->every_ms);
+}
+
+static int member_fresh_within(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_duration(p, value, path, SECOND, 366LL * DAY, &p->t->fresh_within_ms);
+}
+
+static int member_timeout(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_duration(p, value, path, SECOND, 300 * SECOND, &p->t->timeout_ms);
+}
+
+static int member_priority(parse_t *p, yyjson_val *value, const char *path)
+{
+    int priority;
+    if (read_word(p, value, path, priorities, &priority) != 0) return -1;
+    p->t->priority = (priority_t)priority;
+    return 0;
+}
+
+static int member_disabled(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_bool(p, value, path, &p->t->disabled);
+}
+
+static int member_comment(parse_t *p, yyjson_val *value, const char *path)
+{
+    const char *ignored;
+    return read_text(p, value, path, MAX_COMMENT, &ignored);
+}
+
+int template_native(parse_t *p, yyjson_val *root)
+{
+    static const member_t rows[] = {
+        {"name", member_name},       {"comment", member_comment},   {"kind", member_kind},
+        {"url", read_urls},          {"urls", read_urls},           {"items", member_items},
+        {"key", member_key},         {"fields", member_fields},     {"keep", member_keep},
+        {"drop", member_drop},       {"detail", member_detail},     {"order", member_order},
+        {"track", member_track},     {"every", member_every},       {"fresh_within", member_fresh_within},
+        {"timeout", member_timeout}, {"priority", member_priority}, {"politeness", member_politeness},
+        {"headers", member_headers}, {"disabled", member_disabled},
+    };
+    p->t->priority = PRIORITY_NORMAL;
+    if (read_members(p, root, "", rows, ROWS(rows)) != 0) return -1;
+    if (!p->t->name)
+        return template_fail(p->error, "name", "is missing; give the template a name such as \"my-source\"");
+    if (p->t->n_urls == 0)
+        return template_fail(p->error, "url", "is missing; say which page, feed or API to poll");
+    return 0;
+}
+
+// -- what follows from the members ----------------------------------------------------------------
+
+static template_kind_t implied_kind(const template_t *t)
+{
+    if (t->n_items) return t->items[0][0] == '$' ? KIND_JSON : KIND_HTML;
+    if (t->n_fields)
+        return t->fields[0].n_selectors && t->fields[0].selectors[0][0] == '$' ? KIND_JSON : KIND_HTML;
+    return KIND_AUTO;
+}
+
+// Kinds that know their fields by themselves.
+static bool reads_by_itself(template_kind_t kind)
+{
+    return kind == KIND_FEED || kind == KIND_SITEMAP || kind == KIND_AUTO;
+}
+
+static int check_kind(parse_t *p)
+{
+    template_t *t = p->t;
+    if (reads_by_itself(t->kind)) {
+        const char *what = template_kind_name(t->kind);
+        if (t->n_items)
+            return template_fail(p->error, "items", "kind \"%s\" finds its items by itself; leave it out",
+                                 what);
+        if (t->n_fields)
+            return template_fail(p->error, "fields", "kind \"%s\" knows its fields by itself; leave it out",
+                                 what);
+        if (t->key)
+            return template_fail(p->error, "key", "kind \"%s\" has keys of its own; leave it out", what);
+        return 0;
+    }
+    if (t->kind == KIND_HTML && t->n_items == 0)
+        return template_fail(p->error, "items",
+                             "is missing; kind \"html\" needs a CSS selector for one item");
+    if (t->n_fields == 0)
+        return template_fail(p->error, "fields",
+                             "is missing; say what to read: {\"title\": \"a selector\", ...}");
+    return 0;
+}
+
+static const field_t *find_field(const template_t *t, const char *name)
+{
+    for (size_t i = 0; i < t->n_fields; i++)
+        if (strcmp(t->fields[i].name, name) == 0) return &t->fields[i];
+    return NULL;
+}
+
+static bool is_known_field(const template_t *t, const char *name)
+{
+    static const char *const own[] = {"title",   "url",   "author",    "summary",
+                                      "content", "image", "published", "fields"};
+    if (!reads_by_itself(t->kind)) {
+        for (size_t i = 0; i < t->n_detail_fields; i++)
+            if (strcmp(t->detail_fields[i].name, name) == 0) return true;
+        return find_field(t, name) != NULL;
+    }
+    for (size_t i = 0; i < ROWS(own); i++)
+        if (strcmp(own[i], name) == 0) return true;
+    return false;
+}
+
+static int check_names(parse_t *p)
+{
+    const template_t *t = p->t;
+    for (size_t i = 0; i < t->n_track; i++) {
+        char where[MAX_PATH];
+        path_index(where, "track", i);
+        if (!is_known_field(t, t->track[i]))
+            return template_fail(p->error, where, "there is no field `%.60s`", t->track[i]);
+    }
+    if (!t->follow || reads_by_itself(t->kind)) return 0;
+    const field_t *follow = find_field(t, t->follow);
+    if (!follow)
+        return template_fail(p->error, "detail.follow", "there is no field `%.60s` in `fields` to follow",
+                             t->follow);
+    if (strcmp(follow->name, "url") != 0)
+        return template_fail(p->error, "detail.follow", "only the field `url` can be followed");
+    return 0;
+}
+
+static bool is_tracked(const template_t *t, const field_t *f)
+{
+    if (t->n_track == 0)
+        return f->type == TYPE_TEXT || f->type == TYPE_HTML || f->type == TYPE_URL || f->type == TYPE_LIST;
+    for (size_t i = 0; i < t->n_track; i++)
+        if (strcmp(t->track[i], f->name) == 0) return true;
+    return false;
+}
+
+static void fill_defaults(parse_t *p)
+{
+    template_t *t = p->t;
+    if (t->fresh_within_ms == 0) t->fresh_within_ms = t->every_ms ? t->every_ms * 2 : 60 * SECOND;
+    if (t->every_ms == 0) t->every_ms = t->fresh_within_ms / 2;
+    if (t->every_ms < SECOND) t->every_ms = SECOND;
+    if (t->timeout_ms == 0) t->timeout_ms = 20 * SECOND;
+    if (t->host_concurrency == 0) t->host_concurrency = 2;
+    if (!p->gap_given) t->host_gap_ms = 200;
+    if (!p->order_given) t->order = t->kind == KIND_FEED || t->kind == KIND_AUTO ? ORDER_NEWEST : ORDER_NONE;
+    for (size_t i = 0; i < t->n_fields; i++) t->fields[i].tracked = is_tracked(t, &t->fields[i]);
+    t->hold = t->n_page_filters > 0 || t->n_detail_filters > 0;
+    for (size_t i = 0; i < t->n_detail_fields; i++) {
+        t->detail_fields[i].tracked = is_tracked(t, &t->detail_fields[i]);
+        if (t->detail_fields[i].required) t->hold = true;
+    }
+}
+
+int template_complete(parse_t *p)
+{
+    if (!p->kind_given) p->t->kind = implied_kind(p->t);
+    if (check_kind(p) != 0 || check_names(p) != 0) return -1;
+    fill_defaults(p);
+    return 0;
+}
