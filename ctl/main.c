@@ -1,0 +1,124 @@
+// rtm-ctl: the command line. `rtm-ctl COMMAND ...`; options of all commands may also stand before the
+// command.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/ctl.h"
+
+static const command_t commands[] = {
+    {"add", "FILE...", "add templates: files, folders of *.json, or - for standard input",
+     "Adds templates. FILE is a template, a folder (all its *.json), or - for standard input. Each is "
+     "checked by\n"
+     "the broker; of several, none is added when one is bad. The command returns when the change is "
+     "durable;\n"
+     "first rows follow within seconds. `rtm-ctl try FILE` shows beforehand what a template finds.",
+     run_add},
+    {"list", "", "templates, and how their last polls went", NULL, run_list},
+    {"show", "NAME", "a template as it was added", NULL, run_show},
+    {"remove", "NAME...", "remove templates; rows that are stored stay", NULL, run_change},
+    {"enable", "NAME...", "poll templates again", NULL, run_change},
+    {"disable", "NAME...", "stop polling templates, but keep them", NULL, run_change},
+    {"wait", "NAME", "wait until every enabled source of a template has been stored", NULL, run_wait},
+    {"try", "TEMPLATE", "show what a template finds, without storing anything",
+     "Fetches the template's pages and shows the items found in them, how often each selector matched, and "
+     "how\n"
+     "long it took. Nothing is stored and no broker is needed. --file reads a saved document instead.",
+     run_try},
+    {"status", "", "the cluster in a few lines", NULL, run_status},
+    {"miners", "", "live miners, their load and last outcome", NULL, run_miners},
+    {"sources", "[NAME]", "sources (of one template): who polls them, when, with what result", NULL,
+     run_sources},
+    {"health", "HOST:PORT", "ask a process for its health (its --http address)", NULL, run_health},
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static int print_help(void)
+{
+    puts("Usage: rtm-ctl COMMAND [OPTIONS]\n\nTalks to rtm's broker: adds templates, shows what goes "
+         "on.\n\nCommands:");
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        int n = printf("  %s %s", commands[i].name, commands[i].usage);
+        printf("%*s%s\n", n < 20 ? 20 - n : 1, "", commands[i].summary);
+    }
+    puts("  help [COMMAND]    this, or the options of one command\n"
+         "  version           print the version\n\n"
+         "Options of every command (or, in the environment, the name in brackets):\n"
+         "  --json            print JSON, for programs [RTM_JSON]\n"
+         "  --broker ENDPOINT where the broker is; default " CTL_BROKER " [RTM_BROKER]\n"
+         "  --reach DURATION  how long to try to reach it; default " CTL_REACH " [RTM_REACH]\n"
+         "  --help            more about a command\n\n"
+         "Exit status: 0 done, 1 refused, 2 wrong usage, 3 the broker cannot be reached.");
+    return CTL_OK;
+}
+
+static const command_t *find(const char *name)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (!strcmp(commands[i].name, name)) return &commands[i];
+    return NULL;
+}
+
+// The index of the command's name: the first that is no option and no option's value; argc if there is none.
+static int command_index(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (argv[i][0] != '-') return i;
+        if (!strcmp(argv[i], "--broker") || !strcmp(argv[i], "--reach")) i++;
+    }
+    return argc;
+}
+
+static int usage_error(const char *what, const char *name)
+{
+    fprintf(stderr, "rtm-ctl: %s%s (rtm-ctl --help lists the commands)\n", what, name);
+    return CTL_USAGE;
+}
+
+// Without a command: --help and --version, and all else is wrong.
+static int run_none(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return print_help();
+        if (!strcmp(argv[i], "--version")) {
+            puts("rtm-ctl " RTM_VERSION);
+            return CTL_OK;
+        }
+    }
+    return usage_error(argc > 1 ? "no command in " : "no command given", argc > 1 ? argv[1] : "");
+}
+
+static int run(ctl_t *ctl, int argc, char **argv)
+{
+    static char help_option[] = "--help";
+    int at = command_index(argc, argv);
+    if (at == argc) return run_none(argc, argv);
+    char *name = argv[at];
+    if (!strcmp(name, "version")) {
+        puts("rtm-ctl " RTM_VERSION);
+        return CTL_OK;
+    }
+    if (!strcmp(name, "help")) {
+        if (at + 1 == argc) return print_help();
+        name = argv[at + 1];
+        argv[at + 1] = help_option;
+    }
+    const command_t *command = find(name);
+    if (!command) return usage_error("there is no command ", name);
+    // the command's name leaves argv: what stood before it is parsed with what stands behind
+    memmove(&argv[at], &argv[at + 1], (size_t)(argc - at) * sizeof *argv);
+    return command->run(command, ctl, argc - 1, argv);
+}
+
+int main(int argc, char **argv)
+{
+    ctl_t ctl = {0};
+    int result = run(&ctl, argc, argv);
+    if (fflush(stdout) || ferror(stdout)) {
+        fputs("rtm-ctl: cannot write to standard output\n", stderr);
+        if (result == CTL_OK) result = CTL_REFUSED;
+    }
+    // a name server that is silent holds up the end of the connection, which nobody needs to wait for
+    if (result != CTL_UNREACHABLE) link_destroy(&ctl.link);
+    return result;
+}

@@ -1,0 +1,438 @@
+// Try: what a template finds, in a saved document or on the web, without a broker and without storing.
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/check.h"
+#include "common/clock.h"
+#include "ctl/ctl.h"
+#include "ctl/get.h"
+#include "ctl/print.h"
+#include "miner/read/read.h"
+#include "miner/read/robots.h"
+#include "proto/limits.h"
+#include "proto/template.h"
+
+enum { URLS_DEFAULT = 3, DETAILS_MAX = 64, TEMPLATE_ARENA = 64 << 20, ROBOTS_TIMEOUT_MS = 10000 };
+
+typedef struct {
+    // options
+    const char *file, *type, *url;
+    bool detail, all, allow_private;
+    int64_t details;
+    // the template and what reads for it
+    const char *path; // of the template
+    buf_t text;
+    arena_t *template_arena, *arena; // arena: of one document
+    template_t *template;
+    reader_t *reader;
+    ctl_t *ctl;
+    get_t get;
+    int64_t next_ms; // monotonic: no request before
+    int result;
+} try_t;
+
+// One document, from wherever it came, and what was read in it.
+typedef struct {
+    document_t document;
+    long status; // 0: a file
+    int64_t fetch_ms, read_us;
+    read_status_t read;
+    items_t items;
+    bool dropped; // detail page: not wanted
+} look_t;
+
+// -- template and file ----------------------------------------------------------------------------
+
+static int refuse_template(const try_t *t, const template_error_t *error)
+{
+    char line[32] = "";
+    if (error->line) snprintf(line, sizeof line, "line %d: ", error->line);
+    return ctl_refuse("%s: %s%s%s%s", t->path, line, error->field, *error->field ? ": " : "", error->text);
+}
+
+static int load_template(try_t *t)
+{
+    template_error_t error = {0};
+    int result = ctl_read(&t->text, t->path, MAX_TEMPLATE);
+    if (result != CTL_OK) return result;
+    t->template = template_parse(t->template_arena, t->text.data ? t->text.data : "", t->text.len, &error);
+    if (!t->template) return refuse_template(t, &error);
+    t->reader = reader_new(t->template, &error);
+    return t->reader ? CTL_OK : refuse_template(t, &error);
+}
+
+// -- reading --------------------------------------------------------------------------------------
+
+static void read_list(try_t *t, look_t *look)
+{
+    int64_t start = clock_mono_us();
+    look->read = reader_items(t->reader, t->arena, &look->document, &look->items);
+    look->read_us = clock_mono_us() - start;
+}
+
+static void read_detail(try_t *t, look_t *look)
+{
+    int64_t start = clock_mono_us();
+    look->items.items = arena_calloc(t->arena, 1, sizeof *look->items.items);
+    CHECK(look->items.items);
+    look->items.items->published_ms = TIME_NONE;
+    look->read = reader_detail(t->reader, t->arena, &look->document, look->items.items, &look->dropped);
+    look->read_us = clock_mono_us() - start;
+    look->items.n_items = look->items.matched = look->read == READ_OK && !look->dropped;
+}
+
+// -- as JSON values -------------------------------------------------------------------------------
+
+static void put_text(yyjson_mut_doc *doc, yyjson_mut_val *row, const char *name, const char *text)
+{
+    if (text)
+        yyjson_mut_obj_add_str(doc, row, name, text);
+    else
+        yyjson_mut_obj_add_null(doc, row, name);
+}
+
+// The members of an item's `fields` become columns of their own.
+static void put_fields(yyjson_mut_doc *doc, yyjson_mut_val *row, const char *fields)
+{
+    yyjson_doc *parsed = fields ? yyjson_read(fields, strlen(fields), 0) : NULL;
+    yyjson_val *object = yyjson_doc_get_root(parsed), *key, *value;
+    size_t i, max;
+    yyjson_obj_foreach(object, i, max, key, value)
+        yyjson_mut_obj_add(row, yyjson_val_mut_copy(doc, key), yyjson_val_mut_copy(doc, value));
+    yyjson_doc_free(parsed);
+}
+
+// Without `all` a column that no item fills is left out, so that a table shows what there is.
+static yyjson_mut_val *item_row(yyjson_mut_doc *doc, const item_t *item, const item_t *filled)
+{
+    yyjson_mut_val *row = yyjson_mut_obj(doc);
+    if (filled->key) put_text(doc, row, "key", item->key);
+    if (filled->published_ms != TIME_NONE) {
+        if (item->published_ms == TIME_NONE)
+            yyjson_mut_obj_add_null(doc, row, "published_ms");
+        else
+            yyjson_mut_obj_add_int(doc, row, "published_ms", item->published_ms);
+    }
+    if (filled->title) put_text(doc, row, "title", item->title);
+    if (filled->url) put_text(doc, row, "url", item->url);
+    if (filled->author) put_text(doc, row, "author", item->author);
+    put_fields(doc, row, item->fields);
+    if (filled->summary) put_text(doc, row, "summary", item->summary);
+    if (filled->content) put_text(doc, row, "content", item->content);
+    if (filled->image) put_text(doc, row, "image", item->image);
+    return row;
+}
+
+// What at least one item has.
+static item_t filled_of(const items_t *items)
+{
+    item_t filled = {.published_ms = TIME_NONE};
+    for (size_t i = 0; i < items->n_items; i++) {
+        const item_t *it = &items->items[i];
+        if (it->key) filled.key = it->key;
+        if (it->url) filled.url = it->url;
+        if (it->title) filled.title = it->title;
+        if (it->author) filled.author = it->author;
+        if (it->summary) filled.summary = it->summary;
+        if (it->content) filled.content = it->content;
+        if (it->image) filled.image = it->image;
+        if (it->published_ms != TIME_NONE) filled.published_ms = it->published_ms;
+    }
+    return filled;
+}
+
+static yyjson_mut_val *item_rows(yyjson_mut_doc *doc, const items_t *items)
+{
+    yyjson_mut_val *rows = yyjson_mut_arr(doc);
+    item_t filled = filled_of(items);
+    for (size_t i = 0; i < items->n_items; i++)
+        yyjson_mut_arr_append(rows, item_row(doc, &items->items[i], &filled));
+    return rows;
+}
+
+static void add_selectors(yyjson_mut_doc *doc, yyjson_mut_val *rows, const char *field,
+                          const char **selectors, size_t n, const size_t *matches)
+{
+    for (size_t i = 0; i < n; i++) {
+        yyjson_mut_val *row = yyjson_mut_obj(doc);
+        yyjson_mut_obj_add_str(doc, row, "field", field);
+        yyjson_mut_obj_add_str(doc, row, "selector", selectors[i]);
+        yyjson_mut_obj_add_uint(doc, row, "matches", matches[i]);
+        yyjson_mut_arr_append(rows, row);
+    }
+}
+
+static yyjson_mut_val *selector_rows(yyjson_mut_doc *doc, const template_t *template, const size_t *matches)
+{
+    yyjson_mut_val *rows = yyjson_mut_arr(doc);
+    if (!matches) return rows;
+    add_selectors(doc, rows, "items", template->items, template->n_items, matches);
+    matches += template->n_items;
+    for (size_t i = 0; i < template->n_fields; i++) {
+        const field_t *field = &template->fields[i];
+        add_selectors(doc, rows, field->name, field->selectors, field->n_selectors, matches);
+        matches += field->n_selectors;
+    }
+    return rows;
+}
+
+// -- telling --------------------------------------------------------------------------------------
+
+static const char *read_name(const look_t *look)
+{
+    return look->dropped ? "dropped" : look->read == READ_OK ? "ok" : read_status_name(look->read);
+}
+
+static void tell_json(const try_t *t, const look_t *look, bool detail)
+{
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *o = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, o);
+    put_text(doc, o, "url", look->document.url);
+    yyjson_mut_obj_add_bool(doc, o, "detail", detail);
+    yyjson_mut_obj_add_int(doc, o, "status", look->status);
+    put_text(doc, o, "content_type", look->document.content_type);
+    yyjson_mut_obj_add_uint(doc, o, "bytes", look->document.len);
+    yyjson_mut_obj_add_int(doc, o, "fetch_ms", look->fetch_ms);
+    yyjson_mut_obj_add_real(doc, o, "read_ms", (double)look->read_us / 1000);
+    put_text(doc, o, "result", read_name(look));
+    put_text(doc, o, "reason", look->read == READ_OK ? NULL : look->items.detail);
+    yyjson_mut_obj_add_uint(doc, o, "matched", look->items.matched);
+    yyjson_mut_obj_add_val(doc, o, "items", item_rows(doc, &look->items));
+    put_text(doc, o, "next_url", look->items.next_url);
+    yyjson_mut_obj_add_val(doc, o, "selectors",
+                           selector_rows(doc, t->template, detail ? NULL : look->items.selector_matches));
+    size_t len;
+    char *json = yyjson_mut_write(doc, 0, &len);
+    if (json) term_print_json(stdout, json, len);
+    fputc('\n', stdout);
+    free(json);
+    yyjson_mut_doc_free(doc);
+}
+
+static void print_rows_of(yyjson_mut_val *rows)
+{
+    yyjson_doc *copy = yyjson_mut_val_imut_copy(rows, NULL);
+    print_t print;
+    print_begin(&print, stdout, false, clock_wall_ms());
+    if (print_page(&print, yyjson_doc_get_root(copy)) == 0) print_end(&print, NULL);
+    yyjson_doc_free(copy);
+}
+
+static void tell_table(const try_t *t, const look_t *look, bool detail)
+{
+    char size[TERM_SPAN_MAX];
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    term_print(stdout, look->document.url, false);
+    if (look->status) printf("  HTTP %ld in %" PRId64 " ms", look->status, look->fetch_ms);
+    printf("  %s, read in %.1f ms\n", term_size(look->document.len, size), (double)look->read_us / 1000);
+    if (look->read != READ_OK || look->dropped) {
+        printf("%s", read_name(look));
+        fputs(*look->items.detail ? ": " : "", stdout);
+        term_print(stdout, look->items.detail, false);
+        fputc('\n', stdout);
+    }
+    if (!detail) {
+        printf("%zu items", look->items.n_items);
+        if (look->items.matched > look->items.n_items)
+            printf(" (%zu more are dropped by filters or have no key)",
+                   look->items.matched - look->items.n_items);
+        puts("");
+    }
+    if (look->items.n_items) puts(""), print_rows_of(item_rows(doc, &look->items));
+    if (!detail && look->items.selector_matches)
+        puts(""), print_rows_of(selector_rows(doc, t->template, look->items.selector_matches));
+    puts("");
+    yyjson_mut_doc_free(doc);
+}
+
+static void tell(try_t *t, const look_t *look, bool detail)
+{
+    if (look->read != READ_OK) t->result = CTL_REFUSED;
+    if (t->ctl->json)
+        tell_json(t, look, detail);
+    else
+        tell_table(t, look, detail);
+}
+
+// -- a saved document -----------------------------------------------------------------------------
+
+static int try_file(try_t *t)
+{
+    buf_t body;
+    int result = ctl_read(&body, t->file, MAX_DOCUMENT);
+    if (result == CTL_OK) {
+        const char *url = t->url ? t->url : t->template->n_urls ? t->template->urls[0] : "http://localhost/";
+        look_t look = {
+            .document = {
+                .bytes = body.data ? body.data : "", .len = body.len, .content_type = t->type, .url = url}};
+        if (t->detail)
+            read_detail(t, &look);
+        else
+            read_list(t, &look);
+        tell(t, &look, t->detail);
+    }
+    buf_free(&body);
+    return result == CTL_OK ? t->result : result;
+}
+
+// -- the web --------------------------------------------------------------------------------------
+
+static void wait_politely(try_t *t)
+{
+    int64_t left = t->next_ms - clock_mono_ms();
+    if (left > 0) {
+        struct timespec pause = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
+        nanosleep(&pause, NULL);
+    }
+    t->next_ms = clock_mono_ms() + t->template->host_gap_ms;
+}
+
+// "http://host:port/path" -> "http://host:port/robots.txt"; -1 when url is no such thing.
+static int robots_url(const char *url, char out[MAX_URL])
+{
+    const char *host = strstr(url, "://");
+    if (!host) return -1;
+    size_t n = (size_t)(host - url) + 3;
+    n += strcspn(url + n, "/?#");
+    if (n + 12 > MAX_URL) return -1;
+    memcpy(out, url, n);
+    memcpy(out + n, "/robots.txt", 12);
+    return 0;
+}
+
+static bool robots_say(const get_t *got, const char *url, const char *at)
+{
+    arena_t *arena = arena_new(TEMPLATE_ARENA);
+    robots_t *robots = robots_parse(arena, got->body, got->len);
+    int line = 0;
+    bool let = robots && robots_allowed(robots, GET_USER_AGENT, url, &line);
+    arena_destroy(&arena);
+    if (!let) ctl_refuse("%s: line %d of %s forbids it", url, line, at);
+    return let;
+}
+
+// Whether the host lets url be fetched (RFC 9309): a robots.txt that is missing allows, one that cannot be
+// had forbids.
+static bool robots_let(try_t *t, const char *url)
+{
+    char at[MAX_URL], failure[64];
+    if (t->template->ignore_robots) return true;
+    if (robots_url(url, at)) return false;
+    if (!get_url(&t->get, at, NULL, 0, ROBOTS_TIMEOUT_MS)) return robots_say(&t->get, url, at);
+    if (t->get.status >= 400 && t->get.status < 500) return true;
+    ctl_refuse("%s: %s, so this host may not be read", at, get_failure(&t->get, failure));
+    return false;
+}
+
+// Fetches url into t->get; -1 when that failed, which was then told and noted.
+static int get_page(try_t *t, const char *url)
+{
+    const template_t *template = t->template;
+    char failure[64];
+    bool let = robots_let(t, url);
+    if (let) wait_politely(t);
+    if (let && !get_url(&t->get, url, template->headers, template->n_headers, template->timeout_ms)) return 0;
+    if (let) ctl_refuse("%s: %s", url, get_failure(&t->get, failure));
+    t->result = CTL_REFUSED;
+    return -1;
+}
+
+static void look_at(const get_t *got, const char *url, look_t *look)
+{
+    *look = (look_t){.status = got->status, .fetch_ms = got->took_ms};
+    look->document = (document_t){.bytes = got->body,
+                                  .len = got->len,
+                                  .content_type = got->content_type,
+                                  .url = got->url ? got->url : url};
+}
+
+static void try_detail(try_t *t, const char *url)
+{
+    look_t look;
+    if (get_page(t, url)) return;
+    arena_reset(t->arena);
+    look_at(&t->get, url, &look);
+    read_detail(t, &look);
+    tell(t, &look, true);
+}
+
+// The URL of an item's detail page: the field that the template follows. A copy, or NULL.
+static char *detail_url(const template_t *template, const item_t *item)
+{
+    if (!template->follow) return NULL;
+    if (!strcmp(template->follow, "url")) return item->url ? xstrdup(item->url) : NULL;
+    yyjson_doc *fields = item->fields ? yyjson_read(item->fields, strlen(item->fields), 0) : NULL;
+    const char *url = yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(fields), template->follow));
+    char *copy = url ? xstrdup(url) : NULL;
+    yyjson_doc_free(fields);
+    return copy;
+}
+
+static void try_url(try_t *t, const char *url)
+{
+    look_t look;
+    char *follow[DETAILS_MAX];
+    size_t n = 0;
+    if (get_page(t, url)) return;
+    arena_reset(t->arena);
+    look_at(&t->get, url, &look);
+    read_list(t, &look);
+    tell(t, &look, false);
+    // copies: the details are read in the same arena
+    for (size_t i = 0; i < look.items.n_items && (int64_t)n < t->details; i++) {
+        follow[n] = detail_url(t->template, &look.items.items[i]);
+        if (follow[n]) n++;
+    }
+    for (size_t i = 0; i < n; i++) {
+        try_detail(t, follow[i]);
+        free(follow[i]);
+    }
+}
+
+static int try_web(try_t *t)
+{
+    const template_t *template = t->template;
+    size_t n = t->all || template->n_urls < URLS_DEFAULT ? template->n_urls : URLS_DEFAULT;
+    if (t->url) {
+        try_url(t, t->url);
+        return t->result;
+    }
+    for (size_t i = 0; i < n; i++) try_url(t, template->urls[i]);
+    if (n < template->n_urls)
+        fprintf(stderr, "(%zu of %zu URLs were tried; --all tries all, --url one)\n", n, template->n_urls);
+    return t->result;
+}
+
+// -- the command ----------------------------------------------------------------------------------
+
+int run_try(const command_t *command, ctl_t *ctl, int argc, char **argv)
+{
+    try_t t = {.ctl = ctl};
+    const conf_option_t own[] = {
+        {"file", CONF_STR, "DOCUMENT", NULL, "read this saved document instead of the web", &t.file, 0, 0},
+        {"content-type", CONF_STR, "TYPE", NULL, "what the server said it is", &t.type, 0, 0},
+        {"url", CONF_STR, "URL", NULL, "fetch this URL; with --file: where the document comes from", &t.url,
+         0, 0},
+        {"all", CONF_FLAG, NULL, NULL, "fetch all URLs of the template, not just three", &t.all, 0, 0},
+        {"detail", CONF_FLAG, NULL, NULL, "with --file: the document is a detail page", &t.detail, 0, 0},
+        {"details", CONF_INT, "N", "2", "fetch the detail pages of so many items of each list", &t.details, 0,
+         64},
+        {"allow-private", CONF_FLAG, NULL, NULL, "fetch from private and loopback addresses too",
+         &t.allow_private, 0, 0},
+    };
+    t.path = argv[ctl_parse(command, ctl, own, sizeof own / sizeof *own, argc, argv, 1, 1)];
+    t.template_arena = arena_new(TEMPLATE_ARENA);
+    t.arena = arena_new(DOCUMENT_ARENA);
+    get_init(&t.get, MAX_DOCUMENT, t.allow_private);
+    int result = load_template(&t);
+    if (result == CTL_OK) result = t.file ? try_file(&t) : try_web(&t);
+    get_free(&t.get);
+    reader_destroy(&t.reader);
+    arena_destroy(&t.arena);
+    arena_destroy(&t.template_arena);
+    buf_free(&t.text);
+    return result;
+}
