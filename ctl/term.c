@@ -152,7 +152,7 @@ const char *term_span(int64_t ms, char out[TERM_SPAN_MAX])
 const char *term_when(int64_t ms, int64_t now_ms, char out[TERM_SPAN_MAX])
 {
     enum { DATE_BEYOND_S = 30 * 86400 };
-    int64_t s = now_ms / 1000 - ms / 1000;
+    int64_t diff, s = __builtin_sub_overflow(now_ms, ms, &diff) ? INT64_MAX / 1000 : diff / 1000;
     char span[TERM_SPAN_MAX];
     if (s > DATE_BEYOND_S || s < -DATE_BEYOND_S) {
         time_t t = ms / 1000;
