@@ -123,7 +123,7 @@ static int decode_chunks(const lxb_encoding_data_t *encoding, const char *s, siz
 {
     static const lxb_codepoint_t replacement = LXB_ENCODING_REPLACEMENT_CODEPOINT;
     lxb_codepoint_t points[CHUNK];
-    lxb_encoding_decode_t ctx;
+    lxb_encoding_decode_t ctx = {0};
     lxb_encoding_decode_init(&ctx, encoding, points, CHUNK);
     lxb_encoding_decode_replace_set(&ctx, &replacement, 1);
     const lxb_char_t *at = (const lxb_char_t *)s, *end = at + len;
