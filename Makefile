@@ -96,7 +96,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $$(foreach d,$$(call needs,tests/
 $(BUILD)/bench-%: $(BUILD)/bench/%.o $$(foreach d,$$(call needs,bench/$$*.c),$$(call archive,$$d))
 	$(if $(V),,@echo "  LINK $@")
 	$(Q)$(CC) $(OPT) -o $@ $^ $(LDFLAGS) $(LIBS)
-.PRECIOUS: $(BUILD)/tests/unit/%.o $(BUILD)/bench/%.o
+.SECONDARY:
 
 # -- tests ----------------------------------------------------------------------------------------
 unit: $(UNIT)

@@ -1,0 +1,626 @@
+// needs: broker proto common
+// The broker's state machine in simulated time: no ZeroMQ, no SQLite, no clock.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "broker/broker.h"
+#include "common/arena.h"
+#include "common/check.h"
+#include "common/log.h"
+
+enum { SLOT = 60000, BEAT = 1000, LIVENESS = 4000, MAX_SENT = 20000, MAX_OPS = 20000 };
+
+// -- a world around one broker ------------------------------------------------------------------------
+
+typedef struct {
+    uint64_t peer;
+    wire_type_t type;
+    void *message;
+    bool durable;
+} sent_t;
+
+typedef struct {
+    broker_t *broker;
+    instant_t now;
+    arena_t *arena; // of what was sent
+    sent_t *sent;
+    size_t n_sent;
+    store_op_t *ops; // what the store was told, in order; survives a restart
+    size_t n_ops;
+} world_t;
+
+static void on_send(void *context, uint64_t peer, wire_type_t type, const void *message, bool durable)
+{
+    world_t *w = context;
+    buf_t bytes;
+    buf_init(&bytes, MAX_CONTROL_MESSAGE);
+    assert_int_equal(wire_encode(&bytes, type, message), 0);
+    sent_t *s = &w->sent[w->n_sent++];
+    const char *why;
+    *s = (sent_t){.peer = peer, .durable = durable};
+    assert_true(w->n_sent < MAX_SENT);
+    assert_int_equal(wire_decode(w->arena, bytes.data, bytes.len, &s->type, &s->message, &why), 0);
+    buf_free(&bytes);
+}
+
+static char *copy(world_t *w, const char *s)
+{
+    return arena_strdup(w->arena, s ? s : "");
+}
+
+static void on_store(void *context, const store_op_t *op)
+{
+    world_t *w = context;
+    store_op_t *o = &w->ops[w->n_ops++];
+    assert_true(w->n_ops < MAX_OPS);
+    *o = *op;
+    o->name = copy(w, op->name);
+    o->text = copy(w, op->text);
+    o->source.url = copy(w, op->source.url);
+    o->source.etag = copy(w, op->source.etag);
+    o->source.last_modified = copy(w, op->source.last_modified);
+    o->source.fetch_url = copy(w, op->source.fetch_url);
+}
+
+static void start(world_t *w)
+{
+    static const broker_config_t config = {
+        .slot_ms = SLOT, .heartbeat_ms = BEAT, .liveness_ms = LIVENESS, .report_ms = 3600000};
+    broker_out_t out = {.context = w, .send = on_send, .store = on_store};
+    w->broker = broker_new(&config, &out);
+}
+
+static world_t *world_new(void)
+{
+    world_t *w = xcalloc(1, sizeof *w);
+    w->arena = arena_new(256 << 20);
+    w->sent = xcalloc(MAX_SENT, sizeof *w->sent);
+    w->ops = xcalloc(MAX_OPS, sizeof *w->ops);
+    w->now =
+        (instant_t){.mono = 5000, .wall = 1700000000000 - 1700000000000 % SLOT + 1000}; // 1 s into a slot
+    start(w);
+    broker_start(w->broker, w->now);
+    return w;
+}
+
+static void world_destroy(world_t *w)
+{
+    broker_destroy(&w->broker);
+    arena_destroy(&w->arena);
+    free(w->sent);
+    free(w->ops);
+    free(w);
+}
+
+static void pass(world_t *w, int64_t ms)
+{
+    int64_t end = w->now.mono + ms;
+    while (w->now.mono < end) {
+        int64_t step = broker_deadline(w->broker) - w->now.mono;
+        if (step < 1) step = 1;
+        if (step > end - w->now.mono) step = end - w->now.mono;
+        w->now.mono += step;
+        w->now.wall += step;
+        broker_tick(w->broker, w->now);
+    }
+}
+
+static void say(world_t *w, uint64_t peer, wire_type_t type, const void *message)
+{
+    broker_message(w->broker, w->now, peer, type, message);
+}
+
+// The n-th message of type to peer since mark, or NULL.
+static void *heard(world_t *w, size_t mark, uint64_t peer, wire_type_t type, size_t n)
+{
+    for (size_t i = mark; i < w->n_sent; i++)
+        if (w->sent[i].peer == peer && w->sent[i].type == type && n-- == 0) return w->sent[i].message;
+    return NULL;
+}
+
+static void ready(world_t *w, uint64_t peer, const char *name, uint64_t incarnation)
+{
+    wire_ready_t r = {
+        .version = WIRE_VERSION, .miner = name, .incarnation = incarnation, .slots = 100, .software = "test"};
+    say(w, peer, WIRE_TYPE_READY, &r);
+}
+
+static void inventory(world_t *w, uint64_t peer, wire_holding_t *rows, size_t n)
+{
+    wire_inventory_t inv = {.last = true};
+    inv.holdings.v = rows, inv.holdings.n = n;
+    say(w, peer, WIRE_TYPE_INVENTORY, &inv);
+}
+
+static void join(world_t *w, uint64_t peer, const char *name)
+{
+    ready(w, peer, name, peer * 1000);
+    inventory(w, peer, NULL, 0);
+}
+
+static void beat(world_t *w, uint64_t peer)
+{
+    wire_heartbeat_t h = {.running = 1};
+    say(w, peer, WIRE_TYPE_HEARTBEAT, &h);
+}
+
+// Passes time while these peers beat.
+static void pass_beating(world_t *w, int64_t ms, uint64_t a, uint64_t b)
+{
+    for (int64_t t = 0; t < ms; t += BEAT) {
+        if (a) beat(w, a);
+        if (b) beat(w, b);
+        pass(w, ms - t < BEAT ? ms - t : BEAT);
+    }
+}
+
+static wire_reply_t *command(world_t *w, const char *name, wire_arg_t *args, size_t n)
+{
+    size_t mark = w->n_sent;
+    wire_request_t r = {.id = 7, .command = name};
+    r.args.v = args, r.args.n = n;
+    say(w, 999, WIRE_TYPE_REQUEST, &r);
+    wire_reply_t *reply = heard(w, mark, 999, WIRE_TYPE_REPLY, 0);
+    assert_non_null(reply);
+    assert_int_equal(reply->id, 7);
+    return reply;
+}
+
+// A template with n sources, each on a host of its own.
+static wire_reply_t *add(world_t *w, const char *name, int n, const char *more, bool replace)
+{
+    char *json = xmalloc(200 + (size_t)n * 60 + strlen(more));
+    int len = sprintf(json, "{\"name\": \"%s\", \"kind\": \"feed\"%s, \"urls\": [", name, more);
+    for (int i = 0; i < n; i++)
+        len += sprintf(json + len, "%s\"http://h%d.example/%s\"", i ? ", " : "", i, name);
+    sprintf(json + len, "]}");
+    wire_arg_t args[] = {{"template", json}, {"replace", replace ? "1" : ""}};
+    wire_reply_t *reply = command(w, "add", args, 2);
+    free(json);
+    return reply;
+}
+
+static size_t count_dues(world_t *w, size_t mark, uint64_t peer)
+{
+    size_t n = 0;
+    wire_assign_t *a;
+    for (size_t i = 0; (a = heard(w, mark, peer, WIRE_TYPE_ASSIGN, i)); i++)
+        for (size_t k = 0; k < a->dues.n; k++) n += a->dues.v[k].count;
+    return n;
+}
+
+static uint64_t seqs[16]; // outcome numbers per peer
+
+static void outcome(world_t *w, uint64_t peer, uint64_t source, int64_t due, int kind, int result,
+                    const char *etag, int64_t last_ok)
+{
+    wire_outcome_t row = {.seq = ++seqs[peer],
+                          .kind = (uint64_t)kind,
+                          .source = source,
+                          .due = due,
+                          .result = (uint64_t)result,
+                          .took_ms = 100,
+                          .has_state = etag != NULL,
+                          .etag = etag ? etag : "",
+                          .last_modified = "",
+                          .fetch_url = "",
+                          .last_ok = last_ok};
+    wire_outcomes_t o = {0};
+    o.outcomes.v = &row, o.outcomes.n = 1;
+    say(w, peer, WIRE_TYPE_OUTCOMES, &o);
+}
+
+// Every due is either settled or open.
+static void check_books(const world_t *w)
+{
+    broker_counts_t c = broker_counts(w->broker);
+    assert_true(c.stored + c.failed + c.skipped + c.open >= c.due);
+    assert_true(c.stored + c.failed + c.skipped + c.open <= c.due);
+}
+
+// -- tests ----------------------------------------------------------------------------------------------
+
+static int setup(void **state)
+{
+    memset(seqs, 0, sizeof seqs);
+    *state = world_new();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    check_books(*state);
+    world_destroy(*state);
+    return 0;
+}
+
+static void a_joining_miner_gets_work_at_once(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    add(w, "news", 10, "", false);
+    size_t mark = w->n_sent;
+    join(w, 1, "m1");
+    wire_welcome_t *welcome = heard(w, mark, 1, WIRE_TYPE_WELCOME, 0);
+    assert_non_null(welcome);
+    assert_int_equal(welcome->liveness_ms, LIVENESS);
+    wire_assign_t *a = heard(w, mark, 1, WIRE_TYPE_ASSIGN, 0);
+    assert_non_null(a);
+    assert_int_equal(a->templates.n, 1);
+    assert_string_equal(a->templates.v[0].name, "news");
+    assert_int_equal(a->sources.n, 10);
+    assert_true(count_dues(w, mark, 1) >= 10);
+    assert_true(a->dues.v[0].offset + a->starts_in <= 0); // now
+}
+
+static void nothing_is_placed_before_the_first_liveness_interval_is_over(void **state)
+{
+    world_t *w = *state;
+    add(w, "news", 4, "", false);
+    join(w, 1, "m1");
+    assert_int_equal(count_dues(w, 0, 1), 0);
+    pass_beating(w, LIVENESS + 100, 1, 0);
+    assert_true(count_dues(w, 0, 1) >= 4);
+}
+
+static void each_slot_is_given_out_before_it_starts(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "news", 20, ", \"every\": \"30s\"", false);
+    size_t mark = w->n_sent;
+    pass_beating(w, SLOT, 1, 0); // the end of this slot lies in between
+    assert_int_equal(count_dues(w, mark, 1), 40);
+    wire_assign_t *a = heard(w, mark, 1, WIRE_TYPE_ASSIGN, 0);
+    for (size_t i = 0; i < a->dues.n; i++) {
+        assert_int_equal(a->dues.v[i].step, 30000);
+        assert_int_equal(a->dues.v[i].count, 2);
+        int64_t due = a->slot_start + a->dues.v[i].offset;
+        assert_true(due / SLOT == (w->now.wall) / SLOT);
+    }
+    assert_int_equal(a->sources.n, 0); // known since it was added
+}
+
+static void the_work_of_a_silent_miner_moves(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    join(w, 2, "m2");
+    add(w, "news", 30, "", false);
+    size_t mark = w->n_sent;
+    pass_beating(w, LIVENESS + 1000, 2, 0); // m1 says nothing
+    assert_int_equal(broker_counts(w->broker).miners, 1);
+    wire_assign_t *a = heard(w, mark, 2, WIRE_TYPE_ASSIGN, 0);
+    assert_non_null(a);
+    assert_int_equal(a->sources.n, 15);
+    for (size_t i = 0; i < a->dues.n; i++) assert_int_equal(a->dues.v[i].cause, CAUSE_reassigned);
+    mark = w->n_sent;
+    beat(w, 1); // it wakes up
+    assert_non_null(heard(w, mark, 1, WIRE_TYPE_DISCONNECT, 0));
+}
+
+static void a_second_miner_gets_its_share_and_what_runs_stays(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "news", 40, "", false);
+    size_t mark = w->n_sent;
+    join(w, 2, "m2");
+    wire_revoke_t *r = heard(w, mark, 1, WIRE_TYPE_REVOKE, 0);
+    assert_non_null(r);
+    assert_true(r->sources.n >= 17 && r->sources.n <= 21);
+    assert_int_equal(count_dues(w, mark, 2), 0); // not before it is given back
+    wire_revoked_t back = {.sources = r->sources, .running = {r->sources.v, 1}};
+    say(w, 1, WIRE_TYPE_REVOKED, &back);
+    wire_assign_t *a = heard(w, mark, 2, WIRE_TYPE_ASSIGN, 0);
+    assert_non_null(a);
+    assert_int_equal(a->sources.n, r->sources.n - 1); // the running one is still m1's
+    assert_string_equal(broker_owner(w->broker, r->sources.v[0]), "m2");
+    // its outcome comes from m1; then m2 may have it
+    wire_assign_t *first = heard(w, 0, 1, WIRE_TYPE_ASSIGN, 0);
+    int64_t due = 0;
+    for (size_t i = 0; i < first->dues.n && !due; i++)
+        if (first->dues.v[i].source == r->sources.v[0]) due = first->slot_start + first->dues.v[i].offset;
+    size_t before = w->n_sent;
+    outcome(w, 1, r->sources.v[0], due, OUTCOME_BOTH, RESULT_unchanged, NULL, 1);
+    pass_beating(w, SLOT, 1, 2);
+    wire_assign_t *next = heard(w, before, 2, WIRE_TYPE_ASSIGN, 0);
+    assert_non_null(next);
+    bool has = false;
+    for (size_t i = 0; i < next->sources.n; i++) has |= next->sources.v[i].id == r->sources.v[0];
+    assert_true(has);
+}
+
+static void only_stored_outcomes_advance_validators(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "one", 1, "", false);
+    wire_assign_t *a = heard(w, 0, 1, WIRE_TYPE_ASSIGN, 0);
+    uint64_t source = a->dues.v[0].source;
+    int64_t due = a->slot_start + a->dues.v[0].offset;
+    size_t ops = w->n_ops;
+    outcome(w, 1, source, due, OUTCOME_POLLED, RESULT_changed, NULL, 0);
+    assert_int_equal(w->n_ops, ops);
+    outcome(w, 1, source, due, OUTCOME_STORED, RESULT_changed, "\"v1\"", w->now.wall);
+    assert_true(w->n_ops > ops);
+    assert_string_equal(w->ops[w->n_ops - 1].source.etag, "\"v1\"");
+    wire_outcomes_ack_t *ack = heard(w, 0, 1, WIRE_TYPE_OUTCOMES_ACK, 1);
+    assert_int_equal(ack->seq, 2);
+    ops = w->n_ops;
+    outcome(w, 1, source, due, OUTCOME_STORED, RESULT_changed, "\"v0\"", w->now.wall - 5000); // an older poll
+    assert_int_equal(w->n_ops, ops);
+    broker_counts_t c = broker_counts(w->broker);
+    assert_int_equal(c.stored, 1);
+}
+
+static void outcomes_sent_again_change_nothing(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "one", 1, "", false);
+    wire_assign_t *a = heard(w, 0, 1, WIRE_TYPE_ASSIGN, 0);
+    int64_t due = a->slot_start + a->dues.v[0].offset;
+    for (int i = 0; i < 3; i++) {
+        seqs[1] = 0;
+        outcome(w, 1, a->dues.v[0].source, due, OUTCOME_BOTH, RESULT_failed, NULL, 0);
+    }
+    assert_int_equal(broker_counts(w->broker).failed, 1);
+}
+
+static void a_leaving_miner_hands_its_work_over(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    join(w, 2, "m2");
+    add(w, "news", 20, "", false);
+    size_t mark = w->n_sent;
+    wire_goodbye_t bye = {.reason = "SIGTERM"};
+    say(w, 1, WIRE_TYPE_GOODBYE, &bye);
+    wire_assign_t *a = heard(w, mark, 2, WIRE_TYPE_ASSIGN, 0);
+    assert_non_null(a);
+    assert_int_equal(a->sources.n, 10);
+    beat(w, 1); // it beats until its end
+    assert_null(heard(w, mark, 1, WIRE_TYPE_DISCONNECT, 0));
+    bye.done = true;
+    say(w, 1, WIRE_TYPE_GOODBYE, &bye);
+    assert_int_equal(broker_counts(w->broker).miners, 1);
+}
+
+static void a_restarted_process_is_another_miner(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "news", 5, "", false);
+    size_t mark = w->n_sent;
+    ready(w, 2, "m1", 77);
+    inventory(w, 2, NULL, 0);
+    assert_int_equal(broker_counts(w->broker).miners, 1);
+    assert_true(count_dues(w, mark, 2) >= 5);
+}
+
+static void a_lost_assignment_is_sent_again_after_a_reconnect(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "news", 8, "", false);
+    broker_unreachable(w->broker, w->now, 1);
+    size_t mark = w->n_sent;
+    ready(w, 5, "m1", 1000); // the same incarnation, nothing arrived
+    inventory(w, 5, NULL, 0);
+    wire_assign_t *a = heard(w, mark, 5, WIRE_TYPE_ASSIGN, 0);
+    assert_non_null(a);
+    assert_int_equal(a->sources.n, 8);
+    assert_int_equal(a->templates.n, 1);
+}
+
+// -- restart --------------------------------------------------------------------------------------------
+
+static void restart(world_t *w)
+{
+    broker_destroy(&w->broker);
+    start(w);
+    for (size_t i = 0; i < w->n_ops; i++) { // replaying the operations is what a store's content comes to
+        const store_op_t *o = &w->ops[i];
+        if (o->kind == STORE_NUMBER) broker_load_number(w->broker, o->name, o->number);
+    }
+    for (size_t i = 0; i < w->n_ops; i++)
+        if (w->ops[i].kind == STORE_TEMPLATE)
+            broker_load_template(w->broker, w->ops[i].name, w->ops[i].text, w->ops[i].number, w->ops[i].flag);
+    for (size_t i = w->n_ops; i-- > 0;) // the latest row of a source comes first, later ones are duplicates
+        if (w->ops[i].kind == STORE_SOURCE) broker_load_source(w->broker, &w->ops[i].source);
+    broker_start(w->broker, w->now);
+}
+
+static void a_restart_forgets_nothing_and_reshuffles_nothing(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    join(w, 2, "m2");
+    add(w, "news", 20, "", false);
+    pass_beating(w, 2000, 1, 2);
+    // both miners settled what they had been given so far
+    wire_holding_t held[2][64];
+    size_t n[2] = {0};
+    for (uint64_t peer = 1; peer <= 2; peer++) {
+        wire_assign_t *a;
+        for (size_t i = 0; (a = heard(w, 0, peer, WIRE_TYPE_ASSIGN, i)); i++)
+            for (size_t k = 0; k < a->dues.n; k++) {
+                wire_due_t *d = &a->dues.v[k];
+                int64_t last = a->slot_start + d->offset + (int64_t)(d->step * (d->count - 1));
+                size_t r = 0;
+                while (r < n[peer - 1] && held[peer - 1][r].source != d->source) r++;
+                if (r == n[peer - 1])
+                    held[peer - 1][n[peer - 1]++] = (wire_holding_t){.source = d->source, .version = 1};
+                if (last > held[peer - 1][r].held) held[peer - 1][r].held = last;
+                held[peer - 1][r].done = held[peer - 1][r].held;
+            }
+    }
+    assert_int_equal(n[0] + n[1], 20);
+    uint64_t moved = 0;
+    size_t mark = w->n_sent;
+    restart(w);
+    assert_int_equal(broker_counts(w->broker).sources, 20);
+    for (uint64_t peer = 1; peer <= 2; peer++) {
+        beat(w, peer);
+        assert_non_null(heard(w, mark, peer, WIRE_TYPE_DISCONNECT, 0));
+        ready(w, peer, peer == 1 ? "m1" : "m2", peer * 1000);
+        inventory(w, peer, held[peer - 1], n[peer - 1]);
+    }
+    pass_beating(w, LIVENESS + 500, 1, 2);
+    for (uint64_t peer = 1; peer <= 2; peer++)
+        for (size_t i = 0; i < n[peer - 1]; i++)
+            moved += strcmp(broker_owner(w->broker, held[peer - 1][i].source), peer == 1 ? "m1" : "m2") != 0;
+    assert_int_equal(moved, 0);
+    wire_assign_t *a = heard(w, mark, 1, WIRE_TYPE_ASSIGN, 0);
+    if (a) assert_int_equal(a->sources.n, 0); // definitions are still held
+    assert_null(heard(w, mark, 1, WIRE_TYPE_REVOKE, 0));
+    mark = w->n_sent;
+    pass_beating(w, SLOT, 1, 2);
+    assert_int_equal(count_dues(w, mark, 1) + count_dues(w, mark, 2), 40);
+}
+
+static void after_downtime_only_the_latest_due_is_caught_up(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "news", 3, "", false);
+    wire_assign_t *a = heard(w, 0, 1, WIRE_TYPE_ASSIGN, 0);
+    for (size_t i = 0; i < a->dues.n; i++)
+        outcome(w, 1, a->dues.v[i].source, a->slot_start + a->dues.v[i].offset, OUTCOME_BOTH,
+                RESULT_unchanged, "\"x\"", w->now.wall);
+    pass_beating(w, 2 * SLOT, 1, 0);
+    w->now.mono += 20 * SLOT;
+    w->now.wall += 20 * SLOT;
+    restart(w);
+    size_t mark = w->n_sent;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    size_t dues = 0;
+    wire_assign_t *again = heard(w, mark, 1, WIRE_TYPE_ASSIGN, 0);
+    assert_non_null(again);
+    for (size_t i = 0; i < again->dues.n; i++)
+        dues += again->slot_start + again->dues.v[i].offset <= w->now.wall;
+    assert_int_equal(dues, 3);
+    assert_true(broker_counts(w->broker).skipped >= 3 * 35);
+    assert_string_equal(again->sources.v[0].etag, "\"x\"");
+}
+
+// -- commands -------------------------------------------------------------------------------------------
+
+static void templates_are_refused_replaced_and_removed(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    wire_arg_t bad[] = {{"template", "{\"name\": \"x\", \"nonsense\": 1}"}};
+    assert_int_equal(command(w, "add", bad, 1)->code, 400);
+    assert_int_equal(broker_counts(w->broker).templates, 0);
+    assert_int_equal(add(w, "news", 5, "", false)->code, 0);
+    assert_non_null(strstr(add(w, "news", 5, "", false)->json, "unchanged"));
+    assert_int_equal(add(w, "news", 4, "", false)->code, 409);
+    assert_int_equal(broker_counts(w->broker).sources, 5);
+    size_t mark = w->n_sent;
+    assert_int_equal(add(w, "news", 4, "", true)->code, 0);
+    assert_int_equal(broker_counts(w->broker).sources, 4);
+    wire_revoke_t *r = heard(w, mark, 1, WIRE_TYPE_REVOKE, 0);
+    assert_int_equal(r->sources.n, 5);
+    wire_assign_t *a = heard(w, mark, 1, WIRE_TYPE_ASSIGN, 0);
+    assert_int_equal(a->templates.v[0].version, 2);
+    assert_int_equal(a->sources.v[0].generation, 1);
+    wire_arg_t name[] = {{"name", "news"}};
+    assert_int_equal(command(w, "disable", name, 1)->code, 0);
+    mark = w->n_sent;
+    pass_beating(w, 2 * SLOT, 1, 0);
+    assert_int_equal(count_dues(w, mark, 1), 0);
+    assert_int_equal(command(w, "enable", name, 1)->code, 0);
+    assert_true(count_dues(w, mark, 1) >= 4);
+    assert_int_equal(command(w, "remove", name, 1)->code, 0);
+    assert_int_equal(command(w, "remove", name, 1)->code, 404);
+    assert_int_equal(broker_counts(w->broker).sources, 0);
+    assert_int_equal(w->ops[w->n_ops - 1].kind, STORE_TEMPLATE_GONE);
+}
+
+static void tables_come_in_pages(void **state)
+{
+    world_t *w = *state;
+    add(w, "a", 700, "", false);
+    add(w, "a.b", 700, "", false);
+    add(w, "c", 700, "", false);
+    size_t rows = 0, pages = 0;
+    char cursor[128] = "";
+    do {
+        wire_arg_t args[] = {{"cursor", cursor}};
+        wire_reply_t *r = command(w, "sources", args, 1);
+        assert_int_equal(r->code, 0);
+        for (const char *p = r->json; (p = strstr(p, "\"source\":")); p++) rows++;
+        snprintf(cursor, sizeof cursor, "%s", r->cursor);
+        pages++;
+    } while (cursor[0] && pages < 10);
+    assert_int_equal(rows, 2100);
+    assert_int_equal(pages, 3);
+}
+
+static void nonsense_disturbs_nobody(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "news", 3, "", false);
+    uint64_t ids[] = {1, 2, 3};
+    wire_revoked_t revoked = {.sources = {ids, 3}, .running = {ids, 3}};
+    say(w, 1, WIRE_TYPE_REVOKED, &revoked);
+    outcome(w, 1, 42, 17, OUTCOME_STORED, 99, "x", INT64_MAX);
+    outcome(w, 1, 42, -5, 77, 99, NULL, INT64_MIN);
+    wire_holding_t rows[] = {{.source = 5, .done = INT64_MAX, .held = INT64_MIN},
+                             {.source = 6, .running = true}};
+    inventory(w, 1, rows, 2);
+    wire_ready_t r = {.version = 9, .miner = "", .software = ""};
+    say(w, 3, WIRE_TYPE_READY, &r);
+    wire_ack_t ack = {0};
+    say(w, 3, WIRE_TYPE_ACK, &ack);
+    size_t mark = w->n_sent;
+    pass_beating(w, SLOT, 1, 0);
+    assert_int_equal(count_dues(w, mark, 1), 6);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    log_set_level(LOG_LEVEL_ERROR);
+    const struct CMUnitTest tests[] = {
+        TEST(a_joining_miner_gets_work_at_once),
+        TEST(nothing_is_placed_before_the_first_liveness_interval_is_over),
+        TEST(each_slot_is_given_out_before_it_starts),
+        TEST(the_work_of_a_silent_miner_moves),
+        TEST(a_second_miner_gets_its_share_and_what_runs_stays),
+        TEST(only_stored_outcomes_advance_validators),
+        TEST(outcomes_sent_again_change_nothing),
+        TEST(a_leaving_miner_hands_its_work_over),
+        TEST(a_restarted_process_is_another_miner),
+        TEST(a_lost_assignment_is_sent_again_after_a_reconnect),
+        TEST(a_restart_forgets_nothing_and_reshuffles_nothing),
+        TEST(after_downtime_only_the_latest_due_is_caught_up),
+        TEST(templates_are_refused_replaced_and_removed),
+        TEST(tables_come_in_pages),
+        TEST(nonsense_disturbs_nobody),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
