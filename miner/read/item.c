@@ -221,6 +221,12 @@ bool item_has(const item_writer_t *w, int index)
     return slot_at(w, index)->n > 0;
 }
 
+bool item_is_one_line(const item_writer_t *w, int index)
+{
+    const slot_t *s = slot_at(w, index);
+    return s->one_line || s->field->type != TYPE_TEXT;
+}
+
 static read_status_t put_default(item_writer_t *w, slot_t *s)
 {
     if (s->n || !s->field->default_text) return READ_OK;
@@ -331,7 +337,7 @@ static read_status_t write_fields(item_writer_t *w, item_t *item)
         const slot_t *s = &w->slots[i];
         bool shown = s->column == COL_NONE ? s->n || s->unread : s->n == 0 && s->unread;
         size_t before = w->json.len;
-        if (shown && json_member(w, s) != 0) w->json.len = before;
+        if (shown && (json_member(w, s) != 0 || w->json.len >= MAX_FIELDS_JSON)) w->json.len = before;
     }
     if (w->json.len == 0) return READ_OK;
     if (buf_append(&w->json, "}", 1) != 0) return READ_TOO_BIG;
@@ -359,8 +365,6 @@ static bool is_wanted(const item_writer_t *w, const item_t *item)
     for (size_t i = 0; i < w->n_slots; i++)
         if (w->slots[i].field->required && w->slots[i].n == 0) return false;
     if (w->detail) return true;
-    for (size_t i = 0; item->url && i < w->template->n_url_drops; i++)
-        if (strstr(item->url, w->template->url_drops[i])) return false;
     return item->title || item->url || item->summary || item->content || item->fields ||
            (w->key && w->key->n);
 }

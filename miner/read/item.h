@@ -34,6 +34,8 @@ read_status_t item_put(item_writer_t *writer, int index, const char *raw, size_t
 read_status_t item_put_json(item_writer_t *writer, int index, const char *json, size_t len);
 // The field has a value already.
 bool item_has(const item_writer_t *writer, int index);
+// The field's text is one line, so line breaks need not be kept.
+bool item_is_one_line(const item_writer_t *writer, int index);
 // The column of an item that the field is, e.g. "title", or NULL: it goes to `fields`.
 const char *item_column(const field_t *field);
 // Finishes the item: *out lives in the arena. *keep is false when a filter dropped it or it has nothing at

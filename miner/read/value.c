@@ -1,8 +1,6 @@
 // Value: clean the text, let `match` cut out its part, then convert by type.
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "miner/read/value.h"
 
-#include <pcre2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,77 +8,47 @@
 
 #include "common/check.h"
 #include "miner/read/dates.h"
+#include "miner/read/pattern.h"
 #include "miner/read/text.h"
 #include "proto/limits.h"
 
-enum {
-    MATCH_LIMIT = 200000, // steps of one match; an honest pattern takes some hundreds
-    DEPTH_LIMIT = 2000,
-    HEAP_LIMIT_KIB = 4096,
-    MAX_DIGITS = 60, // of a number
-};
+enum { MAX_DIGITS = 60 }; // of a number
 
 struct value_rule {
     const field_t *field;
-    pcre2_code *code; // NULL: no `match`
-    pcre2_match_data *data;
-    pcre2_match_context *limits;
+    pattern_t *match; // or NULL
 };
 
 value_rule_t *value_rule_new(const field_t *field, const char *path, template_error_t *error)
 {
     value_rule_t *r = xcalloc(1, sizeof *r);
+    char where[MAX_NAME + 60];
+    snprintf(where, sizeof where, "%s.match", path);
     r->field = field;
-    if (!field->match) return r;
-    int code;
-    size_t at;
-    r->code = pcre2_compile((PCRE2_SPTR)field->match, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &code,
-                            &at, NULL);
-    if (!r->code) {
-        PCRE2_UCHAR why[128] = "";
-        pcre2_get_error_message(code, why, sizeof why);
-        char name[160];
-        snprintf(name, sizeof name, "%s.match", path);
-        template_fail(error, name, "no valid pattern (PCRE2): %s at character %zu of \"%.80s\"",
-                      (const char *)why, at + 1, field->match);
-        value_rule_destroy(&r);
-        return NULL;
-    }
-    r->data = pcre2_match_data_create(2, NULL);
-    r->limits = pcre2_match_context_create(NULL);
-    CHECK(r->data && r->limits);
-    pcre2_set_match_limit(r->limits, MATCH_LIMIT);
-    pcre2_set_depth_limit(r->limits, DEPTH_LIMIT);
-    pcre2_set_heap_limit(r->limits, HEAP_LIMIT_KIB);
+    if (field->match && !(r->match = pattern_new(field->match, where, error))) value_rule_destroy(&r);
     return r;
 }
 
 void value_rule_destroy(value_rule_t **rule)
 {
-    value_rule_t *r = *rule;
-    if (!r) return;
-    pcre2_code_free(r->code);
-    pcre2_match_data_free(r->data);
-    pcre2_match_context_free(r->limits);
-    free(r);
+    if (!*rule) return;
+    pattern_destroy(&(*rule)->match);
+    free(*rule);
     *rule = NULL;
 }
 
-// -- match ----------------------------------------------------------------------------------------
-
-// *text becomes its part that `match` names: group 1 if the pattern has one, else the whole match.
+// *text becomes its part that `match` names.
 static value_status_t cut_match(value_rule_t *r, arena_t *arena, const char **text)
 {
-    if (!r->code) return VALUE_OK;
-    int n = pcre2_match(r->code, (PCRE2_SPTR)*text, strlen(*text), 0, PCRE2_NO_UTF_CHECK, r->data, r->limits);
-    if (n == PCRE2_ERROR_NOMATCH) return VALUE_NONE;
-    if (n < 0) return VALUE_EFFORT;
-    uint32_t groups = 0;
-    pcre2_pattern_info(r->code, PCRE2_INFO_CAPTURECOUNT, &groups);
-    const size_t *at = pcre2_get_ovector_pointer(r->data) + (groups ? 2 : 0);
-    // n is 0 where there are more groups than are kept
-    if ((groups && n == 1) || at[0] == PCRE2_UNSET || at[1] < at[0]) return VALUE_NONE;
-    *text = arena_strndup(arena, *text + at[0], at[1] - at[0]);
+    const char *part;
+    size_t len;
+    if (!r->match) return VALUE_OK;
+    switch (pattern_find(r->match, *text, &part, &len)) {
+    case PATTERN_NONE: return VALUE_NONE;
+    case PATTERN_EFFORT: return VALUE_EFFORT;
+    case PATTERN_FOUND: break;
+    }
+    *text = arena_strndup(arena, part, len);
     return *text ? VALUE_OK : VALUE_NO_SPACE;
 }
 

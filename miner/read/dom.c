@@ -1,0 +1,138 @@
+// DOM: lexbor follows the HTML standard to the letter, and that lets small documents grow to gigabytes or
+// take minutes (formatting elements reopened in each block, scopes searched through deep stacks, attributes
+// compared pairwise). So each token passes a counter on its way to the tree builder.
+#include "miner/read/dom.h"
+
+#include <lexbor/dom/dom.h>
+#include <lexbor/html/html.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/check.h"
+
+enum {
+    CHUNK = 64 << 10,      // bytes between two looks at an unfinished token
+    MAX_DEPTH = 4096,      // open elements
+    MAX_FORMATTING = 256,  // open formatting elements, all of which each block may reopen
+    MAX_ATTRIBUTES = 4096, // of one tag
+    MAX_WORK = 100000000,  // steps through open elements and bytes copied, about 0.3 s
+    MAX_TREE = 192 << 20,  // bytes of nodes
+    USUAL_TREE = 4 << 20,  // memory that is kept from page to page
+    LOOK_EVERY = 256,      // tokens between two looks at the memory
+};
+
+struct dom {
+    lxb_html_document_t *document;
+    lxb_html_tokenizer_token_f build; // the tree builder's callback
+    void *build_ctx;
+    lxb_html_tree_t *tree;
+    size_t work, tokens;
+    const char *problem; // what was too much, or NULL
+};
+
+dom_t *dom_new(void)
+{
+    return xcalloc(1, sizeof(dom_t));
+}
+
+void dom_destroy(dom_t **dom)
+{
+    if (!*dom) return;
+    if ((*dom)->document) lxb_html_document_destroy((*dom)->document);
+    free(*dom);
+    *dom = NULL;
+}
+
+static size_t tree_bytes(const dom_t *dom)
+{
+    const lexbor_mem_t *nodes = dom->document->dom_document.mraw->mem,
+                       *text = dom->document->dom_document.text->mem;
+    return nodes->chunk_length * nodes->chunk_min_size + text->chunk_length * text->chunk_min_size;
+}
+
+void dom_clean(dom_t *dom)
+{
+    if (!dom->document) return;
+    if (tree_bytes(dom) > USUAL_TREE)
+        dom->document = lxb_html_document_destroy(dom->document);
+    else
+        lxb_html_document_clean(dom->document);
+}
+
+// Text that goes on behind an ignored tag is appended to the text before it, which is copied for that.
+static size_t copied_text(const lxb_html_tree_t *tree)
+{
+    size_t depth = lexbor_array_length(tree->open_elements);
+    const lxb_dom_node_t *open = depth ? lexbor_array_get(tree->open_elements, depth - 1) : NULL;
+    const lxb_dom_node_t *last = open ? open->last_child : NULL;
+    if (!last || last->type != LXB_DOM_NODE_TYPE_TEXT) return 0;
+    return ((const lxb_dom_character_data_t *)last)->data.length / 16;
+}
+
+static const char *excess(dom_t *dom, const lxb_html_token_t *token)
+{
+    size_t depth = lexbor_array_length(dom->tree->open_elements);
+    size_t formatting = lexbor_array_length(dom->tree->active_formatting);
+    dom->work += depth + formatting + (token->tag_id == LXB_TAG__TEXT ? copied_text(dom->tree) : 0);
+    if (depth > MAX_DEPTH) return "elements nest too deeply";
+    if (formatting > MAX_FORMATTING) return "too many formatting elements are open";
+    if (dom->work > MAX_WORK) return "the markup takes too many steps to parse";
+    if (++dom->tokens % LOOK_EVERY == 0 && tree_bytes(dom) > MAX_TREE) return "too many nodes";
+    return NULL;
+}
+
+static lxb_html_token_t *count_token(lxb_html_tokenizer_t *tkz, lxb_html_token_t *token, void *ctx)
+{
+    dom_t *dom = ctx;
+    dom->problem = excess(dom, token);
+    if (!dom->problem) return dom->build(tkz, token, dom->build_ctx);
+    tkz->status = LXB_STATUS_ABORTED;
+    return NULL;
+}
+
+static bool has_too_many_attributes(const lxb_html_tokenizer_t *tkz)
+{
+    size_t n = 0;
+    for (const lxb_html_token_attr_t *a = tkz->token ? tkz->token->attr_first : NULL; a; a = a->next)
+        if (++n > MAX_ATTRIBUTES) return true;
+    return false;
+}
+
+static lxb_status_t feed(dom_t *dom, lxb_html_tokenizer_t *tkz, const char *html, size_t len)
+{
+    lxb_status_t status = LXB_STATUS_OK;
+    for (size_t at = 0, n; at < len && status == LXB_STATUS_OK; at += n) {
+        n = len - at < CHUNK ? len - at : CHUNK;
+        status = lxb_html_document_parse_chunk(dom->document, (const lxb_char_t *)html + at, n);
+        if (status != LXB_STATUS_OK || !has_too_many_attributes(tkz)) continue;
+        dom->problem = "a tag has too many attributes";
+        return LXB_STATUS_ABORTED;
+    }
+    return status;
+}
+
+read_status_t dom_parse(dom_t *dom, const char *html, size_t len, lxb_dom_node_t **root, char detail[200])
+{
+    if (!dom->document) dom->document = lxb_html_document_create();
+    CHECK(dom->document && lxb_html_document_parse_chunk_begin(dom->document) == LXB_STATUS_OK);
+    lxb_html_parser_t *parser = dom->document->dom_document.parser;
+    lxb_html_tokenizer_t *tkz = parser->tkz;
+    dom->tree = parser->tree;
+    dom->work = dom->tokens = 0;
+    dom->problem = NULL;
+    if (tkz->callback_token_done != count_token) {
+        dom->build = tkz->callback_token_done;
+        dom->build_ctx = tkz->callback_token_ctx;
+    }
+    lxb_html_tokenizer_callback_token_done_set(tkz, count_token, dom);
+    lxb_status_t status = feed(dom, tkz, html, len);
+    if (status == LXB_STATUS_OK) status = lxb_html_document_parse_chunk_end(dom->document);
+    lxb_html_tokenizer_callback_token_done_set(tkz, dom->build, dom->build_ctx);
+    *root = lxb_dom_interface_node(dom->document);
+    if (status == LXB_STATUS_OK) return READ_OK;
+    // what is left of a parse that stopped half-way is not used again
+    dom->document = lxb_html_document_destroy(dom->document);
+    *root = NULL;
+    snprintf(detail, 200, "%s", dom->problem ? dom->problem : "the page cannot be parsed");
+    return dom->problem ? READ_TOO_BIG : READ_PARSE;
+}

@@ -1,0 +1,413 @@
+// HTML: decode, parse, find the items, and put each field's first value into the item.
+#include "miner/read/html.h"
+
+#include <lexbor/html/html.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/check.h"
+#include "miner/read/charset.h"
+#include "miner/read/select.h"
+#include "miner/read/text.h"
+#include "proto/limits.h"
+
+typedef lxb_dom_node_t node_t;
+
+enum {
+    MAX_STEPS = 40000000, // tests of a node by a selector, for a whole document; about 0.3 s
+};
+
+// A field's compiled selectors.
+typedef struct {
+    const field_t *field;
+    selector_t **selectors;
+    size_t first_count; // index of the first selector's place in items_t.selector_matches
+} reading_t;
+
+typedef struct {
+    reading_t *readings;
+    size_t n;
+    item_writer_t *writer;
+} fieldset_t;
+
+struct html_list {
+    const template_t *template;
+    selector_t **items;
+    fieldset_t fields;
+    reading_t *key; // or NULL
+    size_t n_counts;
+};
+
+struct html_detail {
+    const template_t *template;
+    fieldset_t fields;
+    selector_t **filters; // of the page filters
+};
+
+// -- compiling ------------------------------------------------------------------------------------
+
+static void free_selectors(selector_t **selectors, size_t n)
+{
+    for (size_t i = 0; selectors && i < n; i++) selector_destroy(&selectors[i]);
+    free(selectors);
+}
+
+// NULL: *error is filled.
+static selector_t **compile_selectors(const char *const *texts, size_t n, const char *path,
+                                      template_error_t *error)
+{
+    selector_t **out = xcalloc(n ? n : 1, sizeof *out);
+    for (size_t i = 0; i < n; i++) {
+        char where[MAX_NAME + 60];
+        if (n > 1)
+            snprintf(where, sizeof where, "%s[%zu]", path, i);
+        else
+            snprintf(where, sizeof where, "%s", path);
+        out[i] = selector_new(texts[i], where, error);
+        if (out[i]) continue;
+        free_selectors(out, n);
+        return NULL;
+    }
+    return out;
+}
+
+static int compile_reading(reading_t *r, const field_t *field, const char *path, size_t *counts,
+                           template_error_t *error)
+{
+    r->field = field;
+    r->first_count = *counts;
+    *counts += field->n_selectors;
+    r->selectors = compile_selectors(field->selectors, field->n_selectors, path, error);
+    return r->selectors ? 0 : -1;
+}
+
+static int compile_fields(fieldset_t *set, const template_t *t, bool detail, size_t *counts,
+                          template_error_t *error)
+{
+    const field_t *fields = detail ? t->detail_fields : t->fields;
+    size_t n = detail ? t->n_detail_fields : t->n_fields;
+    set->readings = xcalloc(n ? n : 1, sizeof *set->readings);
+    for (int rc = 0; set->n < n; set->n++) {
+        char path[MAX_NAME + 40];
+        snprintf(path, sizeof path, "%sfields.%s", detail ? "detail." : "", fields[set->n].name);
+        rc = compile_reading(&set->readings[set->n], &fields[set->n], path, counts, error);
+        if (rc != 0) return -1;
+    }
+    set->writer = item_writer_new(t, detail, error);
+    return set->writer ? 0 : -1;
+}
+
+static void free_fields(fieldset_t *set)
+{
+    for (size_t i = 0; i < set->n; i++)
+        free_selectors(set->readings[i].selectors, set->readings[i].field->n_selectors);
+    free(set->readings);
+    item_writer_destroy(&set->writer);
+}
+
+static int compile_list(html_list_t *l, const template_t *t, template_error_t *error)
+{
+    l->items = compile_selectors(t->items, t->n_items, "items", error);
+    if (!l->items) return -1;
+    l->n_counts = t->n_items;
+    for (size_t i = 0; i < t->n_items; i++)
+        if (!selector_is_plain(l->items[i]))
+            return template_fail(
+                error, "items", "\"%.80s\" must select an element; leave `::...` to the fields", t->items[i]);
+    if (compile_fields(&l->fields, t, false, &l->n_counts, error) != 0) return -1;
+    if (!t->key) return 0;
+    l->key = xcalloc(1, sizeof *l->key);
+    return compile_reading(l->key, t->key, "key", &l->n_counts, error);
+}
+
+html_list_t *html_list_new(const template_t *t, template_error_t *error)
+{
+    html_list_t *l = xcalloc(1, sizeof *l);
+    l->template = t;
+    if (compile_list(l, t, error) != 0) html_list_destroy(&l);
+    return l;
+}
+
+void html_list_destroy(html_list_t **list)
+{
+    html_list_t *l = *list;
+    if (!l) return;
+    free_selectors(l->items, l->template->n_items);
+    free_fields(&l->fields);
+    if (l->key) free_selectors(l->key->selectors, l->key->field->n_selectors);
+    free(l->key);
+    free(l);
+    *list = NULL;
+}
+
+static int compile_filters(html_detail_t *d, const template_t *t, template_error_t *error)
+{
+    d->filters = xcalloc(t->n_page_filters ? t->n_page_filters : 1, sizeof *d->filters);
+    for (size_t i = 0; i < t->n_page_filters; i++) {
+        char path[60];
+        snprintf(path, sizeof path, "pageFilters[%zu].path", i);
+        d->filters[i] = selector_new(t->page_filters[i].selector, path, error);
+        if (!d->filters[i]) return -1;
+    }
+    return 0;
+}
+
+html_detail_t *html_detail_new(const template_t *t, template_error_t *error)
+{
+    html_detail_t *d = xcalloc(1, sizeof *d);
+    size_t counts = 0;
+    d->template = t;
+    if (compile_filters(d, t, error) != 0 || compile_fields(&d->fields, t, true, &counts, error) != 0)
+        html_detail_destroy(&d);
+    return d;
+}
+
+void html_detail_destroy(html_detail_t **detail)
+{
+    html_detail_t *d = *detail;
+    if (!d) return;
+    free_selectors(d->filters, d->template->n_page_filters);
+    free_fields(&d->fields);
+    free(d);
+    *detail = NULL;
+}
+
+// -- one page -------------------------------------------------------------------------------------
+
+typedef struct {
+    const html_tools_t *tools;
+    arena_t *arena;
+    node_t *root;
+    size_t len; // of the page as UTF-8
+    int64_t steps;
+} page_t;
+
+static bool is_blank(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (!strchr(" \t\r\n\f", s[i]) || !s[i]) return false;
+    return true;
+}
+
+// <base href> moves what relative links are resolved against.
+static void find_base(page_t *page)
+{
+    lxb_html_head_element_t *head = ((lxb_html_document_t *)page->root)->head;
+    for (node_t *n = head ? lxb_dom_interface_node(head)->first_child : NULL; n; n = n->next) {
+        if (n->type != LXB_DOM_NODE_TYPE_ELEMENT || n->local_name != LXB_TAG_BASE) continue;
+        size_t len = 0;
+        const lxb_char_t *href =
+            lxb_dom_element_get_attribute(lxb_dom_interface_element(n), (const lxb_char_t *)"href", 4, &len);
+        if (href && urls_move_base(page->tools->urls, (const char *)href, len) == 0) return;
+    }
+}
+
+static read_status_t open_page(page_t *page, const document_t *document, char detail[200])
+{
+    const char *html;
+    if (is_blank(document->bytes, document->len))
+        return snprintf(detail, 200, "the body is empty"), READ_EMPTY_BODY;
+    if (charset_to_utf8(page->arena, document->bytes, document->len, document->content_type, CHARSET_HTML,
+                        &html, &page->len, NULL) != 0)
+        return snprintf(detail, 200, "the page takes too much memory"), READ_TOO_BIG;
+    if (!memchr(html, '<', page->len))
+        return snprintf(detail, 200, "there is no markup in it"), READ_NOT_THIS_KIND;
+    read_status_t status = dom_parse(page->tools->dom, html, page->len, &page->root, detail);
+    if (status != READ_OK) return status;
+    page->steps = MAX_STEPS;
+    urls_set_base(page->tools->urls, document->url, document->url ? strlen(document->url) : 0);
+    find_base(page);
+    return READ_OK;
+}
+
+// One field of one item in the making.
+typedef struct {
+    page_t *page;
+    item_writer_t *writer;
+    const reading_t *reading;
+    const selector_t *selector;
+    int index;
+    bool one_line;
+    read_status_t status;
+} taking_t;
+
+static bool take_match(void *ctx, node_t *node)
+{
+    taking_t *t = ctx;
+    const field_t *field = t->reading->field;
+    raw_t raw;
+    t->status = select_take(t->selector, node, field->type, t->one_line, t->page->arena, &raw);
+    if (t->status == READ_OK && raw.text) t->status = item_put(t->writer, t->index, raw.text, raw.len);
+    if (t->status != READ_OK) return false;
+    return field->all || field->type == TYPE_LIST || !item_has(t->writer, t->index);
+}
+
+// Tries a field's selectors until one gives a value; its count grows.
+static read_status_t read_field(page_t *page, item_writer_t *writer, const reading_t *r, int index,
+                                node_t *scope, size_t *counts)
+{
+    taking_t t = {.page = page, .writer = writer, .reading = r, .index = index, .status = READ_OK};
+    t.one_line = item_is_one_line(writer, index);
+    for (size_t i = 0; i < r->field->n_selectors; i++) {
+        t.selector = r->selectors[i];
+        read_status_t status = select_each(t.selector, scope, &page->steps, take_match, &t);
+        if (t.status != READ_OK) return t.status;
+        if (status != READ_OK) return status;
+        if (!item_has(writer, index)) continue;
+        if (counts) counts[r->first_count + i]++;
+        return READ_OK;
+    }
+    return READ_OK;
+}
+
+static read_status_t read_fields(page_t *page, fieldset_t *set, node_t *scope, size_t *counts)
+{
+    item_begin(set->writer);
+    for (size_t i = 0; i < set->n; i++) {
+        read_status_t status = read_field(page, set->writer, &set->readings[i], (int)i, scope, counts);
+        if (status != READ_OK) return status;
+    }
+    return READ_OK;
+}
+
+static void explain(read_status_t status, char detail[200])
+{
+    if (*detail) return;
+    if (status == READ_TOO_COMPLEX)
+        snprintf(detail, 200, "a selector or pattern takes too many steps on this page");
+    if (status == READ_TOO_BIG) snprintf(detail, 200, "the items take too much memory");
+}
+
+// -- lists ----------------------------------------------------------------------------------------
+
+typedef struct {
+    node_t **nodes;
+    size_t n, cap;
+} found_t;
+
+static bool collect(void *ctx, node_t *node)
+{
+    found_t *f = ctx;
+    if (f->n == MAX_ITEMS + 1) return false;
+    if (f->n == f->cap) {
+        f->cap = f->cap ? f->cap * 2 : 64;
+        f->nodes = xrealloc(f->nodes, f->cap * sizeof *f->nodes);
+    }
+    f->nodes[f->n++] = node;
+    return true;
+}
+
+static read_status_t find_items(html_list_t *l, page_t *page, found_t *found, items_t *out)
+{
+    for (size_t i = 0; found->n == 0 && i < l->template->n_items; i++) {
+        read_status_t status = select_each(l->items[i], page->root, &page->steps, collect, found);
+        if (status != READ_OK) return status;
+        out->selector_matches[i] = found->n;
+    }
+    if (found->n > MAX_ITEMS)
+        return snprintf(out->detail, 200, "more than %d items", MAX_ITEMS), READ_TOO_BIG;
+    if (found->n) return READ_OK;
+    snprintf(out->detail, 200, "`%.100s` matches nothing in %zu bytes of HTML", l->template->items[0],
+             page->len);
+    return READ_ROTTED;
+}
+
+static read_status_t read_item(html_list_t *l, page_t *page, node_t *node, items_t *out)
+{
+    bool keep;
+    item_writer_t *writer = l->fields.writer;
+    read_status_t status = read_fields(page, &l->fields, node, out->selector_matches);
+    if (status == READ_OK && l->key)
+        status = read_field(page, writer, l->key, ITEM_KEY, node, out->selector_matches);
+    if (status == READ_OK) status = item_end(writer, &out->items[out->n_items], &keep);
+    if (status == READ_OK) out->n_items += keep;
+    return status;
+}
+
+static read_status_t read_items(html_list_t *l, page_t *page, items_t *out)
+{
+    found_t found = {.nodes = NULL};
+    read_status_t status = find_items(l, page, &found, out);
+    out->matched = found.n;
+    if (status == READ_OK) out->items = arena_calloc(page->arena, found.n, sizeof *out->items);
+    if (status == READ_OK && !out->items) status = READ_TOO_BIG;
+    for (size_t i = 0; status == READ_OK && i < found.n; i++)
+        status = read_item(l, page, found.nodes[i], out);
+    free(found.nodes);
+    return status;
+}
+
+read_status_t html_items(html_list_t *l, const html_tools_t *tools, arena_t *arena,
+                         const document_t *document, items_t *out)
+{
+    page_t page = {.tools = tools, .arena = arena};
+    out->selector_matches = arena_calloc(arena, l->n_counts, sizeof *out->selector_matches);
+    read_status_t status = out->selector_matches ? open_page(&page, document, out->detail) : READ_TOO_BIG;
+    if (status == READ_OK) {
+        item_document(l->fields.writer, arena, tools->urls);
+        status = read_items(l, &page, out);
+    }
+    explain(status, out->detail);
+    dom_clean(tools->dom);
+    return status;
+}
+
+// -- detail pages ---------------------------------------------------------------------------------
+
+typedef struct {
+    const selector_t *selector;
+    const char *value;
+    arena_t *arena;
+    bool equal;
+} comparison_t;
+
+// Only the first match of a page filter counts.
+static bool compare(void *ctx, node_t *node)
+{
+    comparison_t *c = ctx;
+    raw_t raw;
+    if (select_take(c->selector, node, TYPE_TEXT, true, c->arena, &raw) != READ_OK || !raw.text) return false;
+    const char *text = text_clean(c->arena, raw.text, raw.len, TEXT_LINE, MAX_SUMMARY);
+    const char *value = text_clean(c->arena, c->value, strlen(c->value), TEXT_LINE, MAX_SUMMARY);
+    c->equal = text && value && strcmp(text, value) == 0;
+    return false;
+}
+
+static read_status_t apply_page_filters(html_detail_t *d, page_t *page, bool *drop)
+{
+    for (size_t i = 0; !*drop && i < d->template->n_page_filters; i++) {
+        comparison_t c = {
+            .selector = d->filters[i], .value = d->template->page_filters[i].value, .arena = page->arena};
+        read_status_t status = select_each(c.selector, page->root, &page->steps, compare, &c);
+        if (status != READ_OK) return status;
+        *drop = c.equal;
+    }
+    return READ_OK;
+}
+
+static read_status_t read_details(html_detail_t *d, page_t *page, item_t *out, bool *drop)
+{
+    bool keep = true;
+    read_status_t status = apply_page_filters(d, page, drop);
+    if (status != READ_OK || *drop) return status;
+    item_document(d->fields.writer, page->arena, page->tools->urls);
+    status = read_fields(page, &d->fields, page->root, NULL);
+    if (status == READ_OK) status = item_end(d->fields.writer, out, &keep);
+    *drop = !keep;
+    return status;
+}
+
+read_status_t html_details(html_detail_t *d, const html_tools_t *tools, arena_t *arena,
+                           const document_t *document, item_t *out, bool *drop)
+{
+    char detail[200] = "";
+    page_t page = {.tools = tools, .arena = arena};
+    *drop = false;
+    *out = (item_t){.published_ms = TIME_NONE};
+    read_status_t status = open_page(&page, document, detail);
+    if (status == READ_OK) status = read_details(d, &page, out, drop);
+    if (status != READ_OK) *drop = false;
+    dom_clean(tools->dom);
+    return status;
+}

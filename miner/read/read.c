@@ -1,0 +1,153 @@
+// Read: hands a document to the reader of its kind and applies the template's filters to what comes back.
+#include "miner/read/read.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/check.h"
+#include "miner/read/feed.h"
+#include "miner/read/filter.h"
+#include "miner/read/html.h"
+#include "miner/read/json.h"
+#include "miner/read/sitemap.h"
+
+struct reader {
+    const template_t *template;
+    html_list_t *html;     // kind html
+    json_reader_t *json;   // kind json
+    html_detail_t *detail; // or NULL: no details
+    filters_t *filters, *detail_filters;
+};
+
+// -- tools ----------------------------------------------------------------------------------------
+
+// lexbor's parser with the memory of the last page, one per thread for all its readers: there may be
+// thousands of these, and a parser of its own would cost each some hundred KiB and three times the time per
+// page.
+static pthread_key_t tools_key;
+static pthread_once_t tools_once = PTHREAD_ONCE_INIT;
+
+static void free_tools(void *value)
+{
+    html_tools_t *tools = value;
+    dom_destroy(&tools->dom);
+    urls_destroy(&tools->urls);
+    free(tools);
+}
+
+static void make_key(void)
+{
+    CHECK(pthread_key_create(&tools_key, free_tools) == 0);
+}
+
+static const html_tools_t *my_tools(void)
+{
+    pthread_once(&tools_once, make_key);
+    html_tools_t *tools = pthread_getspecific(tools_key);
+    if (tools) return tools;
+    tools = xcalloc(1, sizeof *tools);
+    tools->dom = dom_new();
+    tools->urls = urls_new();
+    CHECK(pthread_setspecific(tools_key, tools) == 0);
+    return tools;
+}
+
+// -- compiling ------------------------------------------------------------------------------------
+
+static int compile(reader_t *r, const template_t *t, template_error_t *error)
+{
+    switch (t->kind) {
+    case KIND_HTML: r->html = html_list_new(t, error); break;
+    case KIND_JSON: r->json = json_reader_new(t, error); break;
+    case KIND_FEED:
+    case KIND_AUTO:
+    case KIND_SITEMAP: break;
+    case KIND_PAGE:
+    case KIND_STREAM:
+        return template_fail(error, "kind", "\"%s\" cannot be read yet", template_kind_name(t->kind));
+    }
+    if ((t->kind == KIND_HTML && !r->html) || (t->kind == KIND_JSON && !r->json)) return -1;
+    if (t->follow && !(r->detail = html_detail_new(t, error))) return -1;
+    r->filters = filters_new(t, false, error);
+    if (r->filters) r->detail_filters = filters_new(t, true, error);
+    return r->detail_filters ? 0 : -1;
+}
+
+reader_t *reader_new(const template_t *t, template_error_t *error)
+{
+    reader_t *r = xcalloc(1, sizeof *r);
+    r->template = t;
+    if (compile(r, t, error) != 0) reader_destroy(&r);
+    return r;
+}
+
+void reader_destroy(reader_t **reader)
+{
+    reader_t *r = *reader;
+    if (!r) return;
+    html_list_destroy(&r->html);
+    json_reader_destroy(&r->json);
+    html_detail_destroy(&r->detail);
+    filters_destroy(&r->filters);
+    filters_destroy(&r->detail_filters);
+    free(r);
+    *reader = NULL;
+}
+
+// -- reading --------------------------------------------------------------------------------------
+
+static read_status_t read_kind(reader_t *r, arena_t *arena, const document_t *document, items_t *out)
+{
+    switch (r->template->kind) {
+    case KIND_HTML: return html_items(r->html, my_tools(), arena, document, out);
+    case KIND_JSON: return json_items(r->json, arena, document, out);
+    case KIND_SITEMAP: return sitemap_items(r->template, arena, document, out);
+    case KIND_FEED:
+    case KIND_AUTO: return feed_items(r->template, arena, document, out);
+    case KIND_PAGE:
+    case KIND_STREAM: break;
+    }
+    return READ_NOT_THIS_KIND;
+}
+
+// Keeps the items that the template's filters want, in their order.
+static read_status_t apply_filters(const filters_t *filters, items_t *out)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < out->n_items; i++) {
+        bool wanted = true;
+        read_status_t status = filters_judge(filters, &out->items[i], &wanted);
+        if (status != READ_OK) return status;
+        if (wanted) out->items[kept++] = out->items[i];
+    }
+    out->n_items = kept;
+    return READ_OK;
+}
+
+read_status_t reader_items(reader_t *r, arena_t *arena, const document_t *document, items_t *out)
+{
+    *out = (items_t){.items = NULL};
+    read_status_t status = read_kind(r, arena, document, out);
+    return status == READ_OK ? apply_filters(r->filters, out) : status;
+}
+
+read_status_t reader_detail(reader_t *r, arena_t *arena, const document_t *document, item_t *out, bool *drop)
+{
+    CHECK(r->detail != NULL);
+    read_status_t status = html_details(r->detail, my_tools(), arena, document, out, drop);
+    if (status != READ_OK || *drop) return status;
+    bool wanted = true;
+    status = filters_judge(r->detail_filters, out, &wanted);
+    *drop = !wanted;
+    return status;
+}
+
+const char *read_status_name(read_status_t status)
+{
+    static const char *const names[] = {
+        [READ_OK] = "ok",        [READ_EMPTY_BODY] = "empty_body", [READ_NOT_THIS_KIND] = "not_this_kind",
+        [READ_PARSE] = "parse",  [READ_TOO_BIG] = "too_big",       [READ_TOO_COMPLEX] = "too_complex",
+        [READ_ROTTED] = "rotted"};
+    return names[status];
+}
