@@ -1,0 +1,29 @@
+// Job: the messages between the intake's thread and the writer's.
+#ifndef RTM_SINK_JOB_H
+#define RTM_SINK_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// intake -> writer: one batch that can be decoded. Made and freed with malloc and free.
+typedef struct {
+    uint64_t origin;       // names (miner, incarnation) in this run of the sink
+    uint64_t session;      // number of the connection that it came on; each HELLO is given a higher one
+    uint64_t seq;          // the batch's number
+    int64_t broker_offset; // the broker's clock minus this machine's, ms
+    size_t len;
+    char frame[]; // the message as it came
+} job_t;
+
+// writer -> intake: a batch is committed, or (exited) the writer has ended.
+typedef struct {
+    bool exited;
+    uint64_t origin, seq;
+    size_t bytes;       // of the frame
+    int64_t commit_us;  // what its group took, told with the group's first batch; 0 with the others
+    size_t n;           // verdicts
+    uint8_t verdicts[]; // wire_verdict_t of each item, in order
+} done_t;
+
+#endif

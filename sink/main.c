@@ -1,0 +1,89 @@
+// rtm-sink: takes batches of items from miners, commits them to Postgres, then acknowledges them.
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "common/check.h"
+#include "common/conf.h"
+#include "common/http_status.h"
+#include "common/log.h"
+#include "sink/group.h"
+#include "sink/intake.h"
+#include "sink/pg.h"
+#include "sink/writer.h"
+
+enum { EXIT_USAGE = 2 };
+
+static struct {
+    const char *listen, *postgres, *log_level, *health;
+    int64_t memory;
+} options;
+
+static const conf_option_t table[] = {
+    {"listen", CONF_STR, "ENDPOINT", "tcp://*:7441", "where miners connect", &options.listen, 0, 0},
+    {"postgres", CONF_STR, "CONNINFO", "postgresql://localhost/rtm",
+     "URI or key=value list, as libpq takes it", &options.postgres, 0, 0},
+    {"memory", CONF_SIZE, "SIZE", "64M", "batches that may wait for Postgres", &options.memory, 1 << 20,
+     INT64_C(1) << 40},
+    {"health", CONF_STR, "ADDRESS", NULL, "serve /healthz and /metrics over HTTP, e.g. 127.0.0.1:7481",
+     &options.health, 0, 0},
+    {"log-level", CONF_STR, "LEVEL", "info", "debug, info, warn or error", &options.log_level, 0, 0},
+};
+
+static const conf_t conf = {"rtm-sink", "[OPTIONS]",
+                            "Takes the items that miners find and commits them to Postgres. A batch is "
+                            "acknowledged once it is durable.",
+                            table, sizeof table / sizeof table[0]};
+
+static int usage_error(const char *option, const char *why)
+{
+    fprintf(stderr, "rtm-sink: --%s: %s\n", option, why);
+    return EXIT_USAGE;
+}
+
+// SIGTERM and SIGINT as something to poll for; blocked in every thread started after this.
+static int stop_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    CHECK(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+    signal(SIGPIPE, SIG_IGN);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    CHECK(fd >= 0);
+    return fd;
+}
+
+int main(int argc, char **argv)
+{
+    char err[256];
+    if (conf_parse(&conf, argc, argv) < argc) return usage_error("help", "rtm-sink takes no operands");
+    int level = log_level_of(options.log_level);
+    if (level < 0) return usage_error("log-level", "it is one of debug, info, warn, error");
+    log_set_level((log_level_t)level);
+    const char *wrong = pg_check_conninfo(options.postgres);
+    if (wrong) return usage_error("postgres", wrong);
+
+    // signals first, so that all threads have them blocked; the intake before the writer, so that a port in
+    // use ends the process at once
+    int stop_fd = stop_signals();
+    queue_t *jobs = queue_new(WRITER_MAX_JOBS), *done = queue_new(WRITER_MAX_JOBS + GROUP_BATCHES + 2);
+    intake_t *intake = intake_new(options.listen, (size_t)options.memory, jobs, done, err, sizeof err);
+    if (!intake) return usage_error("listen", err);
+    writer_t *writer = writer_start(options.postgres, jobs, done);
+
+    intake_run(intake, stop_fd);
+    log_info("stopping", "reason=signal");
+    writer_stop(writer);
+    intake_finish(intake);
+
+    writer_destroy(&writer);
+    intake_destroy(&intake);
+    queue_destroy(&jobs, free);
+    queue_destroy(&done, free);
+    close(stop_fd);
+    return 0;
+}

@@ -1,0 +1,541 @@
+// Store: stage by COPY, look (which staged rows need thought?), write (one upsert), commit. The look leaves
+// out rows that are known and tell nothing new, so a flood of duplicates costs one join and no write. An
+// upsert judges again what the look has judged, because another sink may have come between.
+#include "sink/store.h"
+
+#include <endian.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "common/buf.h"
+#include "common/check.h"
+#include "common/failpoint.h"
+#include "common/map.h"
+#include "sink/clean.h"
+#include "sink/copy.h"
+#include "sink/migrate.h"
+
+enum {
+    STAGE_COLUMNS = 22,
+    DEFINE_COLUMNS = 7,
+    COPY_CHUNK = 256 << 10, // bytes handed to libpq at once
+    MAX_ROW = 8 << 20,      // bytes of one encoded row, cleaned texts included
+    KNOWN_MAX = 400000,     // definitions remembered as being in the database
+};
+
+struct store {
+    pg_t *pg;
+    map_t known; // id of a template or source -> hash of what the database has; of this connection
+    buf_t out;   // COPY data on its way
+    char *mask;  // bit i: staged row i is written
+    size_t mask_cap;
+};
+
+// -- SQL ----------------------------------------------------------------------------------------------
+
+// One connection does one kind of work, so its planner is told: look up keys in the index, always.
+static const char session_sql[] =
+    "SET synchronous_commit = on; SET statement_timeout = '30s'; SET lock_timeout = '15s';"
+    "SET idle_in_transaction_session_timeout = '60s'; SET timezone = 'UTC'; SET jit = off;"
+    "SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan;"
+    "SET temp_buffers = '32MB'; SET work_mem = '32MB'";
+
+static const char stage_sql[] =
+    "CREATE TEMPORARY TABLE rtm_stage (ord integer, part smallint, cause smallint, wants_detail boolean,"
+    " bump boolean, backfill boolean, source_id bigint, template_id bigint, content_hash bigint, poll "
+    "timestamptz,"
+    " published_at timestamptz, first_seen_at timestamptz, last_absent_at timestamptz, fetched_at "
+    "timestamptz,"
+    " key text COLLATE \"C\", url text, title text, author text, summary text, content text, image text,"
+    " fields jsonb) ON COMMIT DELETE ROWS";
+
+static const char copy_sql[] = "BEGIN; COPY rtm_stage FROM STDIN (FORMAT binary)";
+
+static const char look_sql[] =
+    "SELECT s.ord, i.poll, i.first_seen_at, i.last_absent_at, i.content_hash, i.detail_at IS NOT NULL"
+    " FROM rtm_stage s LEFT JOIN items i ON i.source_id = s.source_id AND i.key = s.key"
+    " WHERE s.part <> 1 AND (i.key IS NULL OR i.content_hash <> s.content_hash"
+    " OR (i.detail_at IS NULL AND (s.wants_detail OR s.part = 3)) OR (s.bump AND s.poll > i.poll)"
+    " OR s.first_seen_at < i.first_seen_at OR s.last_absent_at < i.last_absent_at"
+    " OR (i.last_absent_at IS NULL AND s.last_absent_at IS NOT NULL AND s.poll < i.poll))";
+
+#define COLUMNS                                                                                            \
+    "(source_id, template_id, poll, published_at, content_hash, first_seen_at, last_absent_at, "           \
+    "fetched_at, stored_at, updated_at, detail_at, detail_poll, tx, revision, cause, backfill, key, url, " \
+    "title, author, summary, content, image, fields)"
+#define STAGED(detail_at, detail_poll)                                                              \
+    "s.source_id, s.template_id, s.poll, s.published_at, s.content_hash, s.first_seen_at, "         \
+    "s.last_absent_at, s.fetched_at, $1::timestamptz, $1::timestamptz, " detail_at ", " detail_poll \
+    ", pg_current_xact_id(), 1, "                                                                   \
+    "s.cause, s.backfill, s.key, s.url, s.title, s.author, s.summary, s.content, s.image, s.fields"
+
+// A column of the merged row: the new version's value where `wins`, but a value that is absent never covers
+// one that is there.
+#define MERGED(wins, c)                                                                                      \
+#c " = CASE WHEN " wins " THEN COALESCE(EXCLUDED." #c ", i." #c ") ELSE COALESCE(i." #c ", EXCLUDED." #c \
+       ") END, "
+#define MERGED_TEXTS(wins)                                                                                   \
+    MERGED(wins, url)                                                                                        \
+    MERGED(wins, title) MERGED(wins, author) MERGED(wins, summary) MERGED(wins, content) MERGED(wins, image) \
+        MERGED(wins,                                                                                         \
+               published_at) "fields = CASE WHEN " wins                                                      \
+                             " THEN i.fields || EXCLUDED.fields ELSE EXCLUDED.fields || i.fields END, "
+// A column that follows one of the two versions.
+#define FOLLOWS(wins, c) #c " = CASE WHEN " wins " THEN EXCLUDED." #c " ELSE i." #c " END, "
+
+#define CHANGED   "(EXCLUDED.poll > i.poll AND EXCLUDED.content_hash <> i.content_hash)"
+#define COMPLETED "(EXCLUDED.detail_at IS NOT NULL AND i.detail_at IS NULL)"
+#define FIRST     "LEAST(i.first_seen_at, EXCLUDED.first_seen_at)"
+#define ABSENT    "LEAST(i.last_absent_at, EXCLUDED.last_absent_at)"
+
+static const char write_sql[] = "INSERT INTO items AS i " COLUMNS " SELECT " STAGED(
+    "CASE WHEN s.part = 3 THEN $1::timestamptz END",
+    "CASE WHEN s.part = 3 THEN s.poll END") " FROM rtm_stage s WHERE get_bit($2::bytea, s.ord) = 1 ORDER BY "
+                                            "s.ord"
+                                            " ON CONFLICT (source_id, key) DO UPDATE SET " MERGED_TEXTS(
+                                                CHANGED) FOLLOWS(CHANGED, content_hash)
+                                                FOLLOWS(CHANGED, fetched_at) FOLLOWS(CHANGED " OR " COMPLETED,
+                                                                                     updated_at)
+                                                    FOLLOWS(CHANGED " OR " COMPLETED, tx) FOLLOWS(
+                                                        "EXCLUDED.poll < i.poll",
+                                                        backfill) "detail_at = CASE WHEN " CHANGED
+                                                                  " THEN COALESCE(EXCLUDED.detail_at, "
+                                                                  "i.detail_at)"
+                                                                  " ELSE COALESCE(i.detail_at, "
+                                                                  "EXCLUDED.detail_at) END,"
+                                                                  " detail_poll = GREATEST(i.detail_poll, "
+                                                                  "EXCLUDED.detail_poll),"
+                                                                  " revision = i.revision + CASE "
+                                                                  "WHEN " CHANGED
+                                                                  " THEN 1 ELSE 0 END, poll = "
+                                                                  "GREATEST(i.poll, EXCLUDED.poll),"
+                                                                  " first_seen_at = " FIRST
+                                                                  ", last_absent_at = CASE WHEN "
+                                                                  "i.last_absent_at IS NULL AND "
+                                                                  "EXCLUDED.poll >= i.poll"
+                                                                  " THEN NULL WHEN " ABSENT " < " FIRST
+                                                                  " THEN " ABSENT " END"
+                                                                  " WHERE EXCLUDED.poll > i.poll OR "
+                                                                  "EXCLUDED.first_seen_at < i.first_seen_at"
+                                                                  " OR EXCLUDED.last_absent_at < "
+                                                                  "i.last_absent_at OR " COMPLETED
+                                                                  " OR (i.last_absent_at IS NULL AND "
+                                                                  "EXCLUDED.last_absent_at IS NOT NULL AND "
+                                                                  "EXCLUDED.poll < i.poll)";
+
+// Details of an older poll than the row's only fill what is empty.
+static const char detail_sql[] = "INSERT INTO items AS i " COLUMNS " SELECT " STAGED(
+    "$1::timestamptz",
+    "s.poll") " FROM rtm_stage s WHERE s.part = 1"
+              " ORDER BY s.ord ON CONFLICT (source_id, key) DO UPDATE SET " MERGED_TEXTS(
+                  "EXCLUDED.poll >= i.poll") "detail_at = EXCLUDED.detail_at, detail_poll = "
+                                             "EXCLUDED.detail_poll, updated_at = EXCLUDED.updated_at,"
+                                             " tx = EXCLUDED.tx WHERE i.detail_poll IS NULL OR "
+                                             "EXCLUDED.detail_poll > i.detail_poll";
+
+static const char define_table_sql[] = "CREATE TEMPORARY TABLE rtm_define (is_source boolean, id bigint, "
+                                       "template_id bigint, ms bigint, has_detail boolean,"
+                                       " name text, url text) ON COMMIT DELETE ROWS";
+
+static const char define_copy_sql[] = "BEGIN; COPY rtm_define FROM STDIN (FORMAT binary)";
+
+static const char define_sql[] =
+    "INSERT INTO templates AS t (template_id, name, has_detail, fresh_within)"
+    " SELECT DISTINCT ON (id) id, name, has_detail, ms * interval '1 millisecond' FROM rtm_define"
+    " WHERE NOT is_source ORDER BY id ON CONFLICT (template_id) DO UPDATE SET"
+    " name = EXCLUDED.name, has_detail = EXCLUDED.has_detail, fresh_within = EXCLUDED.fresh_within"
+    " WHERE (t.name, t.has_detail, t.fresh_within) IS DISTINCT FROM"
+    " (EXCLUDED.name, EXCLUDED.has_detail, EXCLUDED.fresh_within);"
+    "INSERT INTO sources AS s (source_id, template_id, template, url, added_at)"
+    " SELECT DISTINCT ON (id) id, template_id, name, url, to_timestamp(ms / 1000.0) FROM rtm_define"
+    " WHERE is_source ORDER BY id ON CONFLICT (source_id) DO UPDATE SET template_id ="
+    " EXCLUDED.template_id, template = EXCLUDED.template, url = EXCLUDED.url WHERE (s.template_id, "
+    "s.template,"
+    " s.url) IS DISTINCT FROM (EXCLUDED.template_id, EXCLUDED.template, EXCLUDED.url); COMMIT";
+
+static const char reject_sql[] =
+    "INSERT INTO rejects (source_id, key, part, poll, reason, rejected_at, batch) VALUES"
+    " ($1::bigint, $2, $3::smallint, $4::timestamptz, $5, $6::timestamptz, $7::bytea)"
+    " ON CONFLICT (source_id, key, part) DO UPDATE SET poll = EXCLUDED.poll, reason = EXCLUDED.reason,"
+    " rejected_at = EXCLUDED.rejected_at, batch = EXCLUDED.batch WHERE EXCLUDED.poll >= rejects.poll";
+
+// -- session --------------------------------------------------------------------------------------------
+
+store_t *store_new(const char *conninfo, int stop_fd, int64_t stop_grace_ms)
+{
+    store_t *s = xcalloc(1, sizeof *s);
+    s->pg = pg_new(conninfo, stop_fd, stop_grace_ms);
+    map_init(&s->known);
+    buf_init(&s->out, COPY_CHUNK + MAX_ROW);
+    return s;
+}
+
+void store_destroy(store_t **store)
+{
+    if (!*store) return;
+    pg_destroy(&(*store)->pg);
+    map_free(&(*store)->known);
+    buf_free(&(*store)->out);
+    free((*store)->mask);
+    free(*store);
+    *store = NULL;
+}
+
+// The database may be another one next time: nothing is known to be in it.
+static void forget_definitions(store_t *s)
+{
+    map_free(&s->known);
+    map_init(&s->known);
+}
+
+pg_status_t store_open(store_t *s)
+{
+    static const char *const statements[][2] = {
+        {"look", look_sql}, {"write", write_sql}, {"detail", detail_sql}};
+    forget_definitions(s);
+    if (pg_open(s->pg)) return PG_FAILED;
+    pg_status_t status = pg_run(s->pg, session_sql);
+    if (status == PG_OK) status = migrate(s->pg);
+    if (status == PG_OK) status = pg_run(s->pg, stage_sql);
+    if (status == PG_OK) status = pg_run(s->pg, define_table_sql);
+    for (size_t i = 0; status == PG_OK && i < sizeof statements / sizeof statements[0]; i++)
+        status = pg_prepare(s->pg, statements[i][0], statements[i][1]);
+    if (status == PG_OK) return PG_OK;
+    pg_close(s->pg);
+    return PG_FAILED;
+}
+
+void store_close(store_t *s)
+{
+    pg_close(s->pg);
+}
+
+void store_where(const store_t *s, char *out, size_t size)
+{
+    pg_where(s->pg, out, size);
+}
+
+const char *store_reason(const store_t *s)
+{
+    return pg_reason(s->pg);
+}
+
+// Ends a transaction that did not succeed, so that the session can go on; status, or PG_FAILED if it cannot.
+static pg_status_t roll_back(store_t *s, pg_status_t status)
+{
+    char reason[512];
+    if (status != PG_REFUSED) return status;
+    snprintf(reason, sizeof reason, "%s", pg_reason(s->pg));
+    if (pg_run(s->pg, "ROLLBACK") != PG_OK) return PG_FAILED;
+    pg_set_reason(s->pg, reason);
+    return PG_REFUSED;
+}
+
+// -- COPY -----------------------------------------------------------------------------------------------
+
+// Room for len more bytes in the output buffer, after sending what is there if it is enough for a chunk.
+// NULL: *status says why.
+static char *room(store_t *s, size_t len, pg_status_t *status)
+{
+    if (s->out.len >= COPY_CHUNK) {
+        *status = pg_copy_put(s->pg, s->out.data, s->out.len);
+        buf_reset(&s->out);
+        if (*status != PG_OK) return NULL;
+    }
+    if (buf_reserve(&s->out, len)) {
+        *status = PG_REFUSED; // one row beyond MAX_ROW, which limits.h makes impossible
+        return NULL;
+    }
+    return s->out.data + s->out.len;
+}
+
+static void wrote(store_t *s, const char *end)
+{
+    s->out.len = (size_t)(end - s->out.data);
+}
+
+static pg_status_t begin_copy(store_t *s, const char *sql)
+{
+    pg_status_t status = pg_copy_begin(s->pg, sql);
+    buf_reset(&s->out);
+    char *p = status == PG_OK ? room(s, COPY_HEADER, &status) : NULL;
+    if (p) wrote(s, copy_header(p));
+    return status;
+}
+
+static pg_status_t end_copy(store_t *s)
+{
+    pg_status_t status = PG_OK;
+    char *p = room(s, COPY_TRAILER, &status);
+    if (!p) return status;
+    wrote(s, copy_trailer(p));
+    status = pg_copy_put(s->pg, s->out.data, s->out.len);
+    buf_reset(&s->out);
+    return status == PG_OK ? pg_copy_end(s->pg) : status;
+}
+
+// -- definitions ----------------------------------------------------------------------------------------
+
+static uint64_t text_hash(const char *s, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(s, strlen(s), seed);
+}
+
+// Whether this definition of id is new to the database, as far as this connection knows; remembers it.
+static bool is_news(store_t *s, uint64_t id, uint64_t hash)
+{
+    void *value =
+        (void *)(uintptr_t)(hash | 1); // NOLINT(performance-no-int-to-ptr): a number, never followed
+    if (map_get(&s->known, id) == value) return false;
+    if (s->known.count >= KNOWN_MAX) forget_definitions(s);
+    map_put(&s->known, id, value);
+    return true;
+}
+
+static int64_t clamp_ms(int64_t ms)
+{
+    const int64_t most = INT64_C(10) * 366 * 86400 * 1000;
+    return ms < 0 ? 0 : ms > most ? most : ms;
+}
+
+static char *put_clean(char *p, const char *text)
+{
+    size_t len = strlen(text), good = clean_utf8_prefix(text, len);
+    return copy_text(p, text, good); // what follows an invalid byte is left out
+}
+
+static pg_status_t define_template(store_t *s, const wire_sink_template_t *t)
+{
+    pg_status_t status = PG_OK;
+    uint64_t hash = text_hash(t->name, (uint64_t)t->fresh_within * 2 + t->has_detail);
+    if (!is_news(s, t->id, hash)) return PG_OK;
+    char *p = room(s, 128 + strlen(t->name), &status);
+    if (!p) return status;
+    p = copy_bool(copy_row(p, DEFINE_COLUMNS), false);
+    p = copy_null(copy_i64(p, (int64_t)t->id));
+    p = copy_bool(copy_i64(p, clamp_ms(t->fresh_within)), t->has_detail);
+    wrote(s, copy_null(put_clean(p, t->name)));
+    return PG_OK;
+}
+
+static pg_status_t define_source(store_t *s, const wire_batch_t *b, const wire_sink_source_t *src,
+                                 int64_t now)
+{
+    pg_status_t status = PG_OK;
+    if (!is_news(s, src->id, text_hash(src->url, src->template_id))) return PG_OK;
+    const wire_sink_template_t *t = batch_template(b, src->template_id);
+    const char *name = t ? t->name : "";
+    char *p = room(s, 128 + strlen(name) + strlen(src->url), &status);
+    if (!p) return status;
+    p = copy_bool(copy_row(p, DEFINE_COLUMNS), true);
+    p = copy_i64(copy_i64(p, (int64_t)src->id), (int64_t)src->template_id);
+    p = copy_null(copy_i64(p, now));
+    wrote(s, put_clean(put_clean(p, name), src->url));
+    return PG_OK;
+}
+
+static bool defines_news(store_t *s, const wire_batch_t *b)
+{
+    for (size_t i = 0; i < b->templates.n; i++) {
+        const wire_sink_template_t *t = &b->templates.v[i];
+        uint64_t hash = text_hash(t->name, (uint64_t)t->fresh_within * 2 + t->has_detail);
+        if ((uint64_t)(uintptr_t)map_get(&s->known, t->id) != (hash | 1)) return true;
+    }
+    for (size_t i = 0; i < b->sources.n; i++) {
+        const wire_sink_source_t *src = &b->sources.v[i];
+        uint64_t hash = text_hash(src->url, src->template_id);
+        if ((uint64_t)(uintptr_t)map_get(&s->known, src->id) != (hash | 1)) return true;
+    }
+    return false;
+}
+
+static pg_status_t define_batch(store_t *s, const wire_batch_t *b, int64_t now)
+{
+    pg_status_t status = PG_OK;
+    for (size_t i = 0; status == PG_OK && i < b->templates.n; i++)
+        status = define_template(s, &b->templates.v[i]);
+    for (size_t i = 0; status == PG_OK && i < b->sources.n; i++)
+        status = define_source(s, b, &b->sources.v[i], now);
+    return status;
+}
+
+pg_status_t store_definitions(store_t *s, const group_t *g, int64_t now)
+{
+    bool news = false;
+    for (size_t i = 0; !news && i < g->n_batches; i++) news = defines_news(s, g->batches[i].batch);
+    if (!news) return PG_OK;
+    pg_status_t status = begin_copy(s, define_copy_sql);
+    for (size_t i = 0; status == PG_OK && i < g->n_batches; i++)
+        status = define_batch(s, g->batches[i].batch, now);
+    if (status == PG_OK) status = end_copy(s);
+    if (status == PG_OK) status = pg_run(s->pg, define_sql);
+    return roll_back(s, status);
+}
+
+// -- rows -----------------------------------------------------------------------------------------------
+
+static char *put_time(char *p, int64_t ms)
+{
+    return ms == TIME_NONE ? copy_null(p) : copy_time(p, ms);
+}
+
+static size_t row_room(const row_t *row)
+{
+    size_t len = 2 + STAGE_COLUMNS * (COPY_CELL_MAX + 1) + row->key_len;
+    for (int i = 0; i < N_TEXTS; i++) len += row->len[i];
+    return len;
+}
+
+static char *put_row(char *p, const row_t *row, int32_t ord)
+{
+    p = copy_i16(copy_i32(copy_row(p, STAGE_COLUMNS), ord), row->part);
+    p = copy_i16(p, (int16_t)row->poll->cause);
+    p = copy_bool(copy_bool(copy_bool(p, row->wants_detail), row->bump), row->backfill);
+    p = copy_i64(copy_i64(p, (int64_t)row->source), (int64_t)row->template_id);
+    p = copy_i64(p, (int64_t)row->item->content_hash);
+    p = put_time(copy_time(p, row->poll->due), row->published);
+    p = put_time(copy_time(p, row->first_seen), row->absent);
+    p = copy_time(p, row->poll->fetched ? row->poll->fetched : row->poll->due);
+    p = copy_text(p, row->key, row->key_len);
+    for (int i = 0; i < TEXT_FIELDS; i++)
+        p = row->text[i] ? copy_text(p, row->text[i], row->len[i]) : copy_null(p);
+    return row->text[TEXT_FIELDS] ? copy_jsonb(p, row->text[TEXT_FIELDS], row->len[TEXT_FIELDS])
+                                  : copy_jsonb(p, "{}", 2);
+}
+
+static pg_status_t stage(store_t *s, row_t **rows, size_t n)
+{
+    pg_status_t status = begin_copy(s, copy_sql);
+    for (size_t i = 0; status == PG_OK && i < n; i++) {
+        char *p = room(s, row_room(rows[i]), &status);
+        if (p) wrote(s, put_row(p, rows[i], (int32_t)i));
+    }
+    return status == PG_OK ? end_copy(s) : status;
+}
+
+static int64_t cell_i64(const PGresult *r, int row, int column)
+{
+    uint64_t v;
+    memcpy(&v, PQgetvalue(r, row, column), 8);
+    return (int64_t)be64toh(v);
+}
+
+static int64_t cell_time(const PGresult *r, int row, int column)
+{
+    if (PQgetisnull(r, row, column)) return TIME_NONE;
+    return copy_ms(cell_i64(r, row, column));
+}
+
+static size_t cell_ord(const PGresult *r, int row)
+{
+    uint32_t v;
+    memcpy(&v, PQgetvalue(r, row, 0), 4);
+    return be32toh(v);
+}
+
+// Judges what the look returned; sets the mask's bits; returns how many rows are to be written.
+static size_t judge_rows(store_t *s, const PGresult *r, row_t **rows, size_t n)
+{
+    size_t writes = 0;
+    for (int i = 0; i < PQntuples(r); i++) {
+        size_t ord = cell_ord(r, i);
+        CHECK(ord < n);
+        bool there = !PQgetisnull(r, i, 1);
+        stored_row_t stored;
+        if (there)
+            stored = (stored_row_t){.due = cell_time(r, i, 1),
+                                    .first_seen = cell_time(r, i, 2),
+                                    .absent = cell_time(r, i, 3),
+                                    .content_hash = (uint64_t)cell_i64(r, i, 4),
+                                    .complete = *PQgetvalue(r, i, 5)};
+        if (!row_judge(rows[ord], there ? &stored : NULL)) continue;
+        s->mask[ord / 8] = (char)(s->mask[ord / 8] | 1 << ord % 8);
+        writes++;
+    }
+    return writes;
+}
+
+static void clear_mask(store_t *s, size_t n)
+{
+    size_t need = n / 8 + 1;
+    if (need > s->mask_cap) s->mask = xrealloc(s->mask, s->mask_cap = need);
+    memset(s->mask, 0, need);
+}
+
+// Looks which rows need thought, and says how many must be written.
+static pg_status_t look(store_t *s, row_t **rows, size_t n, size_t *writes)
+{
+    PGresult *r = NULL;
+    clear_mask(s, n);
+    for (size_t i = 0; i < n; i++) rows[i]->verdict = VERDICT_known;
+    pg_status_t status = pg_execute(s->pg, "look", 0, NULL, NULL, NULL, &r);
+    if (status == PG_OK) *writes = judge_rows(s, r, rows, n);
+    PQclear(r);
+    return status;
+}
+
+static pg_status_t write_rows(store_t *s, const char *statement, int n_params, size_t n, int64_t now)
+{
+    uint64_t stamp = htobe64((uint64_t)copy_timestamp(now));
+    const char *values[] = {(const char *)&stamp, s->mask};
+    int lengths[] = {8, (int)(n / 8 + 1)}, formats[] = {1, 1};
+    return pg_execute(s->pg, statement, n_params, values, lengths, formats, NULL);
+}
+
+pg_status_t store_rows(store_t *s, row_t **rows, size_t n, int64_t now)
+{
+    size_t writes = 0, details = 0;
+    for (size_t i = 0; i < n; i++) details += rows[i]->part == PART_DETAIL;
+    if (n == 0) return PG_OK;
+    pg_status_t status = stage(s, rows, n);
+    if (status == PG_OK) status = look(s, rows, n, &writes);
+    if (status == PG_OK && writes) status = write_rows(s, "write", 2, n, now);
+    if (status == PG_OK && details) status = write_rows(s, "detail", 1, n, now);
+    if (status == PG_OK) status = pg_run(s->pg, writes || details ? "NOTIFY rtm_items; COMMIT" : "COMMIT");
+    if (status == PG_OK) failpoint("sink_after_commit");
+    return roll_back(s, status);
+}
+
+// -- rejects --------------------------------------------------------------------------------------------
+
+// A BATCH that holds only this row's item.
+static int single_batch(buf_t *out, const row_t *row)
+{
+    const wire_sink_source_t *source = batch_source(row->batch, row->source);
+    const wire_sink_template_t *template = batch_template(row->batch, row->template_id);
+    wire_item_t item = *row->item;
+    wire_poll_t poll = *row->poll;
+    wire_sink_source_t one_source = *source;
+    wire_sink_template_t one_template = *template;
+    item.poll = 0;
+    wire_batch_t one = {.seq = 1,
+                        .templates = {&one_template, 1},
+                        .sources = {&one_source, 1},
+                        .polls = {&poll, 1},
+                        .items = {&item, 1}};
+    return wire_encode(out, WIRE_TYPE_BATCH, &one);
+}
+
+pg_status_t store_reject(store_t *s, const row_t *row, const char *reason, int64_t now)
+{
+    uint64_t source = htobe64(row->source), due = htobe64((uint64_t)copy_timestamp(row->poll->due)),
+             stamp = htobe64((uint64_t)copy_timestamp(now));
+    uint16_t part = htobe16(row->part);
+    buf_t batch;
+    buf_init(&batch, MAX_BATCH_MESSAGE);
+    if (single_batch(&batch, row)) buf_reset(&batch);
+    const char *values[] = {(char *)&source,
+                            row->key,
+                            (char *)&part,
+                            (char *)&due,
+                            reason,
+                            (char *)&stamp,
+                            batch.len ? batch.data : ""};
+    int lengths[] = {8, (int)row->key_len, 2, 8, (int)strlen(reason), 8, (int)batch.len};
+    int formats[] = {1, 1, 1, 1, 1, 1, 1};
+    pg_status_t status = pg_query(s->pg, reject_sql, 7, values, lengths, formats, NULL);
+    buf_free(&batch);
+    return status;
+}

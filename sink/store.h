@@ -1,0 +1,28 @@
+// Store: what the writer does in Postgres: opens a session on the schema, writes rows of a group in one
+// transaction, keeps what was refused. Each call is whole or nothing, and safe to repeat.
+#ifndef RTM_SINK_STORE_H
+#define RTM_SINK_STORE_H
+
+#include "sink/group.h"
+#include "sink/pg.h"
+
+typedef struct store store_t;
+
+// See pg_new.
+store_t *store_new(const char *conninfo, int stop_fd, int64_t stop_grace_ms);
+void store_destroy(store_t **store);
+
+// Connects, migrates, prepares. PG_OK or PG_FAILED: store_reason.
+pg_status_t store_open(store_t *store);
+void store_close(store_t *store);
+void store_where(const store_t *store, char *out, size_t size);
+const char *store_reason(const store_t *store);
+
+// Makes known what templates and sources the group's batches name. now: broker ms, here and below.
+pg_status_t store_definitions(store_t *store, const group_t *group, int64_t now);
+// Commits rows[0 .. n) (a part of group->staged, in its order) and sets their verdicts.
+pg_status_t store_rows(store_t *store, row_t **rows, size_t n, int64_t now);
+// Keeps a row that Postgres refuses in `rejects`.
+pg_status_t store_reject(store_t *store, const row_t *row, const char *reason, int64_t now);
+
+#endif
