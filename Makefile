@@ -34,7 +34,7 @@ CFLAGS_ALL  := -std=c11 -D_GNU_SOURCE -DRTM_VERSION='"$(VERSION)"' -I. $(WARN) $
 LIBS    := -Wl,--as-needed $(shell pkg-config --libs $(PKGS)) -l:liblexbor_static.a -lz -lm -pthread
 
 # -- archives and programs ------------------------------------------------------------------------
-DIRS     := common proto miner/read miner broker sink ctl bench/site
+DIRS     := common proto miner/read miner broker sink ctl bench/site tests/sim
 sources   = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
 objects   = $(patsubst %.c,$(BUILD)/%.o,$(1))
 archive   = $(BUILD)/lib$(subst /,-,$(1)).a
@@ -46,17 +46,20 @@ ARCH_rtm-miner  := miner miner/read proto common
 ARCH_rtm-sink   := sink proto common
 ARCH_rtm-ctl    := ctl miner miner/read proto common
 ARCH_bench-site := bench/site common
+ARCH_sim        := tests/sim broker proto common
 ARCH_ALL        := broker miner sink ctl bench/site miner/read proto common
 MAIN_rtm-broker := broker
 MAIN_rtm-miner  := miner
 MAIN_rtm-sink   := sink
 MAIN_rtm-ctl    := ctl
 MAIN_bench-site := bench/site
+MAIN_sim        := tests/sim
 
 UNIT  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 BENCH := $(patsubst bench/%.c,$(BUILD)/bench-%,$(wildcard bench/*.c))
 
-.PHONY: all check unit system asan tsan lint format install clean help bench-programs
+SEEDS ?= 2000
+.PHONY: all check unit sim system asan tsan lint format install clean help bench-programs
 all: $(PROGRAMS:%=$(BUILD)/%) $(BUILD)/bench-site
 
 define archive_rule
@@ -72,7 +75,7 @@ $(BUILD)/$(1): $(BUILD)/$(MAIN_$(1))/main.o $(foreach d,$(ARCH_$(1)),$(call arch
 	$(if $(V),,@echo "  LINK $$@")
 	$(Q)$$(CC) $$(OPT) -o $$@ $$^ $$(LDFLAGS) $$(LIBS)
 endef
-$(foreach p,$(PROGRAMS) bench-site,$(eval $(call program_rule,$(p))))
+$(foreach p,$(PROGRAMS) bench-site sim,$(eval $(call program_rule,$(p))))
 
 # the sink's migrations are embedded
 $(BUILD)/sink/migrate.o: CFLAGS_ALL += -I$(BUILD)
@@ -104,7 +107,9 @@ unit: $(UNIT)
 bench-programs: $(BENCH)
 system: all $(BENCH)
 	RTM_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q tests/system
-check: unit system
+sim: $(BUILD)/sim
+	$(BUILD)/sim --seeds $(SEEDS)
+check: unit sim system
 asan:
 	$(MAKE) BUILD=$(BUILD)-asan SAN=asan check
 tsan:
@@ -129,7 +134,7 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan
 help:
 	@printf '%s\n' 'make            build all programs into $(BUILD)/' \
-	  'make check      unit and system tests' 'make asan       the same under ASan and UBSan' \
+	  'make check      unit and system tests' 'make sim        seeded worlds of the broker (SEEDS=2000)' 'make asan       the same under ASan and UBSan' \
 	  'make tsan       unit tests under ThreadSanitizer' 'make lint       clang-format, cppcheck, clang-tidy' \
 	  'make format     clang-format -i' 'make install    to PREFIX ($(PREFIX)), DESTDIR is honoured' \
 	  'make clean      remove what was built' 'make V=1        shows the commands'

@@ -1,0 +1,421 @@
+// Miner: a model of a miner that keeps to PROTOCOL.md, without HTTP: a poll takes a while and finds a page's
+// version.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/check.h"
+#include "tests/sim/world.h"
+
+static void say(world_t *w, sim_miner_t *m, wire_type_t type, const void *message)
+{
+    buf_t bytes;
+    buf_init(&bytes, MAX_CONTROL_MESSAGE);
+    CHECK(wire_encode(&bytes, type, message) == 0);
+    int64_t delay = 1 + (int64_t)sim_random(w, 5);
+    event_t *e = sim_schedule(w, delay, EV_TO_BROKER, bytes.data, bytes.len);
+    e->peer = m->peer;
+    buf_free(&bytes);
+}
+
+static event_t *later(world_t *w, sim_miner_t *m, int64_t delay, event_type_t type)
+{
+    event_t *e = sim_schedule(w, delay, type, NULL, 0);
+    e->miner = m->index;
+    e->incarnation = m->incarnation;
+    return e;
+}
+
+static holding_t *holding_of(const sim_miner_t *m, uint64_t source)
+{
+    return map_get(&m->holdings, source);
+}
+
+static void forget(sim_miner_t *m, holding_t *h)
+{
+    map_del(&m->holdings, h->id);
+    free(h);
+}
+
+// -- outcomes -----------------------------------------------------------------------------------------
+
+static void send_outcomes(world_t *w, sim_miner_t *m, int from)
+{
+    if (!m->welcomed || from >= m->n_unacked) return;
+    wire_outcomes_t msg = {0};
+    msg.outcomes.v = &m->unacked[from];
+    msg.outcomes.n = (size_t)(m->n_unacked - from);
+    say(w, m, WIRE_TYPE_OUTCOMES, &msg);
+}
+
+static void report(world_t *w, sim_miner_t *m, const holding_t *h, int64_t due, int kind, int result,
+                   int error)
+{
+    if (m->n_unacked == MAX_UNACKED) {
+        sim_fail(w, "%s has %d outcomes that nobody acknowledged", m->name, m->n_unacked);
+        return;
+    }
+    int i = m->n_unacked++;
+    wire_outcome_t *o = &m->unacked[i];
+    *o = (wire_outcome_t){.seq = ++m->seq,
+                          .kind = (uint64_t)kind,
+                          .source = h->id,
+                          .due = due,
+                          .result = (uint64_t)result,
+                          .error = (uint64_t)error,
+                          .took_ms = 50,
+                          .started = h->started,
+                          .generation = h->generation,
+                          .etag = "",
+                          .last_modified = "",
+                          .fetch_url = ""};
+    if ((kind & OUTCOME_STORED) && result <= RESULT_not_modified) {
+        snprintf(m->etags[i], sizeof m->etags[i], "%llu", (unsigned long long)h->read_version);
+        o->etag = m->etags[i];
+        o->has_state = true;
+        o->last_ok = h->started;
+    }
+    send_outcomes(w, m, i);
+}
+
+static void on_ack(sim_miner_t *m, uint64_t seq)
+{
+    int n = 0;
+    while (n < m->n_unacked && m->unacked[n].seq <= seq) n++;
+    m->n_unacked -= n;
+    memmove(m->unacked, m->unacked + n, (size_t)m->n_unacked * sizeof m->unacked[0]);
+    memmove(m->etags, m->etags + n, (size_t)m->n_unacked * sizeof m->etags[0]);
+    for (int i = 0; i < m->n_unacked; i++)
+        if (m->unacked[i].has_state) m->unacked[i].etag = m->etags[i];
+    if (seq > m->acked) m->acked = seq;
+}
+
+// -- polls --------------------------------------------------------------------------------------------
+
+static void settle(holding_t *h, int64_t due)
+{
+    if (due > h->done) h->done = due;
+}
+
+static void drop_due(holding_t *h, int i)
+{
+    h->n_dues--;
+    memmove(&h->dues[i], &h->dues[i + 1], (size_t)(h->n_dues - i) * sizeof h->dues[0]);
+}
+
+static void start_poll(world_t *w, sim_miner_t *m, holding_t *h, int64_t due)
+{
+    static uint64_t runs;
+    h->running = true;
+    h->running_due = due;
+    h->run = ++runs;
+    h->started = w->now + m->offset;
+    m->polls++;
+    int64_t took = 20 + (int64_t)sim_random(w, 300);
+    if (w->host_slow_until[h->page->host] > w->now) took += (int64_t)sim_random(w, 20000);
+    if (w->calm) h->page->polls++;
+    event_t *e = later(w, m, took, EV_POLL_READ);
+    e->source = h->id;
+    e->run = h->run;
+}
+
+// All dues whose time has come: the latest is polled, those before it are skipped; while a poll runs all are.
+static void take_dues(world_t *w, sim_miner_t *m, holding_t *h)
+{
+    int ready = 0;
+    while (ready < h->n_dues && h->dues[ready].at <= w->now) ready++;
+    while (ready > 1 || (ready == 1 && h->running)) {
+        settle(h, h->dues[0].due);
+        report(w, m, h, h->dues[0].due, OUTCOME_BOTH, RESULT_skipped,
+               h->running ? ERR_still_running : ERR_missed_while_down);
+        drop_due(h, 0);
+        ready--;
+    }
+    if (ready == 1) {
+        int64_t due = h->dues[0].due;
+        drop_due(h, 0);
+        start_poll(w, m, h, due);
+    }
+}
+
+static void end_poll(world_t *w, sim_miner_t *m, holding_t *h)
+{
+    h->running = false;
+    settle(h, h->running_due);
+    if (h->revoked)
+        forget(m, h);
+    else
+        take_dues(w, m, h);
+}
+
+static void on_read(world_t *w, sim_miner_t *m, holding_t *h)
+{
+    if (w->host_fails_until[h->page->host] > w->now) {
+        report(w, m, h, h->running_due, OUTCOME_BOTH, RESULT_failed, ERR_http_5xx);
+        end_poll(w, m, h);
+        return;
+    }
+    h->read_version = h->page->version;
+    if (h->read_version == h->known_version) {
+        report(w, m, h, h->running_due, OUTCOME_BOTH, RESULT_not_modified, ERR_none);
+        end_poll(w, m, h);
+        return;
+    }
+    report(w, m, h, h->running_due, OUTCOME_POLLED, RESULT_changed, ERR_none);
+    int64_t took = 5 + (int64_t)sim_random(w, 60);
+    if (w->sink_away_until > w->now) took += w->sink_away_until - w->now;
+    event_t *e = later(w, m, took, EV_POLL_STORED);
+    e->source = h->id;
+    e->run = h->run;
+}
+
+static void on_stored(world_t *w, sim_miner_t *m, holding_t *h)
+{
+    if (h->read_version > h->page->stored_version) h->page->stored_version = h->read_version;
+    h->known_version = h->read_version;
+    report(w, m, h, h->running_due, OUTCOME_STORED, RESULT_changed, ERR_none);
+    end_poll(w, m, h);
+}
+
+// -- messages -----------------------------------------------------------------------------------------
+
+static void send_ready(world_t *w, sim_miner_t *m)
+{
+    wire_ready_t r = {.version = WIRE_VERSION,
+                      .miner = m->name,
+                      .incarnation = m->incarnation,
+                      .software = "sim",
+                      .slots = 100,
+                      .epoch = m->epoch,
+                      .outcome_seq = m->seq,
+                      .holdings = m->holdings.count};
+    m->welcomed = false;
+    say(w, m, WIRE_TYPE_READY, &r);
+}
+
+static void send_inventory(world_t *w, sim_miner_t *m)
+{
+    wire_holding_t rows[16];
+    size_t n = 0, pos = 0;
+    for (holding_t *h; (h = map_next(&m->holdings, &pos));) {
+        rows[n++] = (wire_holding_t){h->id, h->done, h->held, h->running, h->version};
+        if (n < 16) continue;
+        wire_inventory_t chunk = {.last = false};
+        chunk.holdings.v = rows, chunk.holdings.n = n;
+        say(w, m, WIRE_TYPE_INVENTORY, &chunk);
+        n = 0;
+    }
+    wire_inventory_t last = {.last = true};
+    last.holdings.v = rows, last.holdings.n = n;
+    say(w, m, WIRE_TYPE_INVENTORY, &last);
+}
+
+static void on_welcome(world_t *w, sim_miner_t *m, const wire_welcome_t *msg)
+{
+    m->welcomed = true;
+    m->offset = msg->now - w->now;
+    m->epoch = msg->epoch;
+    if (msg->outcomes_acked) on_ack(m, msg->outcomes_acked);
+    send_outcomes(w, m, 0);
+    if (m->draining) {
+        miner_drain(w, m);
+        return;
+    }
+    send_inventory(w, m);
+}
+
+static void define(world_t *w, sim_miner_t *m, const wire_source_t *row)
+{
+    holding_t *h = holding_of(m, row->id);
+    if (!h) {
+        h = xcalloc(1, sizeof *h);
+        h->id = row->id;
+        h->page = sim_page(w, row->id);
+        CHECK(h->page != NULL);
+        map_put(&m->holdings, h->id, h);
+    }
+    h->revoked = false;
+    h->template = row->template_id;
+    h->generation = row->generation;
+    h->known_version = strtoull(row->etag, NULL, 10);
+    h->last_ok = row->last_ok;
+    if (h->known_version > h->page->stored_version)
+        sim_fail(w, "source %016llx: the broker knows version %llu, the sink %llu", (unsigned long long)h->id,
+                 (unsigned long long)h->known_version, (unsigned long long)h->page->stored_version);
+}
+
+static void on_assign(world_t *w, sim_miner_t *m, const wire_assign_t *a)
+{
+    for (size_t i = 0; i < a->templates.n; i++)
+        map_put(&m->templates, a->templates.v[i].id, (void *)(uintptr_t)a->templates.v[i].version);
+    for (size_t i = 0; i < a->sources.n; i++) define(w, m, &a->sources.v[i]);
+    for (size_t i = 0; i < a->dues.n; i++) {
+        const wire_due_t *d = &a->dues.v[i];
+        holding_t *h = holding_of(m, d->source);
+        if (!h) {
+            sim_fail(w, "%s got a due of a source that it does not hold", m->name);
+            return;
+        }
+        h->version = (uintptr_t)map_get(&m->templates, h->template);
+        if (!h->version) sim_fail(w, "%s got a due of a template that it does not hold", m->name);
+        for (uint64_t k = 0; k < d->count; k++) {
+            int64_t due = a->slot_start + d->offset + (int64_t)(k * d->step);
+            if (h->n_dues == MAX_DUES) {
+                sim_fail(w, "%s holds too many dues of a source", m->name);
+                return;
+            }
+            int64_t wait = due - a->slot_start + a->starts_in;
+            int i_due = h->n_dues++; // in order of time
+            while (i_due > 0 && h->dues[i_due - 1].due > due) {
+                h->dues[i_due] = h->dues[i_due - 1];
+                i_due--;
+            }
+            h->dues[i_due].due = due;
+            h->dues[i_due].at = w->now + wait;
+            if (due > h->held) h->held = due;
+            event_t *e = later(w, m, wait > 0 ? wait : 0, EV_POLL_DUE);
+            e->source = h->id;
+        }
+    }
+}
+
+static void on_revoke(world_t *w, sim_miner_t *m, const wire_revoke_t *msg)
+{
+    uint64_t *running = xcalloc(msg->sources.n, sizeof *running);
+    wire_revoked_t answer = {.sources = msg->sources, .running = {running, 0}};
+    for (size_t i = 0; i < msg->sources.n; i++) {
+        holding_t *h = holding_of(m, msg->sources.v[i]);
+        if (!h) continue;
+        h->n_dues = 0;
+        if (h->running) {
+            h->revoked = true;
+            running[answer.running.n++] = h->id;
+        } else {
+            forget(m, h);
+        }
+    }
+    say(w, m, WIRE_TYPE_REVOKED, &answer);
+    free(running);
+}
+
+static void on_message(world_t *w, sim_miner_t *m, wire_type_t type, const void *msg)
+{
+    m->heard = w->now;
+    switch (type) {
+    case WIRE_TYPE_WELCOME: on_welcome(w, m, msg); break;
+    case WIRE_TYPE_ASSIGN:
+        if (m->welcomed && !m->draining) on_assign(w, m, msg);
+        break;
+    case WIRE_TYPE_REVOKE:
+        if (m->welcomed) on_revoke(w, m, msg);
+        break;
+    case WIRE_TYPE_HEARTBEAT: m->offset = ((const wire_heartbeat_t *)msg)->now - w->now; break;
+    case WIRE_TYPE_OUTCOMES_ACK: on_ack(m, ((const wire_outcomes_ack_t *)msg)->seq); break;
+    case WIRE_TYPE_DISCONNECT: send_ready(w, m); break;
+    case WIRE_TYPE_ERROR: sim_fail(w, "%s was told: %s", m->name, ((const wire_error_t *)msg)->text); break;
+    default: break;
+    }
+}
+
+// -- life ---------------------------------------------------------------------------------------------
+
+void miner_dial(world_t *w, sim_miner_t *m)
+{
+    m->peer = w->next_peer++;
+    m->heard = w->now;
+    send_ready(w, m);
+}
+
+void miner_start(world_t *w, sim_miner_t *m)
+{
+    int index = (int)(m - w->miners);
+    *m = (sim_miner_t){.alive = true, .index = index, .incarnation = w->next_incarnation++};
+    snprintf(m->name, sizeof m->name, "m%d", index);
+    map_init(&m->holdings);
+    map_init(&m->templates);
+    miner_dial(w, m);
+    later(w, m, (int64_t)sim_random(w, BEAT_MS), EV_MINER_BEAT);
+}
+
+void miner_free(sim_miner_t *m)
+{
+    size_t pos = 0;
+    for (holding_t *h; (h = map_next(&m->holdings, &pos));) free(h);
+    map_free(&m->holdings);
+    map_free(&m->templates);
+    m->alive = false;
+}
+
+static bool busy(const sim_miner_t *m)
+{
+    size_t pos = 0;
+    for (holding_t *h; (h = map_next(&m->holdings, &pos));)
+        if (h->running) return true;
+    return false;
+}
+
+void miner_drain(world_t *w, sim_miner_t *m)
+{
+    uint64_t running[MAX_SOURCES];
+    wire_goodbye_t bye = {.reason = "drain", .running = {running, 0}};
+    m->draining = true;
+    size_t pos = 0;
+    for (holding_t *h; (h = map_next(&m->holdings, &pos));) {
+        h->n_dues = 0;
+        if (h->running) running[bye.running.n++] = h->id;
+    }
+    if (m->welcomed) say(w, m, WIRE_TYPE_GOODBYE, &bye);
+    later(w, m, 200, EV_DRAINED);
+}
+
+static void on_drained(world_t *w, sim_miner_t *m)
+{
+    if (busy(m) || m->n_unacked || !m->welcomed) {
+        later(w, m, 200, EV_DRAINED);
+        return;
+    }
+    wire_goodbye_t bye = {.reason = "drain", .done = true};
+    say(w, m, WIRE_TYPE_GOODBYE, &bye);
+    miner_free(m);
+}
+
+static void on_beat(world_t *w, sim_miner_t *m)
+{
+    later(w, m, BEAT_MS, EV_MINER_BEAT);
+    if (w->now - m->heard > LIVENESS_MS) {
+        miner_dial(w, m);
+        return;
+    }
+    wire_heartbeat_t beat = {
+        .heard_ms = w->now - m->heard, .polls = m->polls, .state = m->draining ? MINER_draining : MINER_ok};
+    say(w, m, WIRE_TYPE_HEARTBEAT, &beat);
+}
+
+void miner_event(world_t *w, sim_miner_t *m, const event_t *e)
+{
+    if (e->type == EV_TO_MINER) {
+        wire_type_t type;
+        void *message;
+        const char *why;
+        arena_reset(w->scratch);
+        CHECK(wire_decode(w->scratch, e->bytes, e->len, &type, &message, &why) == 0);
+        on_message(w, m, type, message);
+        return;
+    }
+    if (e->incarnation != m->incarnation) return;
+    holding_t *h = e->source ? holding_of(m, e->source) : NULL;
+    switch (e->type) {
+    case EV_MINER_BEAT: on_beat(w, m); break;
+    case EV_DRAINED: on_drained(w, m); break;
+    case EV_POLL_DUE:
+        if (h) take_dues(w, m, h);
+        break;
+    case EV_POLL_READ:
+        if (h && h->running && h->run == e->run) on_read(w, m, h);
+        break;
+    case EV_POLL_STORED:
+        if (h && h->running && h->run == e->run) on_stored(w, m, h);
+        break;
+    default: break;
+    }
+}

@@ -1,0 +1,164 @@
+// World: one seeded run of the real broker among modelled miners, hosts, links and a store, in simulated
+// time.
+#ifndef RTM_TESTS_SIM_WORLD_H
+#define RTM_TESTS_SIM_WORLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/broker.h"
+#include "common/arena.h"
+#include "common/buf.h"
+#include "common/map.h"
+
+enum {
+    MAX_MINERS = 8,
+    MAX_TEMPLATES = 5,
+    MAX_SOURCES = 120,
+    MAX_HOSTS = 8,
+    MAX_DUES = 256, // that a miner holds of one source
+    MAX_UNACKED = 4096,
+    LIVENESS_MS = 4000,
+    BEAT_MS = 1000,
+};
+
+// -- faults -------------------------------------------------------------------------------------------
+#define SIM_FAULTS(X)                                                                                 \
+    X(disconnect)                                                                                     \
+    X(delay) X(kill_miner) X(freeze_miner) X(drain_miner) X(add_miner) X(kill_broker) X(stall_broker) \
+        X(clock_jump) X(failing_host) X(slow_host) X(sink_away) X(change_template)
+#define SIM_FAULT_ENUM(name) FAULT_##name,
+typedef enum { SIM_FAULTS(SIM_FAULT_ENUM) FAULT_COUNT } fault_t;
+
+// -- what is modelled ---------------------------------------------------------------------------------
+
+typedef struct { // a page somewhere on the web
+    uint64_t id;
+    int template, host;
+    char url[64];
+    uint64_t version;        // of its content
+    uint64_t stored_version; // the newest that is safe in the sink
+    int polls;               // in the calm at the end
+} page_t;
+
+typedef struct { // a source as a miner holds it
+    page_t *page;
+    uint64_t id, version, generation, template;
+    int64_t done, held;
+    struct {
+        int64_t due, at; // its name in broker time, and when that is by the miner's own clock
+    } dues[MAX_DUES];
+    int n_dues;
+    bool running, revoked; // revoked while it ran: forgotten afterwards
+    int64_t running_due;
+    uint64_t read_version;  // what the running poll found
+    uint64_t known_version; // validators
+    int64_t started, last_ok;
+    uint64_t run; // number of the run, so that a late event can tell
+} holding_t;
+
+typedef struct {
+    bool alive, welcomed, draining;
+    int index;
+    uint64_t incarnation, peer, epoch;
+    char name[16];
+    int64_t heard;  // when it last heard the broker
+    int64_t offset; // what it reckons broker time to be, less its own clock
+    int64_t frozen_until;
+    map_t holdings;  // by source id
+    map_t templates; // id -> version
+    wire_outcome_t unacked[MAX_UNACKED];
+    char etags[MAX_UNACKED][24];
+    int n_unacked;
+    uint64_t seq, acked, polls;
+} sim_miner_t;
+
+typedef struct { // what the broker's store would hold
+    store_op_t op;
+    int64_t durable_at;
+} sim_op_t;
+
+typedef struct event event_t;
+
+typedef struct {
+    uint64_t seed, random;
+    int64_t now;        // simulated ms (monotonic of everyone)
+    int64_t wall_error; // of the broker's wall clock
+    int64_t slot_ms;
+    event_t **queue;
+    size_t n_events, cap_events;
+    uint64_t order; // ties are broken by it
+    arena_t *arena; // of operations and texts that live as long as the world
+    arena_t *scratch;
+
+    broker_t *broker;          // NULL: down
+    int64_t broker_away_until; // stalled
+    sim_op_t *ops;
+    size_t n_ops, cap_ops;
+    struct held_send *held; // messages waiting for the store, oldest first
+    struct held_send **held_last;
+
+    sim_miner_t miners[MAX_MINERS];
+    int n_miners;
+    uint64_t next_peer, next_incarnation;
+    page_t pages[MAX_SOURCES];
+    int n_pages;
+    int n_templates, template_sources[MAX_TEMPLATES];
+    int64_t every[MAX_TEMPLATES];
+    bool removed[MAX_TEMPLATES];
+    int n_hosts;
+    int64_t host_fails_until[MAX_HOSTS], host_slow_until[MAX_HOSTS];
+    int64_t sink_away_until;
+    int64_t extra_delay_until;
+    bool calm; // no more faults; polls are counted
+    uint64_t struck[FAULT_COUNT];
+    uint64_t hash; // of the trace
+    bool trace;
+    char failure[300]; // empty: none so far
+} world_t;
+
+// Runs one seed. 0, or -1 with world->failure set. The caller frees with world_free.
+int world_run(world_t *world, uint64_t seed, int slots, bool trace);
+void world_free(world_t *world);
+const char *fault_name(fault_t fault);
+
+// -- shared by world.c and miner.c ----------------------------------------------------------------------
+typedef enum {
+    EV_TO_BROKER, // bytes from peer
+    EV_TO_MINER,  // bytes to peer
+    EV_BROKER_TICK,
+    EV_STORE, // something became durable
+    EV_MINER_BEAT,
+    EV_POLL_DUE,    // miner, source
+    EV_POLL_READ,   // the document is here
+    EV_POLL_STORED, // the sink has acknowledged
+    EV_DRAINED,
+    EV_BROKER_UP,
+    EV_FAULT,
+    EV_PAGE, // a page changes
+} event_type_t;
+
+struct event {
+    int64_t at;
+    uint64_t order;
+    event_type_t type;
+    int miner;
+    uint64_t peer, incarnation, source, run;
+    int64_t due;
+    size_t len;
+    char bytes[];
+};
+
+uint64_t sim_random(world_t *world, uint64_t below);
+event_t *sim_schedule(world_t *world, int64_t delay, event_type_t type, const void *bytes, size_t len);
+void sim_fail(world_t *world, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+page_t *sim_page(world_t *world, uint64_t source);
+
+void miner_start(world_t *world, sim_miner_t *miner);
+void miner_free(sim_miner_t *miner);
+void miner_dial(world_t *world, sim_miner_t *miner);
+void miner_drain(world_t *world, sim_miner_t *miner);
+// Handles any of the miner's events.
+void miner_event(world_t *world, sim_miner_t *miner, const event_t *event);
+
+#endif
