@@ -1,0 +1,43 @@
+// Polite: how often one host is asked. Per host at most so many transfers at once, a least gap between two
+// starts, and a queue in order of the dues. It knows no clock and no network: `now` is monotonic ms, and
+// whoever takes a ticket starts the transfer.
+#ifndef RTM_MINER_POLITE_H
+#define RTM_MINER_POLITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/heap.h"
+
+typedef struct polite polite_t;
+typedef struct polite_host polite_host_t;
+
+// One transfer that wants to start; embedded in its owner.
+typedef struct polite_ticket {
+    heap_node_t place;    // in its host's queue, by due
+    polite_host_t *host;  // while it waits or runs
+    uint32_t concurrency; // transfers at once to this host
+    int64_t gap;          // ms between two starts
+    bool running;
+} polite_ticket_t;
+
+polite_t *polite_new(void);
+// All tickets must have left.
+void polite_destroy(polite_t **polite);
+
+// The number of a URL's host: hash of "host:port" in lower case.
+uint64_t polite_host(const char *url);
+
+// Queues ticket (concurrency and gap set) at host; due: monotonic ms, ranks it among the others.
+void polite_enter(polite_t *polite, polite_ticket_t *ticket, uint64_t host, int64_t due, int64_t now);
+// The next ticket that may start at now, which then counts as running; or NULL.
+polite_ticket_t *polite_next(polite_t *polite, int64_t now);
+// Takes ticket out, whether it waits or runs.
+void polite_leave(polite_t *polite, polite_ticket_t *ticket, int64_t now);
+// When polite_next may have something, if nothing enters or leaves: monotonic ms, INT64_MAX: never.
+int64_t polite_wake(const polite_t *polite);
+// Hosts that it remembers.
+size_t polite_hosts(const polite_t *polite);
+
+#endif

@@ -1,0 +1,59 @@
+// Poll: the life of one due, from the politeness gate to the outcome that says that its findings are stored.
+//
+//   waiting ──▶ fetching ──▶ storing ◀──▶ following ──▶ (finished)
+//      │            └── nothing to store, or failed ───────▲
+//      └── handed back
+//
+// waiting: for its host. fetching: the list page. storing: findings are on the way to the sink, no detail
+// page is. following: detail pages are fetched (findings may be on the way too). All polls of one worker are
+// a polls_t, which has no thread: the worker calls it.
+#ifndef RTM_MINER_POLL_H
+#define RTM_MINER_POLL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "miner/fetch.h"
+#include "miner/ship.h"
+#include "miner/source.h"
+
+typedef struct polls polls_t;
+
+typedef struct {
+    // Takes an outcome; copies what it keeps.
+    void (*report)(void *context, const wire_outcome_t *outcome);
+    ship_send_fn *send;
+    // The source's poll is over; source->poll is NULL again.
+    void (*finished)(void *context, source_t *source);
+    void *context;
+    size_t slots; // transfers at once
+    fetch_options_t fetch;
+    int watched; // see fetch_new
+} polls_options_t;
+
+// Since the start.
+typedef struct {
+    uint64_t polls, changed, failed, items;
+} polls_counts_t;
+
+polls_t *polls_new(const polls_options_t *options);
+// Polls under way are dropped; their sources stay the caller's.
+void polls_destroy(polls_t **polls);
+
+// broker ms = monotonic ms + offset
+void polls_set_clock(polls_t *polls, int64_t offset);
+// Starts a poll of source, which has none.
+void polls_start(polls_t *polls, source_t *source, const due_t *due);
+// Takes a poll back that has not started to fetch, without an outcome. false: it runs (or there is none).
+bool polls_take_back(polls_t *polls, source_t *source);
+void polls_verdicts(polls_t *polls, uint64_t token, const uint8_t *verdicts, size_t n);
+
+// Does what is due, then waits for transfers, at most until the time `until` (monotonic ms).
+void polls_run(polls_t *polls, int64_t until);
+
+// Polls that have begun to fetch and are not finished.
+size_t polls_running(const polls_t *polls);
+polls_counts_t polls_counts(const polls_t *polls);
+
+#endif
