@@ -56,7 +56,8 @@ typedef struct {
 struct css {
     complex_t *complexes;
     size_t n;
-    bool outside; // a match can lie among the siblings that follow the scope
+    uintptr_t tag; // what each match must be, so that most nodes need no more than one look; 0: several
+    bool outside;  // a match can lie among the siblings that follow the scope
 };
 
 // -- compiling ------------------------------------------------------------------------------------
@@ -241,6 +242,13 @@ static bool reaches_outside(const complex_t *x)
     return next == LXB_CSS_SELECTOR_COMBINATOR_SIBLING || next == LXB_CSS_SELECTOR_COMBINATOR_FOLLOWING;
 }
 
+// The tag that the last compound asks for first, or 0.
+static uintptr_t tag_of(const complex_t *x)
+{
+    const compound_t *last = &x->compounds[x->n - 1];
+    return last->tests[0].kind == TEST_TAG ? last->tests[0].id : 0;
+}
+
 static int compile_list(compiler_t *c, const lxb_css_selector_list_t *list, css_t **out)
 {
     if (++c->depth > MAX_NESTING) return refuse(c, "the selector nests too deeply");
@@ -252,6 +260,7 @@ static int compile_list(compiler_t *c, const lxb_css_selector_list_t *list, css_
         complex_t *x = &css->complexes[css->n++];
         if (compile_complex(c, list, x) != 0) return -1;
         css->outside = css->outside || reaches_outside(x);
+        css->tag = css->n == 1 || css->tag == tag_of(x) ? tag_of(x) : 0;
     }
     c->depth--;
     return 0;
@@ -679,7 +688,8 @@ static node_t *next_in(node_t *n, const node_t *root)
 static int search_tree(const css_t *css, query_t *q, node_t *root, css_found_t found, void *ctx)
 {
     for (node_t *n = root; n; n = next_in(n, root)) {
-        if (*q->steps <= 0) return -1;
+        if (--*q->steps <= 0) return -1;
+        if (css->tag && n->local_name != css->tag) continue;
         if (is_element(n) && match_any_complex(q, css, n) && *q->steps > 0 && !found(ctx, n)) return 1;
     }
     return *q->steps > 0 ? 0 : -1;
