@@ -172,7 +172,7 @@ class Miner:
     # -- batches --
 
     def frame(self, batch, seq):
-        return msgpack.packb(["BATCH", {"seq": seq, **batch}])
+        return msgpack.packb(["BATCH", {**batch, "seq": seq}])
 
     def ship(self, batch):
         """Sends a batch; its number."""
