@@ -190,15 +190,13 @@ static void put_folded(writer_t *w, const char *text, size_t n)
     if (s > from) put(w, (const char *)from, (size_t)(s - from));
 }
 
-// Text in which white space stays, as in <pre>; line ends become \n.
-static void put_pre(writer_t *w, const char *text, size_t n)
+// Text whose line breaks are meant, as in <pre>.
+static void put_lines(writer_t *w, const char *text, size_t n)
 {
     for (const char *end = text + n; text < end;) {
         const char *feed = memchr(text, '\n', (size_t)(end - text));
-        size_t line = (size_t)((feed ? feed : end) - text), indent = 0;
-        while (indent < line && (text[indent] == ' ' || text[indent] == '\t')) indent++;
-        if (indent < line && indent && !w->one_line) put(w, text, indent);
-        put_folded(w, text + indent, line - indent);
+        size_t line = (size_t)((feed ? feed : end) - text);
+        put_folded(w, text, line);
         text += line;
         if (text < end) text++, want_break(w);
     }
@@ -206,7 +204,7 @@ static void put_pre(writer_t *w, const char *text, size_t n)
 
 static void put_text(writer_t *w, const char *text, size_t n)
 {
-    if (w->pre && !w->one_line) return put_pre(w, text, n);
+    if (w->pre && !w->one_line) return put_lines(w, text, n);
     put_folded(w, text, n);
 }
 

@@ -20,7 +20,8 @@ typedef enum {
     TEXT_LINES, // they stay (at most one empty line in a row): summaries, contents
 } text_mode_t;
 
-// Plain text: white space folded, bad UTF-8 replaced. No markup or entities are looked for.
+// Plain text: white space folded (line feeds are line breaks), bad UTF-8 replaced. No markup or entities are
+// looked for.
 const char *text_clean(arena_t *arena, const char *s, size_t len, text_mode_t mode, size_t max);
 // Like text_clean, but white space stays as it is: values of attributes, JSON strings, html.
 const char *text_verbatim(arena_t *arena, const char *s, size_t len, size_t max);
