@@ -3,12 +3,13 @@
 #define RTM_MINER_JSONPATH_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <yyjson.h>
 
 enum {
     JSONPATH_MAX_QUERY = 2048,    // bytes
     JSONPATH_MAX_NODES = 1 << 17, // in one result
-    JSONPATH_MAX_WORK = 20000000, // values looked at in one query: some 0.2 s
+    JSONPATH_MAX_WORK = 20000000, // values looked at in one document: some 0.2 s
     JSONPATH_MAX_DEPTH = 3000,    // of recursion: levels of the document under `..`, segments, nested filters
 };
 
@@ -38,7 +39,8 @@ jsonpath_t *jsonpath_new(const char *query, size_t len, jsonpath_error_t *error)
 void jsonpath_destroy(jsonpath_t **path);
 
 // Runs path with root as `$`. Numbers in the document may be yyjson numbers or raw text. Children of objects
-// come in document order. Not for two threads at once.
-jsonpath_status_t jsonpath_select(jsonpath_t *path, yyjson_val *root, nodelist_t *out);
+// come in document order. Takes the values looked at from *work (JSONPATH_MAX_WORK is a good start). Not for
+// two threads at once.
+jsonpath_status_t jsonpath_select(jsonpath_t *path, yyjson_val *root, int64_t *work, nodelist_t *out);
 
 #endif

@@ -429,12 +429,13 @@ static bool walk(eval_t *ev, const segment_t *segment, yyjson_val *node, sink_t 
     return go_on;
 }
 
-jsonpath_status_t jsonpath_select(jsonpath_t *path, yyjson_val *root, nodelist_t *out)
+jsonpath_status_t jsonpath_select(jsonpath_t *path, yyjson_val *root, int64_t *work, nodelist_t *out)
 {
-    eval_t ev = {.path = path, .root = root, .work = JSONPATH_MAX_WORK};
+    eval_t ev = {.path = path, .root = root, .work = *work};
     sink_t sink = {.list = out};
     out->n = 0;
     (void)walk(&ev, path->query.segments, root, &sink);
+    *work = ev.work;
     if (!ev.failed) return JSONPATH_OK;
     out->n = 0;
     return JSONPATH_TOO_COMPLEX;

@@ -40,6 +40,7 @@ static bool same(yyjson_val *a, yyjson_val *b)
 static void check_case(yyjson_val *document, yyjson_val *selector, yyjson_val *expected)
 {
     static nodelist_t nodes;
+    int64_t work = JSONPATH_MAX_WORK;
     jsonpath_error_t error;
     const char *text = yyjson_get_str(selector);
     jsonpath_t *path = jsonpath_new(text, yyjson_get_len(selector), &error);
@@ -48,7 +49,7 @@ static void check_case(yyjson_val *document, yyjson_val *selector, yyjson_val *e
         return;
     }
     if (!path) fail_msg("%s: refused at %zu: %s", text, error.offset, error.text);
-    assert_int_equal(jsonpath_select(path, document, &nodes), JSONPATH_OK);
+    assert_int_equal(jsonpath_select(path, document, &work, &nodes), JSONPATH_OK);
     size_t i, n;
     yyjson_val *want;
     if (nodes.n != yyjson_arr_size(expected)) fail_msg("%s: %zu nodes", text, nodes.n);
@@ -131,11 +132,12 @@ static jsonpath_status_t run(const char *query, const char *json, size_t len, si
 {
     jsonpath_error_t error;
     nodelist_t nodes = {0};
+    int64_t work = JSONPATH_MAX_WORK;
     jsonpath_t *path = jsonpath_new(query, strlen(query), &error);
     assert_non_null(path);
     yyjson_doc *doc = yyjson_read(json, len, 0);
     assert_non_null(doc);
-    jsonpath_status_t status = jsonpath_select(path, yyjson_doc_get_root(doc), &nodes);
+    jsonpath_status_t status = jsonpath_select(path, yyjson_doc_get_root(doc), &work, &nodes);
     *n = nodes.n;
     nodelist_free(&nodes);
     yyjson_doc_free(doc);

@@ -1,0 +1,300 @@
+// Feed item: see feed_item.h.
+#include "miner/read/feed_item.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "miner/read/dates.h"
+#include "miner/read/text.h"
+#include "proto/limits.h"
+
+enum { MAX_PAIRS = 200, UNSET = 1000, MAX_VALUE = 16 << 10 };
+
+void feed_list_init(feed_list_t *l, const template_t *template, arena_t *arena, const char *base)
+{
+    *l = (feed_list_t){.template = template, .arena = arena, .urls = urls_new()};
+    l->tail = &l->first;
+    buf_init(&l->json, MAX_FIELDS_JSON);
+    if (base) (void)urls_set_base(l->urls, base, strlen(base));
+}
+
+void feed_list_free(feed_list_t *l)
+{
+    urls_destroy(&l->urls);
+    buf_free(&l->json);
+}
+
+static void too_big(feed_list_t *l)
+{
+    if (l->status == READ_OK) l->status = READ_TOO_BIG;
+}
+
+feed_item_t *feed_item_new(feed_list_t *l)
+{
+    feed_item_t *item = l->n < MAX_ITEMS ? arena_calloc(l->arena, 1, sizeof *item) : NULL;
+    if (!item) {
+        too_big(l);
+        return NULL;
+    }
+    for (size_t i = 0; i < N_SLOTS; i++) item->ranks[i] = UNSET;
+    item->date_rank = UNSET;
+    item->published_ms = TIME_NONE;
+    item->pairs_tail = &item->pairs;
+    *l->tail = item;
+    l->tail = &item->next;
+    l->n++;
+    return item;
+}
+
+// -- is it markup? --------------------------------------------------------------------------------
+
+static bool is_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+static bool is_reference(const char *s, size_t len)
+{
+    size_t i = 1;
+    if (i < len && s[i] == '#') i++;
+    size_t start = i;
+    while (i < len && i < 34 && is_alnum(s[i])) i++;
+    return i > start && i < len && s[i] == ';';
+}
+
+// Only tags that are HTML's count: "std::vector<int>" is text.
+static bool is_html_tag(const char *s, size_t len)
+{
+    static const char *const names[] = {
+        "a",    "abbr", "b",      "bdo",   "big",    "blockquote", "br",    "center",  "cite",   "code",
+        "dd",   "del",  "div",    "dl",    "dt",     "em",         "font",  "h1",      "h2",     "h3",
+        "h4",   "h5",   "h6",     "hr",    "i",      "img",        "ins",   "kbd",     "li",     "mark",
+        "nobr", "ol",   "p",      "pre",   "q",      "s",          "small", "span",    "strike", "strong",
+        "sub",  "sup",  "table",  "tbody", "td",     "th",         "tr",    "tt",      "u",      "ul",
+        "var",  "wbr",  "script", "style", "iframe", "video",      "audio", "section", "article"};
+    size_t i = 1, n = 0;
+    char name[12];
+    if (i < len && s[i] == '/') i++;
+    while (i < len && n < sizeof name - 1 && is_alnum(s[i]))
+        name[n++] = (char)(s[i++] | 0x20); // digits have that bit set
+    name[n] = '\0';
+    if (i == len || !strchr(" \t\r\n/>", s[i]) || !memchr(s + i, '>', len - i)) return false;
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        if (strcmp(names[k], name) == 0) return true;
+    }
+    return false;
+}
+
+bool feed_looks_like_html(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '&' && is_reference(text + i, len - i)) return true;
+        if (text[i] == '<' && is_html_tag(text + i, len - i)) return true;
+    }
+    return false;
+}
+
+// -- slots ----------------------------------------------------------------------------------------
+
+static const char *clean_line(feed_list_t *l, const char *text, size_t len, bool markup)
+{
+    if (markup && feed_looks_like_html(text, len))
+        return text_from_html(l->arena, text, len, TEXT_LINE, MAX_TITLE);
+    return text_clean(l->arena, text, len, TEXT_LINE, MAX_TITLE);
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static void trim(const char **text, size_t *len)
+{
+    while (*len && is_space(**text)) ++*text, --*len;
+    while (*len && is_space((*text)[*len - 1])) --*len;
+}
+
+// NULL: nothing of worth.
+static const char *clean_slot(feed_list_t *l, feed_slot_t slot, const char *text, size_t len, bool markup)
+{
+    const char *clean = NULL;
+    switch (slot) {
+    case SLOT_TITLE:
+    case SLOT_AUTHOR: clean = clean_line(l, text, len, markup); break;
+    case SLOT_GUID: clean = text_clean(l->arena, text, len, TEXT_LINE, MAX_URL); break;
+    case SLOT_URL:
+    case SLOT_IMAGE: return urls_resolve(l->urls, l->arena, text, len);
+    case SLOT_SUMMARY: clean = text_verbatim(l->arena, text, len, MAX_SUMMARY); break;
+    case SLOT_CONTENT: clean = text_verbatim(l->arena, text, len, MAX_CONTENT); break;
+    case N_SLOTS: break;
+    }
+    if (!clean) too_big(l);
+    return clean && *clean ? clean : NULL;
+}
+
+static bool add_author(feed_list_t *l, feed_item_t *item, const char *text, size_t len)
+{
+    const char *more = clean_line(l, text, len, true), *old = item->texts[SLOT_AUTHOR];
+    if (!more || !*more || strstr(old, more) || strlen(old) + strlen(more) + 2 > MAX_TITLE) return false;
+    const char *both = arena_printf(l->arena, "%s, %s", old, more);
+    if (both) item->texts[SLOT_AUTHOR] = both;
+    return both != NULL;
+}
+
+bool feed_item_set(feed_list_t *l, feed_item_t *item, feed_slot_t slot, int rank, const char *text,
+                   size_t len, bool markup)
+{
+    trim(&text, &len);
+    if (len == 0 || rank > item->ranks[slot]) return false;
+    if (rank == item->ranks[slot]) return slot == SLOT_AUTHOR && add_author(l, item, text, len);
+    const char *clean = clean_slot(l, slot, text, len, markup);
+    if (!clean) return false;
+    item->texts[slot] = clean;
+    item->ranks[slot] = rank;
+    return true;
+}
+
+void feed_item_date(feed_list_t *l, feed_item_t *item, int rank, const char *text, size_t len)
+{
+    trim(&text, &len);
+    if (len == 0 || rank >= item->date_rank) return;
+    int64_t ms = date_parse(text, len);
+    if (ms != TIME_NONE) {
+        item->published_ms = ms;
+        item->date_rank = rank;
+    } else if (!item->unread_date) {
+        item->unread_date = text_clean(l->arena, text, len, TEXT_LINE, 200);
+    }
+}
+
+// -- `fields` -------------------------------------------------------------------------------------
+
+int feed_json_string(buf_t *out, const char *s, size_t len)
+{
+    int rc = buf_append(out, "\"", 1);
+    for (size_t i = 0; i < len && rc == 0;) {
+        size_t n = i;
+        while (n < len && (unsigned char)s[n] >= 0x20 && s[n] != '"' && s[n] != '\\') n++;
+        rc = buf_append(out, s + i, n - i);
+        if (rc == 0 && n < len) {
+            unsigned char c = (unsigned char)s[n];
+            rc = c >= 0x20 ? buf_printf(out, "\\%c", c) : c ? buf_printf(out, "\\u%04x", c) : 0;
+        }
+        i = n + 1;
+    }
+    return rc == 0 ? buf_append(out, "\"", 1) : -1;
+}
+
+void feed_item_json(feed_list_t *l, feed_item_t *item, const char *name)
+{
+    if (item->n_pairs < MAX_PAIRS && l->json.len) {
+        feed_pair_t *pair = arena_alloc(l->arena, sizeof *pair);
+        const char *json = arena_strndup(l->arena, l->json.data, l->json.len);
+        const char *copy = arena_strdup(l->arena, name);
+        if (pair && json && copy) {
+            *pair = (feed_pair_t){.name = copy, .json = json};
+            *item->pairs_tail = pair;
+            item->pairs_tail = &pair->next;
+            item->n_pairs++;
+        } else {
+            too_big(l);
+        }
+    }
+    buf_reset(&l->json);
+}
+
+void feed_item_text(feed_list_t *l, feed_item_t *item, const char *name, const char *text, size_t len)
+{
+    trim(&text, &len);
+    len = text_cut(text, len, MAX_VALUE);
+    buf_reset(&l->json);
+    if (len && feed_json_string(&l->json, text, len) == 0) feed_item_json(l, item, name);
+}
+
+static int put_member(buf_t *out, const feed_pair_t *pair, bool list)
+{
+    if (buf_append(out, out->len ? "," : "{", 1) != 0 ||
+        feed_json_string(out, pair->name, strlen(pair->name)) != 0 || buf_puts(out, list ? ":[" : ":") != 0 ||
+        buf_puts(out, pair->json) != 0)
+        return -1;
+    for (const feed_pair_t *p = pair->next; list && p; p = p->next) {
+        if (strcmp(p->name, pair->name) != 0) continue;
+        if (buf_append(out, ",", 1) != 0 || buf_puts(out, p->json) != 0) return -1;
+    }
+    return list ? buf_append(out, "]", 1) : 0;
+}
+
+static bool name_in(const feed_pair_t *from, const feed_pair_t *to, const char *name)
+{
+    for (const feed_pair_t *p = from; p != to; p = p->next) {
+        if (strcmp(p->name, name) == 0) return true;
+    }
+    return false;
+}
+
+// A member for which there is no room is left out, the others stay.
+static bool write_fields(feed_list_t *l, feed_item_t *item, const char **fields)
+{
+    buf_t *out = &l->json;
+    buf_reset(out);
+    for (const feed_pair_t *p = item->pairs; p; p = p->next) {
+        if (name_in(item->pairs, p, p->name)) continue;
+        size_t before = out->len;
+        if (put_member(out, p, name_in(p->next, NULL, p->name)) != 0) out->len = before;
+    }
+    if (out->len == 0) return true;
+    if (buf_append(out, "}", 1) != 0) return false;
+    *fields = arena_strndup(l->arena, out->data, out->len);
+    return *fields != NULL;
+}
+
+// -- the list -------------------------------------------------------------------------------------
+
+static bool has_anything(const feed_item_t *item)
+{
+    for (size_t i = 0; i < N_SLOTS; i++) {
+        if (item->texts[i] && i != SLOT_AUTHOR) return true;
+    }
+    return false;
+}
+
+static bool fill(feed_list_t *l, feed_item_t *from, item_t *item)
+{
+    *item = (item_t){.url = from->texts[SLOT_URL],
+                     .title = from->texts[SLOT_TITLE],
+                     .author = from->texts[SLOT_AUTHOR],
+                     .summary = from->texts[SLOT_SUMMARY],
+                     .content = from->texts[SLOT_CONTENT],
+                     .image = from->texts[SLOT_IMAGE],
+                     .published_ms = from->published_ms};
+    if (from->published_ms == TIME_NONE && from->unread_date)
+        feed_item_text(l, from, "published", from->unread_date, strlen(from->unread_date));
+    return write_fields(l, from, &item->fields);
+}
+
+static read_status_t finish_items(feed_list_t *l, identity_t *identity, items_t *out)
+{
+    for (feed_item_t *from = l->first; from; from = from->next) {
+        if (!from->done || !has_anything(from)) continue;
+        item_t *item = &out->items[out->n_items];
+        out->matched++;
+        if (!fill(l, from, item)) return READ_TOO_BIG;
+        item->content_hash = identity_content_hash(l->template, item);
+        int rc = identity_assign(identity, item, NULL, from->texts[SLOT_GUID]);
+        if (rc < 0) return READ_TOO_BIG;
+        out->n_items += rc == 0;
+    }
+    return READ_OK;
+}
+
+read_status_t feed_list_finish(feed_list_t *l, items_t *out)
+{
+    identity_t identity;
+    if (l->status != READ_OK) return l->status;
+    out->items = arena_calloc(l->arena, l->n + 1, sizeof *out->items);
+    if (!out->items) return READ_TOO_BIG;
+    identity_init(&identity, l->arena);
+    read_status_t status = finish_items(l, &identity, out);
+    identity_free(&identity);
+    return status != READ_OK ? status : l->status;
+}

@@ -1,0 +1,186 @@
+// Feed JSON: see feed_json.h.
+#include "miner/read/feed_json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "miner/read/feed_item.h"
+#include "miner/read/json.h"
+
+typedef struct {
+    const char *name;
+    enum { AS_TEXT, AS_MARKUP, AS_DATE, AS_AUTHOR, AS_ENCLOSURE, AS_SOURCE, AS_NOTHING } as;
+    feed_slot_t slot;
+    int rank;
+} member_t;
+
+static const member_t json_feed[] = {
+    {"id", AS_TEXT, SLOT_GUID, 0},
+    {"url", AS_TEXT, SLOT_URL, 0},
+    {"external_url", AS_TEXT, SLOT_URL, 1},
+    {"title", AS_TEXT, SLOT_TITLE, 0},
+    {"content_html", AS_TEXT, SLOT_CONTENT, 0},
+    {"content_text", AS_TEXT, SLOT_CONTENT, 1},
+    {"summary", AS_TEXT, SLOT_SUMMARY, 0},
+    {"image", AS_TEXT, SLOT_IMAGE, 0},
+    {"banner_image", AS_TEXT, SLOT_IMAGE, 1},
+    {"date_published", AS_DATE, 0, 0},
+    {"date_modified", AS_DATE, 0, 1},
+    {"authors", AS_AUTHOR, SLOT_AUTHOR, 0},
+    {"author", AS_AUTHOR, SLOT_AUTHOR, 1},
+};
+
+static const member_t rss_in_json[] = {
+    {"title", AS_MARKUP, SLOT_TITLE, 0},
+    {"link", AS_TEXT, SLOT_URL, 0},
+    {"guid", AS_TEXT, SLOT_GUID, 0},
+    {"description", AS_TEXT, SLOT_SUMMARY, 0},
+    {"content:encoded", AS_TEXT, SLOT_CONTENT, 0},
+    {"author", AS_AUTHOR, SLOT_AUTHOR, 1},
+    {"dc:creator", AS_AUTHOR, SLOT_AUTHOR, 0},
+    {"pubDate", AS_DATE, 0, 0},
+    {"enclosure", AS_ENCLOSURE, SLOT_IMAGE, 0},
+};
+
+// A string, a raw number, or the text of an object that has one ("#value" of RSS in JSON).
+static const char *text_of(yyjson_val *v, size_t *len)
+{
+    if (yyjson_is_obj(v)) v = yyjson_obj_get(v, "#value");
+    *len = yyjson_get_len(v);
+    if (yyjson_is_str(v)) return yyjson_get_str(v);
+    return yyjson_is_raw(v) ? yyjson_get_raw(v) : NULL;
+}
+
+static void take_author(feed_list_t *l, feed_item_t *item, int rank, yyjson_val *v)
+{
+    size_t i, n, len;
+    yyjson_val *one;
+    if (yyjson_is_arr(v)) {
+        yyjson_arr_foreach(v, i, n, one) take_author(l, item, rank, one);
+        return;
+    }
+    yyjson_val *name = yyjson_is_obj(v) ? yyjson_obj_get(v, "name") : v;
+    const char *text = text_of(name, &len);
+    if (text) (void)feed_item_set(l, item, SLOT_AUTHOR, rank, text, len, true);
+}
+
+static void keep(feed_list_t *l, feed_item_t *item, const char *name, yyjson_val *v)
+{
+    size_t len;
+    if (yyjson_is_str(v) ? yyjson_get_len(v) == 0 : yyjson_is_null(v)) return;
+    char *json = yyjson_val_write(v, YYJSON_WRITE_ALLOW_INVALID_UNICODE, &len);
+    buf_reset(&l->json);
+    if (json && buf_append(&l->json, json, len) == 0) feed_item_json(l, item, name);
+    free(json);
+}
+
+static void take_enclosure(feed_list_t *l, feed_item_t *item, yyjson_val *v)
+{
+    yyjson_val *url = yyjson_obj_get(v, "url"), *type = yyjson_obj_get(v, "type");
+    if (yyjson_is_str(url) && yyjson_is_str(type) && strncmp(yyjson_get_str(type), "image/", 6) == 0)
+        (void)feed_item_set(l, item, SLOT_IMAGE, 0, yyjson_get_str(url), yyjson_get_len(url), false);
+    keep(l, item, "enclosure", v);
+}
+
+static void take_member(feed_list_t *l, feed_item_t *item, const member_t *m, yyjson_val *v)
+{
+    size_t len;
+    const char *text = text_of(v, &len);
+    switch (m->as) {
+    case AS_AUTHOR: take_author(l, item, m->rank, v); return;
+    case AS_ENCLOSURE: take_enclosure(l, item, v); return;
+    case AS_DATE:
+        if (text) feed_item_date(l, item, m->rank, text, len);
+        return;
+    default:
+        if (text) (void)feed_item_set(l, item, m->slot, m->rank, text, len, m->as == AS_MARKUP);
+    }
+}
+
+// The guid of RSS in JSON may be a permalink, as in XML.
+static void take_permalink(feed_list_t *l, feed_item_t *item, yyjson_val *guid)
+{
+    size_t len;
+    const char *text = text_of(guid, &len);
+    yyjson_val *permalink = yyjson_obj_get(guid, "isPermaLink");
+    bool no = yyjson_is_false(permalink) || yyjson_equals_str(permalink, "false");
+    if (text && !no && strncmp(text, "http", 4) == 0)
+        (void)feed_item_set(l, item, SLOT_URL, 2, text, len, false);
+}
+
+static void take_item(feed_list_t *l, yyjson_val *v, const member_t *members, size_t n_members)
+{
+    size_t i, n;
+    yyjson_val *key, *value;
+    feed_item_t *item = yyjson_is_obj(v) ? feed_item_new(l) : NULL;
+    if (!item) return;
+    yyjson_obj_foreach(v, i, n, key, value)
+    {
+        const member_t *m = NULL;
+        for (size_t k = 0; k < n_members && !m; k++) {
+            if (yyjson_equals_str(key, members[k].name)) m = &members[k];
+        }
+        if (m)
+            take_member(l, item, m, value);
+        else
+            keep(l, item, yyjson_get_str(key), value);
+        if (members == rss_in_json && yyjson_equals_str(key, "guid")) take_permalink(l, item, value);
+    }
+    item->done = true;
+}
+
+static void take_items(feed_list_t *l, yyjson_val *items, const member_t *members, size_t n_members)
+{
+    size_t i, n;
+    yyjson_val *v;
+    if (yyjson_is_obj(items)) take_item(l, items, members, n_members);
+    yyjson_arr_foreach(items, i, n, v)
+    {
+        take_item(l, v, members, n_members);
+        if (l->status != READ_OK) return;
+    }
+}
+
+// JSON Feed lets items without an author have the feed's.
+static void inherit_author(feed_list_t *l, yyjson_val *root)
+{
+    yyjson_val *authors = yyjson_obj_get(root, "authors");
+    if (!authors) authors = yyjson_obj_get(root, "author");
+    for (feed_item_t *item = l->first; authors && item; item = item->next) {
+        if (!item->texts[SLOT_AUTHOR]) take_author(l, item, 2, authors);
+    }
+}
+
+static read_status_t read_root(feed_list_t *l, yyjson_val *root, items_t *out)
+{
+    yyjson_val *items = yyjson_obj_get(root, "items");
+    yyjson_val *channel = yyjson_obj_get(yyjson_obj_get(root, "rss"), "channel");
+    size_t len;
+    if (yyjson_is_arr(items)) {
+        take_items(l, items, json_feed, sizeof json_feed / sizeof *json_feed);
+        inherit_author(l, root);
+        const char *next = text_of(yyjson_obj_get(root, "next_url"), &len);
+        if (next) out->next_url = urls_resolve(l->urls, l->arena, next, len);
+    } else if (channel) {
+        take_items(l, yyjson_obj_get(channel, "item"), rss_in_json, sizeof rss_in_json / sizeof *rss_in_json);
+    } else {
+        snprintf(out->detail, sizeof out->detail, "JSON, but neither `items` nor `rss.channel` in it");
+        return READ_NOT_THIS_KIND;
+    }
+    return feed_list_finish(l, out);
+}
+
+read_status_t feed_json_items(const template_t *template, arena_t *arena, const document_t *document,
+                              items_t *out)
+{
+    read_status_t status;
+    feed_list_t list;
+    yyjson_doc *doc = json_parse(arena, document, &status, out->detail);
+    if (!doc) return status;
+    feed_list_init(&list, template, arena, document->url);
+    status = read_root(&list, yyjson_doc_get_root(doc), out);
+    feed_list_free(&list);
+    yyjson_doc_free(doc);
+    return status;
+}

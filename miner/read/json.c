@@ -1,0 +1,364 @@
+// JSON: see json.h. yyjson parses, JSONPath selects, item.h puts the items together.
+#include "miner/read/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/check.h"
+#include "miner/read/charset.h"
+#include "miner/read/item.h"
+#include "miner/read/jsonpath.h"
+#include "proto/limits.h"
+
+typedef struct {
+    jsonpath_t **paths; // alternatives
+    size_t n;
+} paths_t;
+
+struct json_reader {
+    const template_t *template;
+    item_writer_t *writer;
+    urls_t *urls;
+    paths_t items, key;
+    paths_t *fields; // one per field of the template
+    nodelist_t found, nodes;
+    int64_t work; // left for this document
+};
+
+// -- compiling ------------------------------------------------------------------------------------
+
+// The path of a selector: "$.a" as it is; "@.a", "a" and "[0]" mean the same from the item.
+static jsonpath_t *compile_one(const char *selector, const char *where, template_error_t *error)
+{
+    char text[MAX_SELECTOR + 8];
+    const char *head = *selector == '$' ? "" : *selector == '[' || *selector == '@' ? "$" : "$.";
+    const char *tail = *selector == '@' ? selector + 1 : selector;
+    jsonpath_error_t wrong;
+    int n = snprintf(text, sizeof text, "%s%s", head, tail);
+    if (n < 0 || (size_t)n >= sizeof text) {
+        (void)template_fail(error, where, "the JSONPath is longer than %d bytes", MAX_SELECTOR);
+        return NULL;
+    }
+    jsonpath_t *path = jsonpath_new(text, (size_t)n, &wrong);
+    if (!path)
+        (void)template_fail(error, where, "JSONPath \"%.100s\", at character %zu: %s", text, wrong.offset + 1,
+                            wrong.text);
+    return path;
+}
+
+static bool compile(paths_t *paths, const char **selectors, size_t n, const char *where,
+                    template_error_t *error)
+{
+    paths->paths = xcalloc(n + 1, sizeof *paths->paths);
+    for (; paths->n < n; paths->n++) {
+        paths->paths[paths->n] = compile_one(selectors[paths->n], where, error);
+        if (!paths->paths[paths->n]) return false;
+    }
+    return true;
+}
+
+static void free_paths(paths_t *paths)
+{
+    for (size_t i = 0; i < paths->n; i++) jsonpath_destroy(&paths->paths[i]);
+    free(paths->paths);
+}
+
+static bool compile_all(json_reader_t *r, const template_t *t, template_error_t *error)
+{
+    char where[MAX_NAME + 20];
+    if (!compile(&r->items, t->items, t->n_items, "items", error)) return false;
+    if (t->key && !compile(&r->key, t->key->selectors, t->key->n_selectors, "key", error)) return false;
+    for (size_t i = 0; i < t->n_fields; i++) {
+        snprintf(where, sizeof where, "fields.%s", t->fields[i].name);
+        if (!compile(&r->fields[i], t->fields[i].selectors, t->fields[i].n_selectors, where, error))
+            return false;
+    }
+    return true;
+}
+
+json_reader_t *json_reader_new(const template_t *t, template_error_t *error)
+{
+    json_reader_t *r = xcalloc(1, sizeof *r);
+    r->template = t;
+    r->fields = xcalloc(t->n_fields + 1, sizeof *r->fields);
+    r->urls = urls_new();
+    r->writer = item_writer_new(t, false, error);
+    if (!r->writer || !compile_all(r, t, error)) json_reader_destroy(&r);
+    return r;
+}
+
+void json_reader_destroy(json_reader_t **reader)
+{
+    json_reader_t *r = *reader;
+    if (!r) return;
+    free_paths(&r->items);
+    free_paths(&r->key);
+    for (size_t i = 0; i < r->template->n_fields; i++) free_paths(&r->fields[i]);
+    free(r->fields);
+    item_writer_destroy(&r->writer);
+    urls_destroy(&r->urls);
+    nodelist_free(&r->found);
+    nodelist_free(&r->nodes);
+    free(r);
+    *reader = NULL;
+}
+
+// -- parsing --------------------------------------------------------------------------------------
+
+static bool is_hex4(const char *s)
+{
+    for (int i = 0; i < 4; i++) {
+        if (!strchr("0123456789abcdefABCDEF", s[i]) || !s[i]) return false;
+    }
+    return true;
+}
+
+// 1: \uD8xx to \uDBxx, 2: \uDCxx to \uDFxx, 0: other.
+static int surrogate(const char *s, size_t len)
+{
+    if (len < 6 || s[0] != '\\' || s[1] != 'u' || (s[2] | 0x20) != 'd' || !is_hex4(s + 2)) return 0;
+    return strchr("89abAB", s[3]) ? 1 : strchr("cdefCDEF", s[3]) ? 2 : 0;
+}
+
+static int repair_escape(const char *s, size_t len, size_t *taken, buf_t *out)
+{
+    int kind = surrogate(s, len);
+    *taken = kind ? 6 : 2;
+    if (*taken > len) *taken = len;
+    if (kind == 1 && surrogate(s + 6, len - 6) == 2) *taken = 12;
+    if (kind && *taken == 6) return buf_puts(out, "\\ufffd");
+    return buf_append(out, s, *taken);
+}
+
+// What publishers get wrong and still mean: control characters in strings, halves of surrogate pairs.
+static int repair(const char *s, size_t len, buf_t *out)
+{
+    bool inside = false;
+    int rc = 0;
+    for (size_t i = 0, n; i < len && rc == 0; i += n) {
+        n = 1;
+        unsigned char c = (unsigned char)s[i];
+        if (inside && c == '\\') {
+            rc = repair_escape(s + i, len - i, &n, out);
+        } else if (inside && c < 0x20) {
+            rc = buf_printf(out, "\\u%04x", c);
+        } else {
+            if (c == '"') inside = !inside;
+            rc = buf_append(out, s + i, 1);
+        }
+    }
+    return rc;
+}
+
+// Guards against inclusion as a script, before the JSON itself.
+static void skip_guard(const char **text, size_t *len)
+{
+    static const char *const guards[] = {")]}'", "while(1);", "for(;;);", "while (1);", "for (;;);"};
+    while (*len && strchr(" \t\r\n", **text) && **text) ++*text, --*len;
+    for (size_t i = 0; i < sizeof guards / sizeof *guards; i++) {
+        size_t n = strlen(guards[i]);
+        if (*len < n || memcmp(*text, guards[i], n) != 0) continue;
+        *text += n;
+        *len -= n;
+        if (*len && **text == ',') ++*text, --*len;
+        break;
+    }
+    while (*len && strchr(" \t\r\n", **text) && **text) ++*text, --*len;
+}
+
+static yyjson_doc *parse_repaired(const char *text, size_t len, yyjson_read_err *error)
+{
+    buf_t out;
+    buf_init(&out, 6 * (size_t)MAX_DOCUMENT);
+    yyjson_doc *doc = NULL;
+    if (repair(text, len, &out) == 0 && out.len)
+        doc = yyjson_read_opts(out.data, out.len, YYJSON_READ_NUMBER_AS_RAW, NULL, error);
+    buf_free(&out);
+    return doc;
+}
+
+yyjson_doc *json_parse(arena_t *arena, const document_t *document, read_status_t *status, char detail[200])
+{
+    const char *text;
+    size_t len;
+    *status = READ_TOO_BIG;
+    if (charset_to_utf8(arena, document->bytes, document->len, document->content_type, CHARSET_JSON, &text,
+                        &len, NULL) != 0)
+        return NULL;
+    skip_guard(&text, &len);
+    *status = READ_EMPTY_BODY;
+    if (len == 0) return NULL;
+    yyjson_read_err error;
+    yyjson_doc *doc = yyjson_read_opts((char *)text, len, YYJSON_READ_NUMBER_AS_RAW, NULL, &error);
+    if (!doc) doc = parse_repaired(text, len, &error);
+    if (doc) {
+        *status = READ_OK;
+        return doc;
+    }
+    *status = *text == '<' ? READ_NOT_THIS_KIND : READ_PARSE;
+    snprintf(detail, 200, "%s at byte %zu", *text == '<' ? "HTML or XML, no JSON" : error.msg, error.pos);
+    return NULL;
+}
+
+// -- values ---------------------------------------------------------------------------------------
+
+static bool takes_many(const field_t *field)
+{
+    return field->all || field->type == TYPE_LIST;
+}
+
+static read_status_t put_text(json_reader_t *r, int index, const char *text, size_t len)
+{
+    return text ? item_put(r->writer, index, text, len) : READ_OK;
+}
+
+// An object or array, as JSON.
+static read_status_t put_container(json_reader_t *r, int index, const field_t *field, yyjson_val *v)
+{
+    size_t len;
+    if (index == ITEM_KEY || field->typed || item_column(field)) return READ_OK;
+    char *json = yyjson_val_write(v, 0, &len);
+    read_status_t status = json ? item_put_json(r->writer, index, json, len) : READ_OK;
+    free(json);
+    return status;
+}
+
+static read_status_t put_value(json_reader_t *r, int index, const field_t *field, yyjson_val *v);
+
+// Where several values are wanted an array gives them, and where a text is wanted its first one does.
+static read_status_t put_array(json_reader_t *r, int index, const field_t *field, yyjson_val *v)
+{
+    bool verbatim = index != ITEM_KEY && !field->typed && !item_column(field);
+    if (verbatim && !takes_many(field)) return put_container(r, index, field, v);
+    yyjson_arr_iter it = yyjson_arr_iter_with(v);
+    for (yyjson_val *one; (one = yyjson_arr_iter_next(&it));) {
+        read_status_t status = yyjson_is_arr(one) ? READ_OK : put_value(r, index, field, one);
+        if (status != READ_OK) return status;
+        if (!takes_many(field) && item_has(r->writer, index)) break;
+    }
+    return READ_OK;
+}
+
+static read_status_t put_value(json_reader_t *r, int index, const field_t *field, yyjson_val *v)
+{
+    bool verbatim = index != ITEM_KEY && !field->typed && !field->match && !item_column(field);
+    const char *text;
+    switch (yyjson_get_type(v)) {
+    case YYJSON_TYPE_STR: return put_text(r, index, yyjson_get_str(v), yyjson_get_len(v));
+    case YYJSON_TYPE_RAW:
+        text = yyjson_get_raw(v);
+        return verbatim ? item_put_json(r->writer, index, text, yyjson_get_len(v))
+                        : put_text(r, index, text, yyjson_get_len(v));
+    case YYJSON_TYPE_BOOL:
+        text = yyjson_get_bool(v) ? "true" : "false";
+        return verbatim ? item_put_json(r->writer, index, text, strlen(text))
+                        : put_text(r, index, text, strlen(text));
+    case YYJSON_TYPE_ARR: return put_array(r, index, field, v);
+    case YYJSON_TYPE_OBJ: return put_container(r, index, field, v);
+    }
+    return READ_OK; // null: none
+}
+
+static read_status_t read_field(json_reader_t *r, int index, const field_t *field, const paths_t *paths,
+                                yyjson_val *item, size_t *matches)
+{
+    for (size_t i = 0; i < paths->n && !item_has(r->writer, index); i++) {
+        if (jsonpath_select(paths->paths[i], item, &r->work, &r->nodes) != JSONPATH_OK)
+            return READ_TOO_COMPLEX;
+        if (matches) matches[i] += r->nodes.n;
+        for (size_t k = 0; k < r->nodes.n; k++) {
+            read_status_t status = put_value(r, index, field, r->nodes.nodes[k]);
+            if (status != READ_OK) return status;
+            if (!takes_many(field) && item_has(r->writer, index)) break;
+        }
+    }
+    return READ_OK;
+}
+
+// -- items ----------------------------------------------------------------------------------------
+
+static read_status_t read_item(json_reader_t *r, yyjson_val *v, items_t *out)
+{
+    const template_t *t = r->template;
+    size_t *matches = out->selector_matches + t->n_items;
+    bool keep;
+    item_begin(r->writer);
+    for (size_t i = 0; i < t->n_fields; i++) {
+        read_status_t status = read_field(r, (int)i, &t->fields[i], &r->fields[i], v, matches);
+        if (status != READ_OK) return status;
+        matches += t->fields[i].n_selectors;
+    }
+    if (t->key) {
+        read_status_t status = read_field(r, ITEM_KEY, t->key, &r->key, v, matches);
+        if (status != READ_OK) return status;
+    }
+    read_status_t status = item_end(r->writer, &out->items[out->n_items], &keep);
+    if (status == READ_OK && keep) out->n_items++;
+    return status;
+}
+
+static read_status_t find_items(json_reader_t *r, yyjson_val *root, items_t *out)
+{
+    r->found.n = 0;
+    for (size_t i = 0; i < r->items.n && r->found.n == 0; i++) {
+        if (jsonpath_select(r->items.paths[i], root, &r->work, &r->found) != JSONPATH_OK)
+            return READ_TOO_COMPLEX;
+        out->selector_matches[i] = r->found.n;
+    }
+    return READ_OK;
+}
+
+// The node that holds all items, where it is not the items that were selected: an array, or the root.
+static yyjson_val *container_of(const json_reader_t *r, yyjson_val *root)
+{
+    if (r->items.n == 0) return root;
+    return r->found.n == 1 && yyjson_is_arr(r->found.nodes[0]) ? r->found.nodes[0] : NULL;
+}
+
+static read_status_t read_items(json_reader_t *r, yyjson_val *root, arena_t *arena, items_t *out)
+{
+    read_status_t status = find_items(r, root, out);
+    yyjson_val *container = container_of(r, root);
+    if (status != READ_OK) return status;
+    out->matched = !container ? r->found.n : yyjson_is_arr(container) ? yyjson_arr_size(container) : 1;
+    if (out->matched > MAX_ITEMS) return READ_TOO_BIG;
+    out->items = arena_calloc(arena, out->matched + 1, sizeof *out->items);
+    if (!out->items) return READ_TOO_BIG;
+    yyjson_val *v = yyjson_is_arr(container) ? unsafe_yyjson_get_first(container) : container;
+    for (size_t i = 0; i < out->matched && status == READ_OK; i++) {
+        status = read_item(r, container ? v : r->found.nodes[i], out);
+        if (yyjson_is_arr(container)) v = unsafe_yyjson_get_next(v);
+    }
+    return status;
+}
+
+static size_t count_selectors(const template_t *t)
+{
+    size_t n = t->n_items;
+    for (size_t i = 0; i < t->n_fields; i++) n += t->fields[i].n_selectors;
+    return n + (t->key ? t->key->n_selectors : 0);
+}
+
+read_status_t json_items(json_reader_t *r, arena_t *arena, const document_t *document, items_t *out)
+{
+    read_status_t status;
+    *out =
+        (items_t){.selector_matches = arena_calloc(arena, count_selectors(r->template) + 1, sizeof(size_t))};
+    if (!out->selector_matches) return READ_TOO_BIG;
+    yyjson_doc *doc = json_parse(arena, document, &status, out->detail);
+    if (!doc) return status;
+    (void)urls_set_base(r->urls, document->url, document->url ? strlen(document->url) : 0);
+    item_document(r->writer, arena, r->urls);
+    r->work = JSONPATH_MAX_WORK;
+    status = read_items(r, yyjson_doc_get_root(doc), arena, out);
+    if (status == READ_OK && out->matched == 0) {
+        status = READ_ROTTED;
+        snprintf(out->detail, sizeof out->detail, "`items` matched nothing");
+    }
+    if (status == READ_TOO_COMPLEX)
+        snprintf(out->detail, sizeof out->detail, "a JSONPath passed its step limit");
+    yyjson_doc_free(doc);
+    return status;
+}

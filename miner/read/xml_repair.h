@@ -1,0 +1,22 @@
+// XML repair: broken XML -> well-formed XML of the same content, for the second, lenient reading of feeds and
+// sitemaps that a strict parser refused.
+#ifndef RTM_MINER_XML_REPAIR_H
+#define RTM_MINER_XML_REPAIR_H
+
+#include <stddef.h>
+
+#include "common/buf.h"
+
+enum { XML_MAX_DEPTH = 200 }; // of elements; tags of deeper ones are left out
+
+// Appends to *out what text (valid UTF-8) seems to mean: one element `repaired` around all there is;
+// declarations, comments and processing instructions left out; control characters dropped; unknown entities,
+// stray `&` and
+// `<` as text; HTML's named entities as characters, those of the document's own DTD as text, expanded once;
+// attributes quoted, each once; tags closed that were not, end tags of nothing dropped. 0; -1: *out is full.
+__attribute__((warn_unused_result)) int xml_repair(const char *text, size_t len, buf_t *out);
+
+// Says whether text needs it before any parser sees it: it has a DTD.
+int xml_has_dtd(const char *text, size_t len);
+
+#endif

@@ -1,0 +1,26 @@
+// XML SAX: one way to read a document of elements, for feeds and sitemaps: strictly first; what is not
+// well-formed, or has a DTD, is repaired (xml_repair.h) and read again. So the parser sees no entity
+// declaration, loads nothing, and nests at most XML_MAX_DEPTH deep or so.
+#ifndef RTM_MINER_XML_SAX_H
+#define RTM_MINER_XML_SAX_H
+
+#include <libxml/parser.h>
+#include <libxml/parserInternals.h>
+#include <stddef.h>
+
+typedef struct {
+    startElementNsSAX2Func start;
+    endElementNsSAX2Func end;
+    charactersSAXFunc text;
+    void (*restart)(void *ctx); // forget all: the document is read from its beginning again
+    void *ctx;
+    xmlParserCtxtPtr parser; // while it runs
+    int stopped;
+} xml_sax_t;
+
+// text: valid UTF-8. 0; -1: no space for the repaired document.
+int xml_sax_read(xml_sax_t *sax, const char *text, size_t len);
+// From within a callback: no more callbacks, this was the document.
+void xml_sax_stop(xml_sax_t *sax);
+
+#endif
