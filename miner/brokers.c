@@ -25,6 +25,7 @@ typedef struct {
     uint64_t epoch;
     uint64_t sent;    // highest outcome sent in this session
     int64_t ready_at; // when READY is to be sent, monotonic ms; INT64_MAX: it was
+    int64_t said_at;  // when it was
 } broker_t;
 
 struct brokers {
@@ -84,7 +85,7 @@ static dealer_t *active(brokers_t *bs)
     return bs->active && bs->active->welcomed ? &bs->active->dealer : NULL;
 }
 
-static void send_ready(brokers_t *bs, broker_t *b)
+static void send_ready(brokers_t *bs, broker_t *b, int64_t now)
 {
     wire_ready_t ready = {.version = WIRE_VERSION,
                           .miner = bs->options.miner,
@@ -97,6 +98,7 @@ static void send_ready(brokers_t *bs, broker_t *b)
                           .holdings = bs->holdings};
     b->welcomed = false;
     b->ready_at = INT64_MAX;
+    b->said_at = now;
     (void)dealer_send(&b->dealer, WIRE_TYPE_READY, &ready);
 }
 
@@ -287,7 +289,10 @@ void brokers_tick(brokers_t *bs, int64_t now)
         broker_t *b = &bs->brokers[i];
         if (dealer_tick(&b->dealer, now)) b->ready_at = now;
         if (!b->dealer.socket) b->welcomed = false;
-        if (b->dealer.socket && now >= b->ready_at) send_ready(bs, b);
+        if (b->dealer.socket && now >= b->ready_at) send_ready(bs, b, now);
+        if (b->dealer.socket && !b->welcomed && b->ready_at == INT64_MAX &&
+            now - b->said_at >= b->dealer.liveness_ms)
+            dealer_hang_up(&b->dealer, now, "not welcomed");
         if (dealer_beat(&b->dealer, now)) send_beat(bs, b, now);
     }
     send_outcomes(bs);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "miner/ship.h"
@@ -22,6 +23,7 @@ typedef struct batch {
 typedef struct {
     dealer_t dealer;
     bool granted;        // this session may send batches
+    int64_t hello_at;    // when HELLO was sent, monotonic ms
     bool stuck;          // the socket took no more
     uint64_t last_seq;   // highest number given
     uint64_t credit;     // bytes
@@ -159,6 +161,7 @@ static void greet(sinks_t *ss, sink_t *s)
                           .incarnation = ss->options.incarnation,
                           .software = "rtm-miner " RTM_VERSION};
     s->granted = false;
+    s->hello_at = clock_mono_ms();
     (void)dealer_send(&s->dealer, WIRE_TYPE_HELLO, &hello);
 }
 
@@ -199,7 +202,8 @@ void sinks_tick(sinks_t *ss, int64_t now, int64_t broker_now)
 {
     for (size_t i = 0; i < ss->n; i++) {
         sink_t *s = &ss->sinks[i];
-        if (dealer_tick(&s->dealer, now)) greet(ss, s);
+        bool ungreeted = s->dealer.socket && !s->granted && now - s->hello_at >= s->dealer.liveness_ms;
+        if (dealer_tick(&s->dealer, now) || ungreeted) greet(ss, s);
         if (!s->dealer.socket) s->granted = false;
         wire_heartbeat_t beat = {.now = broker_now};
         if (dealer_beat(&s->dealer, now)) (void)dealer_send(&s->dealer, WIRE_TYPE_HEARTBEAT, &beat);

@@ -71,11 +71,7 @@ bool definition_has_details(const definition_t *d)
 
 bool definition_is_gated(const definition_t *d)
 {
-    const template_t *t = d->template;
-    if (!t->follow) return false;
-    for (size_t i = 0; i < t->n_detail_fields; i++)
-        if (t->detail_fields[i].required) return true;
-    return t->n_page_filters > 0;
+    return d->template->follow && d->template->hold;
 }
 
 // -- definition and state of a source -------------------------------------------------------------
