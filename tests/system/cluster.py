@@ -92,6 +92,7 @@ class Program:
                                             cwd=self.cluster.folder, preexec_fn=_die_with_parent)
         if wait and self.listens:
             self.endpoint = self.wait_log(r" listening .*?endpoint=\"?(tcp://[^\s\"]+)").group(1)
+            self.endpoint = re.sub(r"\[::ffff:([\d.]+)\]", r"\1", self.endpoint)
             self.options["listen"] = self.endpoint  # the same one next time
         return self
 

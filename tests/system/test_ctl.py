@@ -1,8 +1,11 @@
 """rtm-ctl as a user meets it: against a real cluster, against nobody, and against files without any broker."""
+import fcntl
 import json
 import os
 import pty
+import struct
 import subprocess
+import termios
 import threading
 import time
 
@@ -11,6 +14,7 @@ import pytest
 import zmq
 
 from cluster import ROOT, Cluster, build_dir, wait_until
+from simsite import Site
 
 CTL = os.path.join(build_dir(), "rtm-ctl")
 FEED = {"name": "feed", "kind": "feed", "urls": ["http://127.0.0.1:9/rss"]}
@@ -124,7 +128,7 @@ def test_hostile_text_never_reaches_the_terminal_as_it_is():
 
 def test_pages_are_joined_and_replies_to_others_ignored():
     def answer(request):
-        at = next((int(value) for name, value in request["args"] if name == "cursor"), 0)
+        at = next((int(value) for name, value in request.get("args", []) if name == "cursor"), 0)
         rows = [{"name": f"t{i}", "sources": i} for i in range(at, min(at + 10, 25))]
         return [b"junk", msgpack.packb(["REPLY", {"id": 1, "json": "[]"}]),
                 {"json": json.dumps(rows), "cursor": str(at + 10) if at + 10 < 25 else ""}]
@@ -205,7 +209,7 @@ def test_standard_input(empty):
     (json.dumps({"name": "x", "kind": "html", "urls": ["http://a/"], "items": "a[", "fields": {"title": "b"}}), "items"),
     (json.dumps({**FEED, "urls": ["ftp://a/"]}), "urls"),
     ("x" * (1000 << 10), "KiB"),
-])
+], ids=["syntax", "empty", "binary", "member", "selector", "scheme", "huge"])
 def test_a_bad_template_is_refused_with_its_place(empty, tmp_path, text, words):
     path = write(tmp_path, "bad.json", text)
     done = empty.ctl("add", path)
@@ -247,10 +251,6 @@ def test_what_is_not_utf8_is_refused(empty, tmp_path):
 def on_terminal(command, env, columns=80):
     """What a command writes to a terminal of so many columns, standard error included."""
     parent, child = pty.openpty()
-    os.environ.pop("COLUMNS", None)
-    import fcntl
-    import struct
-    import termios
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen(command, stdout=child, stderr=child, env=env)
     os.close(child)
@@ -353,7 +353,6 @@ def test_try_says_what_is_wrong(tmp_path):
 
 
 def test_try_fetches_politely(tmp_path):
-    from simsite import Site
     with Site(sources=2, hosts=1, kinds=["html"], rate=0.001, backlog=5, write_templates=str(tmp_path / "t")) as site:
         template = tmp_path / "t" / "site-html.json"
         refused = ctl("try", template)
