@@ -255,7 +255,7 @@ static bool has_anything(const feed_item_t *item)
     for (size_t i = 0; i < N_SLOTS; i++) {
         if (item->texts[i] && i != SLOT_AUTHOR) return true;
     }
-    return false;
+    return item->published_ms != TIME_NONE;
 }
 
 static bool fill(feed_list_t *l, feed_item_t *from, item_t *item)
