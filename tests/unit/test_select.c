@@ -1,0 +1,292 @@
+// needs: miner/read proto common
+// Selectors: what they match from a document and from an item, what is refused, and that they always end.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <lexbor/html/html.h>
+
+#include "miner/read/dom.h"
+#include "miner/read/select.h"
+
+static const char page[] =
+    "<!doctype html><html lang=en><head><title>T</title><meta name=d content='from meta'></head><body id=top>"
+    "<div class='item first' id=i1><h2 class=Title>One <small>small</small></h2>"
+    "<a href='/1' data-X=Y rel='nofollow external' hreflang=en-US>link1</a><p>p1</p><p class=x>p2</p></div>"
+    "<div class=item id=i2><h2>Two</h2><a href='/2.PDF' type=TEXT>link2</a><ul><li>1<li>2<li "
+    "class=x>3<li>4<li>5</ul></div>"
+    "<div id=s1 class=sub><b>sub2</b></div><div id=s2>after</div>"
+    "<form><input id=f1 disabled><input id=f2 checked type=checkbox><select id=f3 required><option id=o1 "
+    "selected>"
+    "</select></form><p id=e></p><p id=e2><!-- c --></p><my-tag id=m>custom</my-tag>"
+    "</body></html>";
+
+typedef struct {
+    arena_t *arena;
+    dom_t *dom;
+    lxb_dom_node_t *root;
+} fixture_t;
+
+static void open_page(fixture_t *f, const char *html)
+{
+    char detail[200];
+    f->arena = arena_new(4 << 20);
+    f->dom = dom_new();
+    assert_int_equal(dom_parse(f->dom, html, strlen(html), &f->root, detail), READ_OK);
+}
+
+static void close_page(fixture_t *f)
+{
+    dom_destroy(&f->dom);
+    arena_destroy(&f->arena);
+}
+
+typedef struct {
+    const selector_t *selector;
+    arena_t *arena;
+    char out[400];
+} listing_t;
+
+// "i1 i2": ids, or names where there is none; behind a selector with `::...` what it takes.
+static bool list_match(void *ctx, lxb_dom_node_t *node)
+{
+    listing_t *l = ctx;
+    raw_t raw = {NULL, 0};
+    size_t n = 0;
+    const char *id;
+    if (!selector_is_plain(l->selector)) {
+        assert_int_equal(select_take(l->selector, node, TYPE_TEXT, true, l->arena, &raw), READ_OK);
+        id = raw.text ? raw.text : "-", n = raw.text ? raw.len : 1;
+    } else {
+        id = (const char *)lxb_dom_element_get_attribute(lxb_dom_interface_element(node),
+                                                         (const lxb_char_t *)"id", 2, &n);
+        if (!id) id = (const char *)lxb_dom_element_local_name(lxb_dom_interface_element(node), &n);
+    }
+    size_t at = strlen(l->out);
+    snprintf(l->out + at, sizeof l->out - at, "%s%.*s", at ? " " : "", (int)n, id);
+    return true;
+}
+
+static void expect(fixture_t *f, lxb_dom_node_t *scope, const char *selector, const char *matches)
+{
+    template_error_t error;
+    selector_t *sel = selector_new(selector, "items", &error);
+    if (!sel) fail_msg("%s: %s", selector, error.text);
+    listing_t l = {.selector = sel, .arena = f->arena};
+    int64_t steps = 100000;
+    assert_int_equal(select_each(sel, scope, &steps, list_match, &l), READ_OK);
+    if (strcmp(l.out, matches) != 0) fail_msg("`%s` gives \"%s\", not \"%s\"", selector, l.out, matches);
+    selector_destroy(&sel);
+}
+
+static void from_a_document(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"div.item", "i1 i2"},
+        {"DIV.item", "i1 i2"},
+        {".item.first", "i1"},
+        {"#i2", "i2"},
+        {"div.item, #top", "top i1 i2"},
+        {"body > div", "i1 i2 s1 s2"},
+        {"#i1 + div", "i2"},
+        {"#i1 ~ div", "i2 s1 s2"},
+        {"div:not(.item)", "s1 s2"},
+        {"div:has(li)", "i2"},
+        {"div:has(> ul > li.x)", "i2"},
+        {"div:has(+ #s1)", "i2"},
+        {"div:has(> li)", ""},
+        {"[data-x=Y]", "a"},
+        {"[data-x=y]", ""},
+        {"[data-x=y i]", "a"},
+        {"a[rel~=external]", "a"},
+        {"a[hreflang|=en]", "a"},
+        {"a[href^='/1']", "a"},
+        {"a[href$='.pdf' i]", "a"},
+        {"a[href*=PDF]", "a"},
+        {"a[href^='']", ""},
+        {"[type=text]", "a"},
+        {"[class]", "i1 h2 p i2 li s1"},
+        {"[id='']", ""},
+        {":is(#i1, #s2)", "i1 s2"},
+        {":where(h2).Title", "h2"},
+        {"h2.title", ""},
+        {":root", "html"},
+        {":disabled", "f1"},
+        {"input:enabled", "f2"},
+        {":checked", "f2 o1"},
+        {":required", "f3"},
+        {"input:optional", "f1 f2"},
+        {"p:empty", "e e2"},
+        {":link", "a a"},
+        {"my-tag", "m"},
+        {"*|div.sub", "s1"},
+        {"div:first-of-type", "i1"},
+        {"div:last-of-type", "s2"},
+        {"h2:only-of-type", "h2 h2"},
+        {"b:only-child", "b"},
+        {"li::text", "1 2 3 4 5"},
+        {"li:nth-child(2n+1)::text", "1 3 5"},
+        {"li:nth-child(-n+2)::text", "1 2"},
+        {"li:nth-last-child(1)::text", "5"},
+        {"li:nth-child(1 of .x)::text", "3"},
+        {"li:nth-of-type(even)::text", "2 4"},
+        {"li:nth-last-of-type(2)::text", "4"},
+        {"li:first-child::text", "1"},
+        {"li:last-child ::text", "5"},
+        {"a::attr(href)", "/1 /2.PDF"},
+        {"a::attr( HREF )", "/1 /2.PDF"},
+        {"a::attr(data-x)", "Y -"},
+        {"h2::text", "One small Two"},
+        {"meta::content", "from meta"},
+        {"b::content", "sub2"},
+        {"p:lexbor-contains('p2')::text", "p2"},
+        {"html div b::text", "sub2"},
+        {"div div b", ""},
+    };
+    fixture_t f;
+    open_page(&f, page);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) expect(&f, f.root, cases[i][0], cases[i][1]);
+    close_page(&f);
+}
+
+static bool keep_node(void *ctx, lxb_dom_node_t *node)
+{
+    *(lxb_dom_node_t **)ctx = node;
+    return false;
+}
+
+static lxb_dom_node_t *by_id(fixture_t *f, const char *id)
+{
+    char text[40];
+    template_error_t error;
+    snprintf(text, sizeof text, "#%s", id);
+    selector_t *sel = selector_new(text, "", &error);
+    lxb_dom_node_t *node = NULL;
+    int64_t steps = 100000;
+    assert_int_equal(select_each(sel, f->root, &steps, keep_node, &node), READ_OK);
+    selector_destroy(&sel);
+    return node;
+}
+
+static void from_an_item(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"a::attr(href)", "/2.PDF"},
+        {"> a::attr(href)", "/2.PDF"},
+        {"> li", ""},
+        {"> ul > li.x::text", "3"},
+        {"+ div", "s1"},
+        {"+ div b::text", "sub2"},
+        {"+ .nothere", ""},
+        {"~ div", "s1 s2"},
+        {"+ div + div::text", "after"},
+        {"~ div b::text", "sub2"},
+        {"::attr(id)", "i2"},
+        {"::attr(nothing)", "-"},
+        {":scope::attr(id)", "i2"},
+        {":scope > h2::text", "Two"},
+        {"div.item > a::attr(href)", "/2.PDF"},
+        {"div", "i2"},
+        {"body a", ""},
+        {"div + div", "s1"},
+        {"#i1 + div", ""},
+        {"li + li::text", "2 3 4 5"},
+        {"> h2 + a::attr(href)", "/2.PDF"},
+        {"h2::text", "Two"},
+        {"h2, li.x", "h2 li"},
+        {"> h2, + div", "h2 s1"},
+    };
+    fixture_t f;
+    open_page(&f, page);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect(&f, by_id(&f, "i2"), cases[i][0], cases[i][1]);
+    close_page(&f);
+}
+
+static void bad_selectors_are_refused_with_a_reason(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"a[", "no valid CSS"},
+        {"", "empty"},
+        {"a,,b", "no valid CSS"},
+        {"a:hover", "nobody looks"},
+        {"a::before", "no valid"},
+        {"svg|a", "namespace"},
+        {"a || b", "||"},
+        {"a >", "no valid CSS"},
+        {"a::attr()", "attribute"},
+        {"a::text, b::text", "for alternatives use a list"},
+        {":has(:is(:has(:is(:has(:is(:has(:is(:has(a)))))))))", "nests"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        template_error_t error = {.line = 7};
+        selector_t *sel = selector_new(cases[i][0], "fields.x", &error);
+        if (sel) fail_msg("`%s` was taken", cases[i][0]);
+        assert_string_equal(error.field, "fields.x");
+        if (!strstr(error.text, cases[i][1])) fail_msg("`%s`: %s", cases[i][0], error.text);
+    }
+}
+
+static bool count(void *ctx, lxb_dom_node_t *node)
+{
+    (void)node;
+    ++*(size_t *)ctx;
+    return true;
+}
+
+static void explosive_selectors_end_at_the_budget(void **state)
+{
+    (void)state;
+    static const char *const selectors[] = {"div div div div div div div div p",
+                                            "div:has(div:has(div:has(p)))", "div ~ div ~ div ~ div ~ p",
+                                            ":nth-child(2n of :nth-child(3n of div))"};
+    size_t n = 0, size = 600000;
+    char *html = malloc(size);
+    for (int i = 0; i < 400; i++) n += (size_t)sprintf(html + n, "<div>");
+    for (int i = 0; i < 3000; i++) n += (size_t)sprintf(html + n, "<div></div>");
+    fixture_t f;
+    open_page(&f, html);
+    for (size_t i = 0; i < sizeof selectors / sizeof *selectors; i++) {
+        template_error_t error;
+        selector_t *sel = selector_new(selectors[i], "items", &error);
+        assert_non_null(sel);
+        int64_t steps = 1000000;
+        size_t found = 0;
+        read_status_t status = select_each(sel, f.root, &steps, count, &found);
+        assert_true(status == READ_OK || status == READ_TOO_COMPLEX);
+        assert_true(steps > -1000000);
+        selector_destroy(&sel);
+    }
+    close_page(&f);
+    free(html);
+}
+
+static void quirks_ignore_the_case_of_classes(void **state)
+{
+    (void)state;
+    fixture_t f;
+    open_page(&f, "<p class=Big id=ONE>x");
+    expect(&f, f.root, ".big", "ONE");
+    expect(&f, f.root, "#one", "ONE");
+    close_page(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(from_a_document),
+        cmocka_unit_test(from_an_item),
+        cmocka_unit_test(bad_selectors_are_refused_with_a_reason),
+        cmocka_unit_test(explosive_selectors_end_at_the_budget),
+        cmocka_unit_test(quirks_ignore_the_case_of_classes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
