@@ -1,0 +1,80 @@
+"""scripts/quickstart as a newcomer runs it, on the simulated web, with its data in a temporary folder."""
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+from cluster import ROOT, wait_until
+
+QUICKSTART = os.path.join(ROOT, "scripts", "quickstart")
+
+
+def start(folder, *options):
+    # a session of its own stands for a terminal: Ctrl-C reaches the whole foreground group
+    return subprocess.Popen([QUICKSTART, "--local", "--dir", str(folder), *options], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+
+def of_folder(folder):
+    """Command lines of all processes that know of this folder."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file, open(f"/proc/{pid}/environ", "rb") as environment:
+                text = file.read() + environment.read()
+        except OSError:
+            continue
+        if str(folder).encode() in text and int(pid) != os.getpid():
+            found.append(text[:200])
+    return found
+
+
+def rows_of(output):
+    return [line for line in output.splitlines() if re.match(r"\d\d:\d\d:\d\d  ", line)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quickstart")
+    os.chmod(folder, 0o755)
+    return folder
+
+
+def test_from_nothing_to_rows_and_again(folder):
+    for _ in range(2):
+        process = start(folder, "--rows", "5")
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+        assert len(rows_of(output)) == 5 and "5 rows" in output, output
+        assert "simulated web" in output and "Stopping" in output
+        assert not of_folder(folder), of_folder(folder)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_everything_cleanly(folder, how):
+    process = start(folder)
+    output = ""
+    while "New rows" not in output:
+        line = process.stdout.readline()
+        assert line, output
+        output += line
+    second = start(folder)
+    said, _ = second.communicate(timeout=60)
+    assert second.returncode == 1 and "another quickstart runs" in said
+    if how == signal.SIGINT:
+        os.killpg(process.pid, how)
+    else:
+        process.send_signal(how)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output + rest
+    assert "stopped" in rest and "killing" not in rest, rest
+    wait_until(lambda: not of_folder(folder), what="all processes gone")
+
+
+def test_wrong_options_are_told(folder):
+    for options in (["--nonsense"], ["--rows"], ["--rows", "many"]):
+        process = start(folder, *options)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 2 and "quickstart:" in output
