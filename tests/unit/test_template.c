@@ -1,0 +1,286 @@
+// needs: proto common
+// Templates: what is taken, what is implied, and the one clear message where something is wrong.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proto/limits.h"
+#include "proto/template.h"
+
+static arena_t *arena;
+
+static int setup(void **state)
+{
+    (void)state;
+    arena = arena_new(64 << 20);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    arena_destroy(&arena);
+    return 0;
+}
+
+static template_t *parse(const char *json)
+{
+    template_error_t error;
+    template_t *t = template_parse(arena, json, strlen(json), &error);
+    if (!t) fail_msg("%s: %s: %s", json, error.field, error.text);
+    return t;
+}
+
+static void the_whole_language(void **state)
+{
+    (void)state;
+    template_t *t =
+        parse("{\"name\":\"hacker-news\",\"comment\":\"front "
+              "page\",\"kind\":\"html\",\"urls\":[\"https://a.example/\","
+              "\"https://a.example/"
+              "new\"],\"items\":[\"tr.a\",\"tr.b\"],\"key\":\"::attr(id)\",\"fields\":{\"title\":\"a\","
+              "\"url\":[\"a\",\"b\"],\"points\":{\"select\":\"+ tr "
+              ".s::text\",\"match\":\"(\\\\d+)\",\"type\":\"integer\","
+              "\"default\":\"0\",\"all\":true,\"required\":true}},\"keep\":{\"title\":\"C\"},\"drop\":{"
+              "\"url\":[\"/ads/\","
+              "\"x\"]},\"detail\":{\"follow\":\"url\",\"fields\":{\"description\":\"meta\"},\"drop\":{"
+              "\"description\":\"n\"}},"
+              "\"order\":\"ranked\",\"track\":[\"title\"],\"every\":\"30s\",\"fresh_within\":\"2m\","
+              "\"timeout\":\"5s\","
+              "\"priority\":\"high\",\"politeness\":{\"concurrency\":1,\"gap\":\"500ms\",\"robots\":false},"
+              "\"headers\":{\"Accept\":\"text/html\"},\"disabled\":true}");
+    assert_string_equal(t->name, "hacker-news");
+    assert_int_equal(t->kind, KIND_HTML);
+    assert_int_equal(t->n_urls, 2);
+    assert_int_equal(t->n_items, 2);
+    assert_string_equal(t->key->selectors[0], "::attr(id)");
+    assert_int_equal(t->n_fields, 3);
+    assert_int_equal(t->fields[1].type, TYPE_URL);
+    assert_int_equal(t->fields[1].n_selectors, 2);
+    const field_t *points = &t->fields[2];
+    assert_string_equal(points->match, "(\\d+)");
+    assert_int_equal(points->type, TYPE_INTEGER);
+    assert_true(points->typed && points->all && points->required && !points->tracked);
+    assert_true(t->fields[0].tracked);
+    assert_false(t->fields[1].tracked);
+    assert_int_equal(t->n_filters, 2);
+    assert_true(t->filters[1].drop);
+    assert_string_equal(t->detail_filters[0].field, "summary");
+    assert_string_equal(t->follow, "url");
+    assert_true(t->hold);
+    assert_int_equal(t->order, ORDER_RANKED);
+    assert_int_equal(t->every_ms, 30000);
+    assert_int_equal(t->fresh_within_ms, 120000);
+    assert_int_equal(t->timeout_ms, 5000);
+    assert_int_equal(t->priority, PRIORITY_HIGH);
+    assert_int_equal(t->host_concurrency, 1);
+    assert_int_equal(t->host_gap_ms, 500);
+    assert_true(t->ignore_robots && t->disabled);
+    assert_string_equal(t->headers[0], "Accept: text/html");
+}
+
+static void what_is_implied(void **state)
+{
+    (void)state;
+    template_t *t = parse("{\"name\":\"a\",\"url\":\"https://a.example/feed\"}");
+    assert_int_equal(t->kind, KIND_AUTO);
+    assert_int_equal(t->order, ORDER_NEWEST);
+    assert_int_equal(t->every_ms, 30000);
+    assert_int_equal(t->fresh_within_ms, 60000);
+    assert_int_equal(t->timeout_ms, 20000);
+    assert_int_equal(t->host_concurrency, 2);
+    assert_int_equal(t->host_gap_ms, 200);
+    assert_int_equal(t->priority, PRIORITY_NORMAL);
+    t = parse("{\"name\":\"a\",\"url\":\"https://"
+              "a.example\",\"items\":\"li\",\"fields\":{\"title\":\"a\",\"published\":"
+              "\"time\",\"n\":{\"select\":\"b\",\"type\":\"number\"}}}");
+    assert_int_equal(t->kind, KIND_HTML);
+    assert_int_equal(t->order, ORDER_NONE);
+    assert_true(t->fields[0].tracked);
+    assert_int_equal(t->fields[1].type, TYPE_TIME);
+    assert_false(t->fields[1].tracked || t->fields[2].tracked || t->hold);
+    t = parse(
+        "{\"name\":\"a\",\"url\":\"https://a.example\",\"items\":\"$.a\",\"fields\":{\"title\":\"$.t\"}}");
+    assert_int_equal(t->kind, KIND_JSON);
+    t = parse("{\"name\":\"a\",\"url\":\"https://a.example\",\"fresh_within\":\"1s\"}");
+    assert_int_equal(t->every_ms, 1000);
+    t = parse("{\"name\":\"a\",\"url\":\"https://a.example\",\"every\":\"5m\"}");
+    assert_int_equal(t->fresh_within_ms, 600000);
+}
+
+static const struct {
+    const char *json, *field, *words;
+} wrong[] = {
+    {"", "", "empty"},
+    {"[]", "", "JSON object"},
+    {"{\"name\":\"a\"}", "url", "missing"},
+    {"{\"url\":\"https://a/\"}", "name", "missing"},
+    {"{\"name\":\"a b\",\"url\":\"https://a/\"}", "name", "letters"},
+    {"{\"name\":7,\"url\":\"https://a/\"}", "name", "string"},
+    {"{\"name\":\"a\",\"feilds\":{}}", "feilds", "did you mean `fields`"},
+    {"{\"name\":\"a\",\"qqqqqqqq\":{}}", "qqqqqqqq", "known here"},
+    {"{\"name\":\"a\",\"name\":\"b\"}", "name", "twice"},
+    {"{\"name\":\"a\",\"url\":\"ftp://a/\"}", "url", "http"},
+    {"{\"name\":\"a\",\"url\":\"a.example/x\"}", "url", "must start with http"},
+    {"{\"name\":\"a\",\"url\":\"https://u:p@a/\"}", "url", "password"},
+    {"{\"name\":\"a\",\"url\":\"https://a/ b\"}", "url", "space"},
+    {"{\"name\":\"a\",\"url\":\"https:///\"}", "url", ""},
+    {"{\"name\":\"a\",\"url\":\"https://a:99999/\"}", "url", "valid"},
+    {"{\"name\":\"a\",\"urls\":[]}", "urls", "empty list"},
+    {"{\"name\":\"a\",\"urls\":[\"https://a/\",3]}", "urls[1]", "string"},
+    {"{\"name\":\"a\",\"urls\":[\"https://a.example\",\"https://A.example/\"]}", "urls[1]", "also urls[0]"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"urls\":[\"https://b/\"]}", "urls", "either"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"kind\":\"htlm\"}", "kind", "did you mean \"html\""},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"kind\":\"html\"}", "items", "missing"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"kind\":\"feed\",\"items\":\"x\"}", "items", "leave it out"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"items\":\"li\"}", "fields", "missing"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"items\":\"li\",\"fields\":{}}", "fields", "empty"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"items\":\"li\",\"fields\":{\"x\":{\"selct\":\"b\"}}}",
+     "fields.x.selct", "did you mean `select`"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"items\":\"li\",\"fields\":{\"x\":{\"type\":\"text\"}}}",
+     "fields.x", "neither"},
+    {"{\"name\":\"a\",\"url\":\"https://a/"
+     "\",\"items\":\"li\",\"fields\":{\"x\":{\"select\":\"b\",\"type\":\"int\"}}}",
+     "fields.x.type", "\"int\" is not known"},
+    {"{\"name\":\"a\",\"url\":\"https://a/"
+     "\",\"items\":\"li\",\"fields\":{\"url\":{\"select\":\"b\",\"type\":\"text\"}}}",
+     "fields.url.type", "always"},
+    {"{\"name\":\"a\",\"url\":\"https://a/"
+     "\",\"items\":\"li\",\"fields\":{\"summary\":\"a\",\"description\":\"b\"}}",
+     "fields.description", "same as `summary`"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"items\":\"li\",\"fields\":{\"t\":\"a\",\"t\":\"b\"}}",
+     "fields.t", "twice"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"items\":\"li\",\"fields\":{\"key\":\"a\"}}", "fields.key",
+     "beside"},
+    {"{\"name\":\"a\",\"url\":\"https://a/"
+     "\",\"items\":\"li\",\"fields\":{\"t\":\"a\"},\"detail\":{\"fields\":{\"x\":\"b\"}}}",
+     "detail.follow", "no field `url`"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"items\":\"li\",\"fields\":{\"t\":\"a\"},\"track\":\"x\"}",
+     "track[0]", "no field"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"every\":\"500ms\"}", "every", "too short"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"every\":30}", "every", "duration"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"every\":\"-3s\"}", "every", "duration"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"every\":\"5 s\"}", "every", "duration"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"timeout\":\"1h\"}", "timeout", "at most \"5m\""},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"politeness\":{\"concurrency\":0}}", "politeness.concurrency",
+     "1 to 64"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"headers\":{\"Host\":\"x\"}}", "headers.Host", "miner"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"headers\":{\"A\":\"x\\r\\nB: y\"}}", "headers.A", "control"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"headers\":{\"A:\":\"x\"}}", "headers.A:", "header name"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"headers\":{\"A\":\"x\",\"a\":\"y\"}}", "headers.a", "twice"},
+    {"{\"name\":\"a\\u0000b\",\"url\":\"https://a/\"}", "name", "NUL"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"disabled\":\"no\"}", "disabled", "true or false"},
+    {"{\"uri\":\"https://a/\",\"homepageLinksPath\":[\"a\"]}", "title", "missing"},
+    {"{\"uri\":\"https://a/\",\"title\":\"h1\"}", "homepageLinksPath", "missing"},
+    {"{\"source\":\"x\",\"config\":{\"uri\":\"https://a/\",\"title\":\"h1\",\"homepagelinkspath\":[\"a\"]}}",
+     "config.homepagelinkspath", "did you mean `homepageLinksPath`"},
+    {"{\"source\":\"\xE2\x82\xAC\",\"config\":{}}", "source", "ASCII"},
+};
+
+static void each_fault_has_its_message(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        template_error_t error = {.text = ""};
+        if (template_parse(arena, wrong[i].json, strlen(wrong[i].json), &error))
+            fail_msg("taken: %s", wrong[i].json);
+        if (strcmp(error.field, wrong[i].field) != 0 || !strstr(error.text, wrong[i].words))
+            fail_msg("%s\ngives %s: %s", wrong[i].json, error.field, error.text);
+    }
+}
+
+static void a_syntax_error_names_its_line(void **state)
+{
+    (void)state;
+    const char *json = "{\n  \"name\": \"a\",\n  \"url\": oops\n}";
+    template_error_t error;
+    assert_null(template_parse(arena, json, strlen(json), &error));
+    assert_int_equal(error.line, 3);
+    assert_non_null(strstr(error.text, "line 3"));
+}
+
+static void bounds_are_kept(void **state)
+{
+    (void)state;
+    template_error_t error;
+    char *big = malloc(MAX_TEMPLATE + 2);
+    memset(big, ' ', MAX_TEMPLATE + 2);
+    assert_null(template_parse(arena, big, MAX_TEMPLATE + 1, &error));
+    assert_non_null(strstr(error.text, "at most"));
+    size_t n = (size_t)sprintf(big, "{\"name\":\"a\",\"urls\":[");
+    for (int i = 0; i <= MAX_TEMPLATE_URLS; i++)
+        n += (size_t)sprintf(big + n, "%s\"http://h/%d\"", i ? "," : "", i);
+    n += (size_t)sprintf(big + n, "]}");
+    assert_null(template_parse(arena, big, n, &error));
+    assert_string_equal(error.field, "urls");
+    arena_t *small = arena_new(200);
+    const char *json = "{\"name\":\"a\",\"url\":\"https://a.example/feed\"}";
+    assert_null(template_parse(small, json, strlen(json), &error));
+    arena_destroy(&small);
+    free(big);
+}
+
+static const char prototype[] =
+    "{\"source\":\"Hacker News\",\"config\":{\"uri\":\"https://news.ycombinator.com\",\"homepageLinksPath\":"
+    "[\"table.itemlist tr > td > "
+    "a.storylink\",\"a.x\"],\"image\":\"meta[property=\\\"og:image\\\"]\",\"title\":"
+    "\"meta[property=\\\"og:title\\\"]\",\"description\":\"meta[property=\\\"og:description\\\"]\","
+    "\"keywords\":"
+    "\"meta[name=\\\"keywords\\\"]\",\"metaAuthor\":\"meta[name=\\\"author\\\"]\",\"urlFilters\":[\"/ads/\"],"
+    "\"pageFilters\":[{\"path\":\".type\",\"value\":\"Sponsored\"}]},\"disabled\":false}";
+
+static void the_prototypes_dialect(void **state)
+{
+    (void)state;
+    template_t *t = parse(prototype);
+    assert_string_equal(t->name, "hacker-news");
+    assert_string_equal(t->source_label, "Hacker News");
+    assert_int_equal(t->kind, KIND_HTML);
+    assert_string_equal(t->urls[0], "https://news.ycombinator.com");
+    assert_string_equal(t->items[0], "table.itemlist tr > td > a.storylink, a.x");
+    assert_string_equal(t->follow, "url");
+    assert_string_equal(t->fields[0].selectors[0], "::attr(href)");
+    assert_int_equal(t->n_detail_fields, 5);
+    assert_string_equal(t->detail_fields[1].name, "title");
+    assert_true(t->detail_fields[1].required);
+    assert_string_equal(t->detail_fields[1].selectors[0], "meta[property=\"og:title\"]::content");
+    assert_string_equal(t->detail_fields[0].selectors[0], "meta[property=\"og:image\"]::attr(content)");
+    assert_string_equal(t->url_drops[0], "/ads/");
+    assert_string_equal(t->page_filters[0].value, "Sponsored");
+    assert_true(t->hold);
+    assert_null(t->key);
+    t = parse("{\"uri\":\"https://News.example:8080/"
+              "x\",\"homepageLinksPath\":\"a\",\"title\":\"h1\",\"image\":\"\"}");
+    assert_string_equal(t->name, "news.example-8080");
+    assert_null(t->source_label);
+    assert_int_equal(t->n_detail_fields, 1);
+}
+
+static void ids_depend_on_name_and_url_alone(void **state)
+{
+    (void)state;
+    assert_true(template_id("a") != template_id("b"));
+    assert_true(source_id("a", "https://x/") != source_id("b", "https://x/"));
+    assert_true(source_id("a", "https://x/") == source_id("a", "https://x/"));
+    assert_true(source_id("a", "") != template_id("a"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_whole_language, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_implied, setup, teardown),
+        cmocka_unit_test_setup_teardown(each_fault_has_its_message, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_syntax_error_names_its_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(bounds_are_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_prototypes_dialect, setup, teardown),
+        cmocka_unit_test_setup_teardown(ids_depend_on_name_and_url_alone, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
