@@ -370,7 +370,7 @@ def test_details_that_never_come_are_given_up(world):
 def prototype(world):
     document = {"source": "old", "config": {
         "uri": "http://x.example/", "homepageLinksPath": "li a", "title": "h1", "description": "p.intro",
-        "urlFilters": [], "pageFilters": [{"selector": "span.kind", "value": "advert"}]}}
+        "urlFilters": [], "pageFilters": [{"path": "span.kind", "value": "advert"}]}}
     world.next_id += 1
     return [world.next_id, 1, "old", json.dumps(document)]
 
@@ -387,7 +387,7 @@ def test_items_that_their_page_lets_through(world):
     assert [i["part"] for i in world.items()] == [PROBE] * 3 + [WHOLE]
     whole = world.items()[-1]
     assert whole["title"] == "First" and whole["url"] == world.web.url("/1")
-    world.web.pages["/a"] = (200, {}, listing((1, "/1", "one"), (2, "/2", "two"), (3, "/3", "three"), (4, "/1", "four")))
+    world.web.pages["/a"] = (200, {}, listing((1, "/1", "one"), (2, "/2", "two"), (3, "/3", "three"), (4, "/4", "four")))
     world.poll(source)
     assert len(world.web.asked("/2")) == len(world.web.asked("/3")) == 1
 
