@@ -54,8 +54,9 @@ static yyjson_doc *read_json(const char *json, size_t len, template_error_t *err
         template_fail(error, "", "has %zu bytes; at most %d are allowed", len, MAX_TEMPLATE);
     if (len == 0 || len > MAX_TEMPLATE) return NULL;
     yyjson_read_err why;
+    if (len >= 3 && !memcmp(json, "\xef\xbb\xbf", 3)) json += 3, len -= 3; // a byte order mark
     // read_opts takes char * for its in-situ mode, which is not used
-    yyjson_doc *doc = yyjson_read_opts((char *)json, len, YYJSON_READ_ALLOW_BOM, NULL, &why);
+    yyjson_doc *doc = yyjson_read_opts((char *)json, len, 0, NULL, &why);
     if (doc) return doc;
     size_t line = 0, column = 0, character = 0;
     yyjson_locate_pos(json, len, why.pos, &line, &column, &character);
