@@ -91,6 +91,7 @@ void broker_load_number(broker_t *b, const char *name, int64_t value)
 {
     if (!strcmp(name, "epoch")) b->epoch = (uint64_t)value;
     if (!strcmp(name, "accounted")) b->accounted = value;
+    if (!strcmp(name, "given_until")) b->given_until = value;
 }
 
 void broker_load_template(broker_t *b, const char *name, const char *json, int64_t version, bool enabled)
@@ -121,9 +122,22 @@ void broker_load_source(broker_t *b, const store_source_t *row)
     source_set_validators(s, row->etag, row->last_modified, row->fetch_url, row->body_hash);
 }
 
+static int64_t lead_ms(const broker_t *b)
+{
+    return b->config.slot_ms / 4 < 2000 ? b->config.slot_ms / 4 : 2000;
+}
+
+// Slots are given out up to built_until, and never again.
+static void store_given(broker_t *b)
+{
+    store_number(b, "given_until", b->built_until);
+}
+
 void broker_start(broker_t *b, instant_t now)
 {
-    slew_init(&b->slew, now, b->accounted);
+    int64_t given = b->given_until - b->config.slot_ms - lead_ms(b);
+    slew_init(&b->slew, now,
+              given > b->accounted ? given : b->accounted); // time never goes back, whatever the wall says
     b->instant = now;
     b->now = slew_now(&b->slew, now);
     b->last_tick = now.mono;
@@ -134,6 +148,7 @@ void broker_start(broker_t *b, instant_t now)
     b->closed_until = b->built_until - b->config.slot_ms;
     b->epoch += 2; // (counter << 1) | broker id
     store_number(b, "epoch", (int64_t)b->epoch);
+    store_given(b);
     b->started = true;
     log_info("started", "epoch=%llu templates=%zu sources=%zu slot_ms=%lld", (unsigned long long)b->epoch,
              b->catalog.listings.count, b->catalog.sources.count, (long long)b->config.slot_ms);
@@ -215,24 +230,43 @@ static void on_ready(broker_t *b, uint64_t peer, const wire_ready_t *r)
 static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
 {
     source_t *s = map_get(&b->catalog.sources, h->source);
-    if (s && s->listing->enabled && !s->lane->owner && b->grace_until) lane_give(s->lane, m);
-    if (!s || !s->listing->enabled || s->lane->owner != m || s->lane->moving) {
-        if (s && h->running && s->entered && !s->runner && s->lane->owner != m) dues_set_runner(s, m);
-        outbox_revoke(b, m, h->source, "not yours any more");
+    bool wanted = s && s->listing->enabled;
+    if (wanted && h->version && !s->lane->owner && b->grace_until) lane_give(s->lane, m);
+    bool absurd =
+        h->held > b->built_until || h->done > b->built_until; // no broker of this cluster gave that out
+    bool its_own = wanted && s->lane->owner == m && !s->lane->moving && !absurd;
+    if (wanted && h->running && !s->runner && (!its_own || !h->version)) dues_set_runner(s, m);
+    if (!its_own || !h->version) {
+        if (h->version) outbox_revoke(b, m, h->source, "not yours any more");
         return;
     }
     s->mark = true;
     s->known_to_owner = h->version == s->listing->version;
     if (s->known_to_owner) map_put(&m->templates, s->listing->id, (void *)(uintptr_t)h->version);
+    int64_t oldest =
+        h->held - 2 * b->config.slot_ms; // nobody is given dues for longer; `done` may be none yet
+    int64_t done = h->done > oldest ? h->done : oldest;
     if (!s->entered)
-        dues_enter(b, s, h->done, h->held > h->done ? h->held : h->done);
+        dues_enter(b, s, done, h->held > done ? h->held : done);
     else if (s->held > h->held || s->extra > h->held)
         dues_send(b, s, h->held, CAUSE_scheduled);
 }
 
-// The rest of its lanes: what the miner did not list it does not have.
+static bool holds_some(const lane_t *l)
+{
+    for (const source_t *s = l->sources; s; s = s->lane_next)
+        if (s->mark) return true;
+    return false;
+}
+
+// The rest of its lanes: what the miner did not list it does not have. Of a lane that was on its way to
+// another miner that may be all: then its answer to the REVOKE was lost, but it has given the lane back.
 static void send_unlisted(broker_t *b, miner_t *m)
 {
+    for (lane_t *l = m->lanes, *next; l; l = next) {
+        next = l->owner_next;
+        if (l->moving && !holds_some(l)) assign_returned(b, l);
+    }
     for (lane_t *l = m->lanes; l; l = l->owner_next)
         for (source_t *s = l->sources; s; s = s->lane_next) {
             bool listed = s->mark;
@@ -281,7 +315,7 @@ static void on_outcomes(broker_t *b, miner_t *m, const wire_outcomes_t *msg)
         m->last_result = (uint8_t)(o->result < RESULT_COUNT ? o->result : RESULT_failed);
         m->last_error = (uint8_t)(o->error < ERR_COUNT ? o->error : ERR_internal);
         source_t *s = map_get(&b->catalog.sources, o->source);
-        if (s && s->entered) dues_outcome(b, m, s, o);
+        if (s) dues_outcome(b, m, s, o);
     }
     wire_outcomes_ack_t ack = {.seq = m->outcome_seq};
     broker_send_durable(b, m->peer, WIRE_TYPE_OUTCOMES_ACK, &ack);
@@ -395,11 +429,6 @@ void broker_message(broker_t *b, instant_t now, uint64_t peer, wire_type_t type,
 
 // -- time -------------------------------------------------------------------------------------------------
 
-static int64_t lead_ms(const broker_t *b)
-{
-    return b->config.slot_ms / 4 < 2000 ? b->config.slot_ms / 4 : 2000;
-}
-
 static int64_t close_after_ms(const broker_t *b)
 {
     return b->config.slot_ms / 4 < CLOSE_AFTER_MAX_MS ? b->config.slot_ms / 4 : CLOSE_AFTER_MAX_MS;
@@ -411,6 +440,7 @@ static void build_slots(broker_t *b)
         wheel_open(&b->wheel, slots_number(&b->slots, b->built_until));
         b->built_until += b->config.slot_ms;
         b->building = true;
+        store_given(b);
     }
     for (int n = 0; b->building && n < BUILD_BUDGET; n++) {
         wheel_node_t *node = wheel_take(&b->wheel);

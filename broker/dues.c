@@ -153,8 +153,10 @@ static void note_result(broker_t *b, source_t *s, const wire_outcome_t *o)
     if (o->items) s->items = (uint32_t)o->items;
     bool failed = o->result == RESULT_failed;
     s->failures = failed ? (uint16_t)(s->failures + (s->failures < UINT16_MAX)) : 0;
-    slots_book(&b->slots, o->due, failed ? SLOT_FAILED : SLOT_POLLED);
-    if (!failed) return;
+    if (!failed) {
+        slots_book(&b->slots, o->due, SLOT_POLLED);
+        return;
+    }
     l->failed++;
     snprintf(l->last_error, sizeof l->last_error, "%s", error_class_name(o->error));
 }
@@ -179,22 +181,37 @@ static void take_state(broker_t *b, source_t *s, const wire_outcome_t *o)
     broker_store_source(b, s);
 }
 
-// Closes the due; false: it was closed already.
-static bool settle(broker_t *b, source_t *s, const wire_outcome_t *o)
-{
-    if (s->extra && o->due == s->extra) {
-        s->extra = 0;
-        return true;
-    }
-    if (o->due <= s->done || o->due > s->held) return false;
-    skip_until(b, s, o->due - 1, ERR_still_running); // dues before it that nobody reported
-    s->done = o->due;
-    return true;
-}
-
+// Dues that are not on the grid are of an earlier version of the template.
 static bool is_open(const source_t *s, int64_t due)
 {
-    return due == s->extra || (due > s->done && due <= s->held);
+    if (s->extra && due == s->extra) return true;
+    return due > s->done && due <= s->held && grid_last(source_grid(s), due) == due;
+}
+
+// Closes an open due.
+static void settle(broker_t *b, source_t *s, int64_t due)
+{
+    if (due == s->extra) {
+        s->extra = 0;
+        return;
+    }
+    skip_until(b, s, due - 1, ERR_still_running); // dues before it that nobody reported
+    s->done = due;
+}
+
+static void book_settled(broker_t *b, source_t *s, const wire_outcome_t *o)
+{
+    if (o->result == RESULT_skipped) {
+        error_class_t reason = o->error < ERR_COUNT && o->error ? (error_class_t)o->error : ERR_internal;
+        slots_book_skip(&b->slots, o->due, reason, 1);
+        s->listing->skipped[reason]++;
+    } else if (o->result == RESULT_changed || o->result == RESULT_unchanged ||
+               o->result == RESULT_not_modified) {
+        slots_book(&b->slots, o->due, SLOT_STORED);
+        s->listing->stored++;
+    } else {
+        slots_book(&b->slots, o->due, SLOT_FAILED);
+    }
 }
 
 void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
@@ -207,16 +224,10 @@ void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
         return;
     }
     take_state(b, s, o);
-    if (settle(b, s, o)) {
+    if (open) {
+        settle(b, s, o->due);
         s->polled = 0;
-        if (o->result == RESULT_skipped) {
-            error_class_t reason = o->error < ERR_COUNT && o->error ? (error_class_t)o->error : ERR_internal;
-            slots_book_skip(&b->slots, o->due, reason, 1);
-            s->listing->skipped[reason]++;
-        } else if (o->result != RESULT_failed) {
-            slots_book(&b->slots, o->due, SLOT_STORED);
-            s->listing->stored++;
-        }
+        book_settled(b, s, o);
     }
     if (s->runner == m) dues_runner_gone(b, s);
 }

@@ -17,8 +17,8 @@ static const conf_option_t options[] = {
      3600000},
     {"heartbeat", CONF_DURATION, "DURATION", "1s", "between two heartbeats of a miner", &heartbeat, 50,
      60000},
-    {"liveness", CONF_DURATION, "DURATION", "4s", "a miner silent for so long is dead", &liveness, 200,
-     600000},
+    {"liveness", CONF_DURATION, "DURATION", "0ms",
+     "a miner silent for so long is dead; 0: 3 heartbeats and 1 s", &liveness, 0, 600000},
     {"report", CONF_DURATION, "DURATION", "10s", "between two heartbeat lines in the log", &report, 100,
      3600000},
     {"health", CONF_STR, "HOST:PORT", NULL, "serve /healthz and /metrics there", &health, 0, 0},
@@ -53,7 +53,7 @@ int main(int argc, char **argv)
                             .folder = folder,
                             .broker = {.slot_ms = slot,
                                        .heartbeat_ms = heartbeat,
-                                       .liveness_ms = liveness,
+                                       .liveness_ms = liveness ? liveness : 3 * heartbeat + 1000,
                                        .report_ms = report,
                                        .check_selectors = check_selectors}};
     return edge_run(&config);

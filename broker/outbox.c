@@ -94,10 +94,8 @@ void outbox_due(broker_t *b, miner_t *m, source_t *s, wire_due_t due, int64_t fi
 {
     outbox_rows_t *r = &m->rows;
     enqueue(b, m);
-    if (r->bytes && r->bytes + weight(m, s) > ASSIGN_CHUNK) {
-        flush_revoked(b, m);
-        flush_assigned(b, m);
-    }
+    flush_revoked(b, m); // what is said first goes first
+    if (r->bytes && r->bytes + weight(m, s) > ASSIGN_CHUNK) flush_assigned(b, m);
     if (!r->bytes) r->base = slots_number(&b->slots, b->now) * b->config.slot_ms;
     if ((uintptr_t)map_get(&m->templates, s->listing->id) != s->listing->version) add_template(m, s->listing);
     if (!s->known_to_owner) add_source(m, s);
@@ -113,6 +111,7 @@ void outbox_revoke(broker_t *b, miner_t *m, uint64_t source, const char *reason)
 {
     outbox_rows_t *r = &m->rows;
     enqueue(b, m);
+    flush_assigned(b, m);
     r->revoked = grown(r->revoked, r->n_revoked, &r->cap_revoked, sizeof *r->revoked);
     r->revoked[r->n_revoked++] = source;
     r->reason = reason;

@@ -28,6 +28,7 @@ struct broker {
     int64_t built_until;  // broker time: end of the last slot that is (being) given out
     bool building;        // the wheel's ripe list is not empty yet
     int64_t closed_until; // broker time: end of the last slot that was closed
+    int64_t given_until;  // loaded: end of the last slot that was given out before the start
     int64_t accounted;    // loaded: dues up to here were accounted for before the start
 
     uint64_t epoch;

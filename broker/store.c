@@ -134,7 +134,7 @@ store_t *store_open(const char *folder, const char **error)
                      "pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full",
                      NULL, NULL, NULL) ||
         migrate(s->db) || prepare(s)) {
-        snprintf(why, sizeof why, "cannot use %s: %s%s", path, sqlite3_errmsg(s->db),
+        snprintf(why, sizeof why, "cannot use %.300s: %.120s%s", path, sqlite3_errmsg(s->db),
                  sqlite3_errcode(s->db) == SQLITE_BUSY ? " (does another broker run on this folder?)" : "");
         store_close(&s);
     }

@@ -12,9 +12,7 @@ static void say(world_t *w, sim_miner_t *m, wire_type_t type, const void *messag
     buf_t bytes;
     buf_init(&bytes, MAX_CONTROL_MESSAGE);
     CHECK(wire_encode(&bytes, type, message) == 0);
-    int64_t delay = 1 + (int64_t)sim_random(w, 5);
-    event_t *e = sim_schedule(w, delay, EV_TO_BROKER, bytes.data, bytes.len);
-    e->peer = m->peer;
+    sim_transmit(w, EV_TO_BROKER, m->peer, bytes.data, bytes.len);
     buf_free(&bytes);
 }
 
@@ -253,7 +251,7 @@ static void on_assign(world_t *w, sim_miner_t *m, const wire_assign_t *a)
         const wire_due_t *d = &a->dues.v[i];
         holding_t *h = holding_of(m, d->source);
         if (!h) {
-            sim_fail(w, "%s got a due of a source that it does not hold", m->name);
+            sim_fail(w, "%s got a due of source %016llx, which it does not hold", m->name, (unsigned long long)d->source);
             return;
         }
         h->version = (uintptr_t)map_get(&m->templates, h->template);
@@ -261,7 +259,10 @@ static void on_assign(world_t *w, sim_miner_t *m, const wire_assign_t *a)
         for (uint64_t k = 0; k < d->count; k++) {
             int64_t due = a->slot_start + d->offset + (int64_t)(k * d->step);
             if (h->n_dues == MAX_DUES) {
-                sim_fail(w, "%s holds too many dues of a source", m->name);
+                sim_fail(w, "%s holds too many dues of a source: now %lld + %llu x %llu from %lld, cause %s",
+                         m->name, (long long)(w->now + m->offset), (unsigned long long)d->count,
+                         (unsigned long long)d->step, (long long)(a->slot_start + d->offset),
+                         wire_cause_name(d->cause));
                 return;
             }
             int64_t wait = due - a->slot_start + a->starts_in;
@@ -289,6 +290,7 @@ static void on_revoke(world_t *w, sim_miner_t *m, const wire_revoke_t *msg)
         h->n_dues = 0;
         if (h->running) {
             h->revoked = true;
+            h->version = 0;
             running[answer.running.n++] = h->id;
         } else {
             forget(m, h);

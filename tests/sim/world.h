@@ -23,10 +23,11 @@ enum {
 };
 
 // -- faults -------------------------------------------------------------------------------------------
-#define SIM_FAULTS(X)                                                                                 \
-    X(disconnect)                                                                                     \
-    X(delay) X(kill_miner) X(freeze_miner) X(drain_miner) X(add_miner) X(kill_broker) X(stall_broker) \
-        X(clock_jump) X(failing_host) X(slow_host) X(sink_away) X(change_template)
+#define SIM_FAULTS(X)                                                                                      \
+    X(disconnect)                                                                                          \
+    X(delay)                                                                                               \
+    X(kill_miner) X(freeze_miner) X(drain_miner) X(add_miner) X(kill_broker) X(stall_broker) X(clock_jump) \
+        X(failing_host) X(slow_host) X(sink_away) X(change_template)
 #define SIM_FAULT_ENUM(name) FAULT_##name,
 typedef enum { SIM_FAULTS(SIM_FAULT_ENUM) FAULT_COUNT } fault_t;
 
@@ -110,7 +111,8 @@ typedef struct {
     int64_t host_fails_until[MAX_HOSTS], host_slow_until[MAX_HOSTS];
     int64_t sink_away_until;
     int64_t extra_delay_until;
-    bool calm; // no more faults; polls are counted
+    map_t link_last[2]; // per direction: peer -> when its last message arrives
+    bool calm;          // no more faults; polls are counted
     uint64_t struck[FAULT_COUNT];
     uint64_t hash; // of the trace
     bool trace;
@@ -151,6 +153,8 @@ struct event {
 
 uint64_t sim_random(world_t *world, uint64_t below);
 event_t *sim_schedule(world_t *world, int64_t delay, event_type_t type, const void *bytes, size_t len);
+// Puts a message on peer's link, EV_TO_BROKER or EV_TO_MINER; it arrives in order, unless the link breaks.
+void sim_transmit(world_t *world, event_type_t direction, uint64_t peer, const void *bytes, size_t len);
 void sim_fail(world_t *world, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 page_t *sim_page(world_t *world, uint64_t source);
 
