@@ -20,6 +20,9 @@ struct pg {
     PGconn *conn; // NULL: closed
     int stop_fd;
     int64_t stop_grace_ms, stop_at; // stop_at: monotonic ms after which no wait goes on; 0: not stopping
+    int idle_fd;
+    pg_idle_fn *idle; // or NULL
+    void *idle_context;
     char reason[MAX_REASON];
 };
 
@@ -28,8 +31,16 @@ pg_t *pg_new(const char *conninfo, int stop_fd, int64_t stop_grace_ms)
     pg_t *pg = xcalloc(1, sizeof *pg);
     pg->conninfo = xstrdup(conninfo);
     pg->stop_fd = stop_fd;
+    pg->idle_fd = -1;
     pg->stop_grace_ms = stop_grace_ms;
     return pg;
+}
+
+void pg_on_idle(pg_t *pg, int fd, pg_idle_fn *work, void *context)
+{
+    pg->idle_fd = fd;
+    pg->idle = work;
+    pg->idle_context = context;
 }
 
 void pg_destroy(pg_t **pg)
@@ -100,6 +111,7 @@ static void notice_stop(pg_t *pg, short revents)
 // Waits until the socket is ready for any of events. 0; -1: deadline (monotonic ms) or the end of the grace.
 static int wait_socket(pg_t *pg, short events, int64_t deadline)
 {
+    bool more = pg->idle != NULL;
     for (;;) {
         int64_t now = clock_mono_ms();
         int64_t until = pg->stop_at && pg->stop_at < deadline ? pg->stop_at : deadline;
@@ -107,12 +119,14 @@ static int wait_socket(pg_t *pg, short events, int64_t deadline)
             set_reason(pg, NULL, until == deadline ? "Postgres did not answer in time" : "stopping");
             return -1;
         }
-        struct pollfd fds[2] = {{.fd = PQsocket(pg->conn), .events = events},
-                                {.fd = pg->stop_at ? -1 : pg->stop_fd, .events = POLLIN}};
-        if (poll(fds, 2, (int)(until - now)) > 0) {
+        struct pollfd fds[3] = {{.fd = PQsocket(pg->conn), .events = events},
+                                {.fd = pg->stop_at ? -1 : pg->stop_fd, .events = POLLIN},
+                                {.fd = pg->idle_fd, .events = POLLIN}};
+        if (poll(fds, 3, more ? 0 : (int)(until - now)) > 0) {
             notice_stop(pg, fds[1].revents);
             if (fds[0].revents) return 0;
         }
+        if (more || fds[2].revents) more = pg->idle(pg->idle_context);
     }
 }
 

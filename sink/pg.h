@@ -5,6 +5,7 @@
 #define RTM_SINK_PG_H
 
 #include <libpq-fe.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,10 @@ typedef enum {
 // stop_grace_ms at most.
 pg_t *pg_new(const char *conninfo, int stop_fd, int64_t stop_grace_ms);
 void pg_destroy(pg_t **pg);
+// Work that can be done while Postgres works: is called when an answer is waited for, with context, as long
+// as it returns true (there is more to do), and again whenever fd is readable. One call shall be short.
+typedef bool pg_idle_fn(void *context);
+void pg_on_idle(pg_t *pg, int fd, pg_idle_fn *work, void *context);
 // NULL if conninfo can be read, else what is wrong with it, without repeating any of it (it may hold a
 // password).
 const char *pg_check_conninfo(const char *conninfo);

@@ -11,6 +11,8 @@ typedef struct store store_t;
 // See pg_new.
 store_t *store_new(const char *conninfo, int stop_fd, int64_t stop_grace_ms);
 void store_destroy(store_t **store);
+// See pg_on_idle.
+void store_on_idle(store_t *store, int fd, pg_idle_fn *work, void *context);
 
 // Connects, migrates, prepares. PG_OK or PG_FAILED: store_reason.
 pg_status_t store_open(store_t *store);

@@ -25,9 +25,10 @@ struct writer {
     int stop_fd; // eventfd, readable once the thread is to end
     store_t *store;
     moves_t moves;
-    group_t *group;
-    job_t *held; // taken from the queue, did not fit into the group
-    bool up;     // connected
+    group_t *group; // being committed
+    group_t *next;  // being filled meanwhile
+    job_t *held;    // taken from the queue, did not fit into `next`
+    bool up;        // connected
     bool said_down;
     int64_t backoff_ms;
     unsigned jitter; // state of rand_r
@@ -180,23 +181,39 @@ static job_t *next_job(writer_t *w)
     return job;
 }
 
-// Takes what waits, up to a group's bounds. False: nothing waits.
-static bool fill_group(writer_t *w)
+// Adds one waiting batch to the next group. False: nothing waits, or the group is full.
+static bool take_one(void *context)
 {
-    for (job_t *job; w->group->n_rows < GROUP_ROWS && (job = next_job(w));)
-        if (group_add(w->group, job, &w->moves)) {
-            CHECK(w->group->n_batches > 0);
-            w->held = job;
-            break;
-        }
-    return w->group->n_batches > 0;
+    writer_t *w = context;
+    job_t *job = w->next->n_rows < GROUP_ROWS ? next_job(w) : NULL;
+    if (!job) {
+        queue_clear(w->jobs); // then look again: one may just have come
+        job = w->next->n_rows < GROUP_ROWS ? queue_pop(w->jobs) : NULL;
+    }
+    if (!job) return false;
+    if (group_add(w->next, job, &w->moves) == 0) return true;
+    CHECK(w->next->n_batches > 0);
+    w->held = job;
+    return false;
 }
 
-static void release_group(writer_t *w)
+// Takes what waits, up to a group's bounds, as the group to commit. False: nothing waits.
+static bool fill_group(writer_t *w)
 {
-    for (size_t i = 0; i < w->group->n_batches; i++)
-        free((void *)(uintptr_t)w->group->batches[i].job); // the group only borrowed it
-    group_reset(w->group);
+    while (take_one(w)) {
+    }
+    if (w->next->n_batches == 0) return false;
+    group_t *filled = w->next;
+    w->next = w->group;
+    w->group = filled;
+    return true;
+}
+
+// Frees a group's jobs, which it only borrows, and empties it.
+static void release(group_t *g)
+{
+    for (size_t i = 0; i < g->n_batches; i++) free((void *)(uintptr_t)g->batches[i].job);
+    group_reset(g);
 }
 
 // Commits one group. -1: the thread is to end, the group is not (wholly) committed.
@@ -207,7 +224,7 @@ static int turn(writer_t *w)
     int64_t took = clock_mono_us() - start;
     for (size_t i = 0; status == 0 && i < w->group->n_batches; i++)
         tell(w, &w->group->batches[i], i == 0 ? took : 0);
-    release_group(w);
+    release(w->group);
     return status;
 }
 
@@ -216,7 +233,6 @@ static void wait_for_work(const writer_t *w)
     struct pollfd fds[2] = {{.fd = queue_fd(w->jobs), .events = POLLIN},
                             {.fd = w->stop_fd, .events = POLLIN}};
     poll(fds, 2, -1);
-    queue_clear(w->jobs);
 }
 
 static void *run(void *arg)
@@ -248,6 +264,8 @@ writer_t *writer_start(const char *conninfo, queue_t *jobs, queue_t *done)
     CHECK(w->stop_fd >= 0);
     w->store = store_new(conninfo, w->stop_fd, WRITER_STOP_GRACE_MS);
     w->group = group_new();
+    w->next = group_new();
+    store_on_idle(w->store, queue_fd(jobs), take_one, w);
     w->jitter = (unsigned)(clock_mono_us() ^ getpid());
     moves_init(&w->moves);
     CHECK(pthread_create(&w->thread, NULL, run, w) == 0);
@@ -266,7 +284,9 @@ void writer_destroy(writer_t **writer)
     writer_t *w = *writer;
     pthread_join(w->thread, NULL);
     store_destroy(&w->store);
+    release(w->next);
     group_destroy(&w->group);
+    group_destroy(&w->next);
     moves_free(&w->moves);
     free(w->held);
     close(w->stop_fd);
