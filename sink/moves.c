@@ -12,16 +12,21 @@ void moves_free(moves_t *moves)
     map_free(&moves->last);
 }
 
+// Never 0, which the map takes for nothing.
+static uint64_t pack(uint64_t session, int64_t due)
+{
+    return UINT64_C(1) << 63 | (session & INT32_MAX) << 32 | ((uint64_t)due & UINT32_MAX);
+}
+
 bool moves_note(moves_t *moves, uint64_t source, uint64_t session, int64_t due)
 {
-    uintptr_t packed = (uintptr_t)((session << 32) | ((uint64_t)due & UINT32_MAX) | 1);
-    uintptr_t before = (uintptr_t)map_get(&moves->last, source);
-    if (before && before >> 32 == (uint32_t)session) return before == packed;
+    uint64_t packed = pack(session, due);
+    uint64_t before = (uint64_t)(uintptr_t)map_get(&moves->last, source);
+    if (before >> 32 == packed >> 32) return before == packed;
     if (moves->last.count >= MOVES_MAX) {
         map_free(&moves->last);
         map_init(&moves->last);
     }
-    map_put(&moves->last, source,
-            (void *)packed); // NOLINT(performance-no-int-to-ptr): a number, never followed
+    map_put(&moves->last, source, (void *)(uintptr_t)packed); // NOLINT: a number, never followed
     return true;
 }
