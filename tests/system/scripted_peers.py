@@ -13,6 +13,7 @@ import collections
 import http.server
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -40,6 +41,7 @@ POLL = "source due started fetched absent backfill cause".split()
 SOURCE = "id template_id url fetch_url etag last_modified body_hash last_ok generation".split()
 TEXTS = {"etag", "last_modified", "fetch_url", "key", "url", "title", "author", "summary", "content", "image", "fields"}
 WAIT_SECONDS = 20
+BAD_LOG = re.compile(r"check failed|Sanitizer|runtime error:")
 
 
 def row(names, cells):
@@ -173,8 +175,12 @@ class World:
             if self.process and self.process.poll() is None:
                 self.process.send_signal(signal.SIGKILL)
                 self.process.wait()
-            if kind:
+            if self.process:
+                self.reader.join(5)
+            bad = [line for line in self.log if BAD_LOG.search(line)]
+            if kind or bad:
                 print("".join(self.log[-80:]))
+            assert not bad, bad[0]
         finally:
             self.broker.close()
             self.sink.close()

@@ -1,0 +1,148 @@
+// needs: miner miner/read proto common
+// Polite: the gate of one host and of many, in a time that the test makes.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "miner/polite.h"
+
+static polite_ticket_t ticket(uint32_t concurrency, int64_t gap)
+{
+    return (polite_ticket_t){.concurrency = concurrency, .gap = gap};
+}
+
+static void test_concurrency(void **state)
+{
+    (void)state;
+    polite_t *p = polite_new();
+    polite_ticket_t t[3] = {ticket(2, 0), ticket(2, 0), ticket(2, 0)};
+    for (int i = 0; i < 3; i++) polite_enter(p, &t[i], 7, 100 + i, 200);
+    assert_ptr_equal(polite_next(p, 200), &t[0]);
+    assert_ptr_equal(polite_next(p, 200), &t[1]);
+    assert_null(polite_next(p, 200));
+    assert_int_equal(polite_wake(p), INT64_MAX); // only a leave helps
+    polite_leave(p, &t[1], 300);
+    assert_ptr_equal(polite_next(p, 300), &t[2]);
+    polite_leave(p, &t[0], 300);
+    polite_leave(p, &t[2], 300);
+    polite_destroy(&p);
+}
+
+static void test_gap(void **state)
+{
+    (void)state;
+    polite_t *p = polite_new();
+    polite_ticket_t t[2] = {ticket(2, 50), ticket(2, 50)};
+    polite_enter(p, &t[0], 7, 100, 100);
+    polite_enter(p, &t[1], 7, 100, 100);
+    assert_non_null(polite_next(p, 100));
+    assert_null(polite_next(p, 149));
+    assert_int_equal(polite_wake(p), 150);
+    assert_non_null(polite_next(p, 150));
+    polite_leave(p, &t[0], 160);
+    polite_leave(p, &t[1], 160);
+    // the gap outlives the host's last ticket
+    polite_ticket_t late = ticket(1, 50);
+    polite_enter(p, &late, 7, 170, 170);
+    assert_null(polite_next(p, 170));
+    assert_ptr_equal(polite_next(p, 200), &late);
+    polite_leave(p, &late, 300);
+    assert_int_equal(polite_hosts(p), 0); // and then the host is forgotten
+    polite_destroy(&p);
+}
+
+static void test_idle_hosts_are_forgotten(void **state)
+{
+    (void)state;
+    polite_t *p = polite_new();
+    polite_ticket_t t = ticket(1, 50);
+    polite_enter(p, &t, 7, 0, 0);
+    assert_ptr_equal(polite_next(p, 0), &t);
+    polite_leave(p, &t, 10);
+    assert_int_equal(polite_hosts(p), 1);
+    assert_null(polite_next(p, 50));
+    assert_int_equal(polite_hosts(p), 0);
+    polite_destroy(&p);
+}
+
+static void test_oldest_due_first(void **state)
+{
+    (void)state;
+    polite_t *p = polite_new();
+    polite_ticket_t a = ticket(1, 0), b = ticket(1, 0), c = ticket(1, 0);
+    polite_enter(p, &a, 1, 30, 100);
+    polite_enter(p, &b, 2, 20, 100);
+    polite_enter(p, &c, 2, 10, 100);
+    assert_ptr_equal(polite_next(p, 100), &c);
+    assert_ptr_equal(polite_next(p, 100), &a); // b's host is busy
+    assert_null(polite_next(p, 100));
+    polite_leave(p, &b, 100); // taken back while it waits
+    polite_leave(p, &c, 100);
+    assert_null(polite_next(p, 100));
+    polite_leave(p, &a, 100);
+    polite_destroy(&p);
+}
+
+// Whatever enters and leaves: never more than the concurrency, never less than the gap, and all get through.
+static void test_many(void **state)
+{
+    (void)state;
+    enum { TICKETS = 400, HOSTS = 7, GAP = 5 };
+    static polite_ticket_t tickets[TICKETS];
+    int64_t started[HOSTS], until[TICKETS] = {0};
+    unsigned running[HOSTS] = {0}, done = 0, seed = 1;
+    for (int h = 0; h < HOSTS; h++) started[h] = -GAP;
+    polite_t *p = polite_new();
+    for (int i = 0; i < TICKETS; i++) {
+        tickets[i] = ticket(2, GAP);
+        polite_enter(p, &tickets[i], (uint64_t)(i % HOSTS), i / HOSTS, 0);
+    }
+    for (int64_t now = 0; done < TICKETS; now++) {
+        assert_true(now < 10000);
+        for (int i = 0; i < TICKETS; i++) {
+            if (!until[i] || until[i] > now) continue;
+            polite_leave(p, &tickets[i], now);
+            running[i % HOSTS]--;
+            until[i] = 0;
+            done++;
+        }
+        for (polite_ticket_t *t; (t = polite_next(p, now));) {
+            int i = (int)(t - tickets), h = i % HOSTS;
+            assert_true(++running[h] <= 2);
+            assert_true(now - started[h] >= GAP);
+            started[h] = now;
+            until[i] = now + 1 + rand_r(&seed) % 20;
+        }
+    }
+    polite_destroy(&p);
+}
+
+static void test_hosts_of_urls(void **state)
+{
+    (void)state;
+    assert_int_equal(polite_host("http://A.example/x"), polite_host("http://a.EXAMPLE:80?y"));
+    assert_int_equal(polite_host("https://a.example"), polite_host("https://u:p@w@a.example:443/#z"));
+    assert_int_not_equal(polite_host("http://a.example/"), polite_host("https://a.example/"));
+    assert_int_not_equal(polite_host("http://a.example/"), polite_host("http://a.example:8080/"));
+    assert_int_equal(polite_host("http://[::1]/"), polite_host("http://[::1]:80/"));
+    (void)polite_host("");
+    (void)polite_host("://");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_concurrency),
+        cmocka_unit_test(test_gap),
+        cmocka_unit_test(test_idle_hosts_are_forgotten),
+        cmocka_unit_test(test_oldest_due_first),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_hosts_of_urls),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
