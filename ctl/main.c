@@ -29,7 +29,7 @@ static const command_t commands[] = {
     {"miners", "", "live miners, their load and last outcome", NULL, run_miners},
     {"sources", "[NAME]", "sources (of one template): who polls them, when, with what result", NULL,
      run_sources},
-    {"health", "HOST:PORT", "ask a process for its health (its --http address)", NULL, run_health},
+    {"health", "HOST:PORT", "ask a process for its health (its --health address)", NULL, run_health},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
