@@ -83,7 +83,8 @@ static void settle(polite_t *p, polite_host_t *h, int64_t now)
     const polite_ticket_t *first = head(h);
     if (first && h->running < first->concurrency) {
         // Among hosts that may start at once the one whose due is oldest comes first.
-        heap_set(&p->ready, &h->ready, h->next_start > now ? h->next_start : first->place.key);
+        int64_t at_once = first->place.key < now ? first->place.key : now;
+        heap_set(&p->ready, &h->ready, h->next_start > now ? h->next_start : at_once);
     } else if (first || h->running) {
         heap_remove(&p->ready, &h->ready);
     } else if (h->next_start > now) {

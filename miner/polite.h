@@ -29,7 +29,8 @@ void polite_destroy(polite_t **polite);
 // The number of a URL's host: hash of "host:port" in lower case.
 uint64_t polite_host(const char *url);
 
-// Queues ticket (concurrency and gap set) at host; due: monotonic ms, ranks it among the others.
+// Queues ticket (concurrency and gap set) at host; due: monotonic ms, ranks it among the host's others, and
+// may lie ahead.
 void polite_enter(polite_t *polite, polite_ticket_t *ticket, uint64_t host, int64_t due, int64_t now);
 // The next ticket that may start at now, which then counts as running; or NULL.
 polite_ticket_t *polite_next(polite_t *polite, int64_t now);

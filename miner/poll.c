@@ -12,8 +12,9 @@
 #include "miner/polite.h"
 
 enum {
-    DETAILS_AT_ONCE = 8,    // detail pages under way or waiting for their host, per poll
-    DETAILS_FOR_MS = 45000, // later ones are left to the next poll, so that the list is not starved
+    DETAILS_AT_ONCE = 8,     // detail pages under way or waiting for their host, per poll
+    DETAIL_YIELD_MS = 10000, // lists that are due so soon go first: they find what is new
+    DETAILS_FOR_MS = 45000,  // later ones are left to the next poll, so that the list is not starved
     FINDINGS_ARENA = 64 << 20,
 };
 
@@ -329,7 +330,8 @@ static void follow(poll_t *p, uint32_t index, const char *url)
     task->ticket.gap = t->host_gap_ms;
     p->following++;
     p->findings[index].state = FINDING_FETCHED;
-    polite_enter(p->polls->polite, &task->ticket, polite_host(url), p->due.at, clock_mono_ms());
+    int64_t now = clock_mono_ms();
+    polite_enter(p->polls->polite, &task->ticket, polite_host(url), now + DETAIL_YIELD_MS, now);
 }
 
 // Moves the next wanted finding on; false: there is none.

@@ -85,6 +85,16 @@ static void test_oldest_due_first(void **state)
     polite_leave(p, &c, 100);
     assert_null(polite_next(p, 100));
     polite_leave(p, &a, 100);
+    // one whose rank lies ahead starts at once if no other waits, and behind those that do
+    polite_enter(p, &a, 1, 2100, 100);
+    assert_ptr_equal(polite_next(p, 100), &a);
+    polite_enter(p, &b, 1, 2100, 100);
+    polite_enter(p, &c, 1, 150, 150);
+    polite_leave(p, &a, 200);
+    assert_ptr_equal(polite_next(p, 200), &c);
+    polite_leave(p, &c, 200);
+    assert_ptr_equal(polite_next(p, 200), &b);
+    polite_leave(p, &b, 200);
     polite_destroy(&p);
 }
 
