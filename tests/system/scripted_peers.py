@@ -166,6 +166,7 @@ class World:
         self.next_id = 1
         self.template_id = {}
         self.outcomes_acked = 0
+        self.last_start = 0
 
     def __enter__(self):
         return self
@@ -308,7 +309,8 @@ class World:
 
     def due(self, source, offset=0, step=0, count=1, cause=0, at=None):
         """Gives out dues; the broker time of the first."""
-        start = at or self.now()
+        start = at or max(self.now(), self.last_start + 1)  # a due's name is its time
+        self.last_start = start
         self.broker.send("ASSIGN", epoch=self.epoch, slot=1, slot_start=start, starts_in=0,
                          dues=[[source, offset, step, count, cause]])
         return start + offset
