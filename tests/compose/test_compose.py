@@ -53,8 +53,10 @@ class Compose:
     def ctl(self, *args, input=None):
         return json.loads(self("exec", "-T", "broker", "rtm-ctl", "--json", *args, input=input))
 
-    def sql(self, query):
-        return self("exec", "-T", "postgres", "psql", "-U", "rtm", "-qAtc", query).strip()
+    def count(self, what):
+        """select count(what); 0 where the table is not there yet."""
+        said = self("exec", "-T", "postgres", "psql", "-U", "rtm", "-qAtc", f"select count({what}", check=False)
+        return int(said.strip() or 0)
 
     def miners(self):
         return {m["miner"]: m["load"] for m in self.ctl("miners") if m["state"] == "live"}
@@ -100,10 +102,10 @@ def test_rows_of_every_source_arrive(compose):
     for file in compose("exec", "-T", "site", "sh", "-c", "ls /tmp/templates/*.json").split():
         template = compose("exec", "-T", "site", "cat", file)
         compose.ctl("add", "-", input=template)
-    wait_until(lambda: compose.sql("select count(distinct source_id) from items") == str(SOURCES), 60,
+    wait_until(lambda: compose.count("distinct source_id) from items") == SOURCES, 60,
                f"rows of all {SOURCES} sources in Postgres")
-    before = int(compose.sql("select count(*) from items where not backfill"))
-    wait_until(lambda: int(compose.sql("select count(*) from items where not backfill")) > before, 30, "new posts")
+    before = compose.count("*) from items where not backfill")
+    wait_until(lambda: compose.count("*) from items where not backfill") > before, 30, "new posts")
     assert len(set(compose.owners().values())) == 8
 
 
@@ -124,5 +126,5 @@ def test_scaling_down_moves_only_what_must(compose):
     assert set(owners_after.values()) == set(after) <= set(loads)
     moved = {s for s, miner in owners.items() if miner in after and owners_after[s] != miner}
     assert not {s for s in moved if loads[owners[s]] <= 1.15 * mean}, "moved from a miner that had no excess"
-    count = int(compose.sql("select count(*) from items"))
-    wait_until(lambda: int(compose.sql("select count(*) from items")) > count, 30, "posts go on arriving")
+    count = compose.count("*) from items")
+    wait_until(lambda: compose.count("*) from items") > count, 30, "posts go on arriving")
