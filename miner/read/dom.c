@@ -15,6 +15,7 @@ enum {
     MAX_DEPTH = 4096,      // open elements
     MAX_FORMATTING = 256,  // open formatting elements, all of which each block may reopen
     MAX_ATTRIBUTES = 4096, // of one tag
+    MAX_ROOTS = 64,        // <html> and <body> tags: each adds its attributes to those of the first
     MAX_WORK = 100000000,  // steps through open elements and bytes copied, about 0.3 s
     MAX_TREE = 192 << 20,  // bytes of nodes
     USUAL_TREE = 4 << 20,  // memory that is kept from page to page
@@ -26,7 +27,7 @@ struct dom {
     lxb_html_tokenizer_token_f build; // the tree builder's callback
     void *build_ctx;
     lxb_html_tree_t *tree;
-    size_t work, tokens;
+    size_t work, tokens, roots;
     const char *problem; // what was too much, or NULL
 };
 
@@ -66,7 +67,7 @@ static size_t copied_text(const lxb_html_tree_t *tree)
     const lxb_dom_node_t *open = depth ? lexbor_array_get(tree->open_elements, depth - 1) : NULL;
     const lxb_dom_node_t *last = open ? open->last_child : NULL;
     if (!last || last->type != LXB_DOM_NODE_TYPE_TEXT) return 0;
-    return ((const lxb_dom_character_data_t *)last)->data.length / 16;
+    return ((const lxb_dom_character_data_t *)last)->data.length / 32;
 }
 
 static const char *excess(dom_t *dom, const lxb_html_token_t *token)
@@ -74,6 +75,8 @@ static const char *excess(dom_t *dom, const lxb_html_token_t *token)
     size_t depth = lexbor_array_length(dom->tree->open_elements);
     size_t formatting = lexbor_array_length(dom->tree->active_formatting);
     dom->work += depth + formatting + (token->tag_id == LXB_TAG__TEXT ? copied_text(dom->tree) : 0);
+    dom->roots += token->tag_id == LXB_TAG_HTML || token->tag_id == LXB_TAG_BODY;
+    if (dom->roots > MAX_ROOTS) return "too many <html> and <body> tags";
     if (depth > MAX_DEPTH) return "elements nest too deeply";
     if (formatting > MAX_FORMATTING) return "too many formatting elements are open";
     if (dom->work > MAX_WORK) return "the markup takes too many steps to parse";
@@ -118,7 +121,7 @@ read_status_t dom_parse(dom_t *dom, const char *html, size_t len, lxb_dom_node_t
     lxb_html_parser_t *parser = dom->document->dom_document.parser;
     lxb_html_tokenizer_t *tkz = parser->tkz;
     dom->tree = parser->tree;
-    dom->work = dom->tokens = 0;
+    dom->work = dom->tokens = dom->roots = 0;
     dom->problem = NULL;
     if (tkz->callback_token_done != count_token) {
         dom->build = tkz->callback_token_done;
