@@ -73,13 +73,14 @@ static const struct {
 
 static bool starts(const char *word, size_t len, const char *stem)
 {
+    if (!len || *word != *stem) return false;
     size_t n = strlen(stem);
     return len >= n && memcmp(word, stem, n) == 0;
 }
 
 static bool is(const char *word, size_t len, const char *other)
 {
-    return len == strlen(other) && memcmp(word, other, len) == 0;
+    return len && *word == *other && len == strlen(other) && memcmp(word, other, len) == 0;
 }
 
 int date_word_month(const char *word, size_t len)

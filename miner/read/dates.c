@@ -57,6 +57,7 @@ static int64_t take_digits(date_t *d, int *n)
 
 static bool take_text(date_t *d, const char *text)
 {
+    if (d->p == d->end || *d->p != *text) return false;
     size_t len = strlen(text);
     if ((size_t)(d->end - d->p) < len || memcmp(d->p, text, len) != 0) return false;
     d->p += len;
@@ -144,6 +145,11 @@ static bool compact_date(date_t *d, const char *s, int n)
     return n > 8 ? compact_time(d, s + 4, n - 8) : true;
 }
 
+static bool at_cjk(const date_t *d)
+{
+    return (unsigned char)peek(d, 0) >= 0xE3 && (unsigned char)peek(d, 0) <= 0xED;
+}
+
 // The parts of Chinese, Japanese and Korean dates and times name themselves behind the number.
 static bool take_cjk_unit(date_t *d, int64_t value)
 {
@@ -155,7 +161,7 @@ static bool take_cjk_unit(date_t *d, int64_t value)
                  {"시", 'H'}, {"分", 'M'}, {"분", 'M'}, {"秒", 'S'}, {"초", 'S'}};
     const char *start = d->p;
     skip_spaces(d);
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+    for (size_t i = 0; at_cjk(d) && i < sizeof units / sizeof *units; i++) {
         if (!take_text(d, units[i].unit)) continue;
         int v = value > 9999 ? 9999 : (int)value;
         d->last = strchr("HMS", units[i].part) ? LAST_CLOCK : LAST_OTHER;
@@ -277,18 +283,13 @@ static bool take_chinese_month(date_t *d)
     static const char *const names[] = {"十一月", "十二月", "十月", "一月", "二月", "三月",
                                         "四月",   "五月",   "六月", "七月", "八月", "九月"};
     static const int months[] = {11, 12, 10, 1, 2, 3, 4, 5, 6, 7, 8, 9};
-    for (size_t i = 0; i < 12; i++) {
+    for (size_t i = 0; at_cjk(d) && i < 12; i++) {
         if (!take_text(d, names[i])) continue;
         d->month = months[i];
         d->month_at = d->n_numbers;
         return true;
     }
     return false;
-}
-
-static bool at_cjk(const date_t *d)
-{
-    return (unsigned char)peek(d, 0) >= 0xE3 && (unsigned char)peek(d, 0) <= 0xED;
 }
 
 static bool set_zone(date_t *d, int minutes)

@@ -16,7 +16,7 @@
 #include "miner/read/xml_sax.h"
 #include "proto/limits.h"
 
-enum { NAME_CACHE = 64, MAX_BASES = 16, NAME_MAX_LEN = 80 };
+enum { NAME_CACHE = 64, URI_CACHE = 16, MAX_BASES = 16, NAME_MAX_LEN = 80 };
 
 // Ranks of what may become an item's url.
 enum { URL_LINK, URL_OTHER_TYPE, URL_GUID, URL_ABOUT, URL_RELATED, URL_ENCLOSURE, URL_ID, URL_SELF };
@@ -41,7 +41,7 @@ typedef struct {
     // the element whose text is being collected
     int capture_depth; // 0: none
     element_t capture;
-    char name[NAME_MAX_LEN]; // in `fields`
+    const char *prefix, *local; // its name; both live as long as the parser
     buf_t text;
     bool markup;   // text is markup: elements inside are written out as tags
     bool has_part; // of an author or image: an inner element gave the value
@@ -60,6 +60,10 @@ typedef struct {
     const char *author; // of the whole feed (Atom)
     const char *next_url;
 
+    struct {
+        const xmlChar *uri; // interned
+        const char *usual;
+    } uris[URI_CACHE];
     struct {
         const xmlChar *local, *prefix, *uri; // interned by the parser: compared as pointers
         const char *usual;
@@ -104,13 +108,25 @@ static bool contains(span_t s, const char *word)
     return s.len && memmem(s.s, s.len, word, strlen(word));
 }
 
+// feed_prefix, once per namespace of a document.
+static const char *usual_prefix(feed_t *f, const xmlChar *uri)
+{
+    size_t i = 0;
+    while (i < URI_CACHE - 1 && f->uris[i].uri && f->uris[i].uri != uri) i++;
+    if (f->uris[i].uri != uri) {
+        f->uris[i].uri = uri;
+        f->uris[i].usual = feed_prefix((const char *)uri);
+    }
+    return f->uris[i].usual;
+}
+
 static element_t identify(feed_t *f, const xmlChar *local, const xmlChar *prefix, const xmlChar *uri,
                           const char **usual)
 {
     uintptr_t mix = (uintptr_t)local ^ ((uintptr_t)prefix >> 3) ^ ((uintptr_t)uri << 1);
     size_t i = (mix ^ mix >> 9) / 8 % NAME_CACHE;
     if (f->cache[i].local != local || f->cache[i].prefix != prefix || f->cache[i].uri != uri) {
-        const char *known = uri ? feed_prefix((const char *)uri) : NULL;
+        const char *known = uri ? usual_prefix(f, uri) : NULL;
         f->cache[i].local = local;
         f->cache[i].prefix = prefix;
         f->cache[i].uri = uri;
@@ -271,7 +287,16 @@ static text_type_t text_type(const attributes_t *a, bool atom)
 
 static void set_name(feed_t *f, const char *usual, const char *local)
 {
-    snprintf(f->name, sizeof f->name, "%s%s%s", usual, *usual ? ":" : "", local);
+    f->prefix = usual;
+    f->local = local;
+}
+
+// The name in `fields`.
+static const char *full_name(const feed_t *f, char name[NAME_MAX_LEN])
+{
+    if (!*f->prefix) return f->local;
+    snprintf(name, NAME_MAX_LEN, "%s:%s", f->prefix, f->local);
+    return name;
 }
 
 static void begin_capture(feed_t *f, element_t e, const attributes_t *a, bool atom)
@@ -497,19 +522,21 @@ static void take_guid(feed_t *f, span_t text)
 static void take_date(feed_t *f, span_t text)
 {
     feed_item_date(&f->list, f->item, f->capture.rank, text.s, text.len);
-    if (strcasecmp(f->name, "updated") == 0 || strcasecmp(f->name, "dcterms:modified") == 0)
+    if (strcasecmp(f->local, "updated") == 0 || strcasecmp(f->local, "modified") == 0)
         feed_item_text(&f->list, f->item, "updated", text.s, text.len);
 }
 
 static void take_other(feed_t *f, span_t text)
 {
+    char name[NAME_MAX_LEN];
     size_t i = 0;
     while (i < text.len && strchr(" \t\r\n", text.s[i])) i++;
     if (i < text.len) {
-        feed_item_text(&f->list, f->item, f->name, text.s, text.len);
+        feed_item_text(&f->list, f->item, full_name(f, name), text.s, text.len);
     } else if (f->attributes) {
         buf_reset(&f->list.json);
-        if (buf_puts(&f->list.json, f->attributes) == 0) feed_item_json(&f->list, f->item, f->name);
+        if (buf_puts(&f->list.json, f->attributes) == 0)
+            feed_item_json(&f->list, f->item, full_name(f, name));
     }
 }
 
@@ -558,7 +585,7 @@ static void on_start(void *ctx, const xmlChar *local, const xmlChar *prefix, con
     const attributes_t a = {list, n_attributes};
     const char *usual;
     element_t e = identify(f, local, prefix, uri, &usual);
-    bool atom = uri && strstr((const char *)uri, "tom") && *usual == '\0';
+    bool atom = *usual == '\0' && uri && strstr((const char *)uri, "tom");
     if (f->depth++ == 0 || strcmp(f->root, "repaired") == 0)
         snprintf(f->root, sizeof f->root, "%s", (const char *)local);
     if (n_attributes) enter_base(f, &a);
@@ -661,7 +688,8 @@ static bool is_html(const char *text, size_t len)
     static const char *const marks[] = {"<!doctype html", "<html", "<head", "<body"};
     bool html = false;
     for (size_t i = 0; i + 14 < head && !html; i++) {
-        for (size_t k = 0; k < 4; k++) html = html || strncasecmp(text + i, marks[k], strlen(marks[k])) == 0;
+        for (size_t k = 0; text[i] == '<' && k < 4; k++)
+            html = html || strncasecmp(text + i, marks[k], strlen(marks[k])) == 0;
     }
     return html && !has(text, len, "<feed") && !has(text, len, "<rss") && !has(text, len, "<rdf:RDF");
 }
@@ -699,11 +727,20 @@ static const char *discover(arena_t *arena, const document_t *document, const ch
     return found;
 }
 
+// The first byte that says something is a JSON bracket.
+static bool starts_as_json(const document_t *document)
+{
+    size_t i = 0;
+    while (i < document->len && memchr("\xEF\xBB\xBF \t\r\n", document->bytes[i], 7)) i++;
+    return i < document->len && (document->bytes[i] == '{' || document->bytes[i] == '[');
+}
+
 read_status_t feed_items(const template_t *template, arena_t *arena, const document_t *document, items_t *out)
 {
     const char *text;
     size_t len;
     *out = (items_t){0};
+    if (starts_as_json(document)) return feed_json_items(template, arena, document, out);
     if (charset_to_utf8(arena, document->bytes, document->len, document->content_type, CHARSET_XML, &text,
                         &len, NULL) != 0)
         return READ_TOO_BIG;

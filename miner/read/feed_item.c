@@ -114,6 +114,36 @@ static void trim(const char **text, size_t *len)
     while (*len && is_space((*text)[*len - 1])) --*len;
 }
 
+static bool is_plain(char c)
+{
+    return (unsigned char)c >= 0x20 || c == '\n' || c == '\t';
+}
+
+// No control characters in it, eight bytes at a time.
+static bool is_clean(const char *s, size_t len)
+{
+    size_t i = 0;
+    for (uint64_t word; i + 8 <= len; i += 8) {
+        memcpy(&word, s + i, 8);
+        // a byte below 0x20 borrows into its high bit
+        if (!((word - 0x2020202020202020u) & ~word & 0x8080808080808080u)) continue;
+        for (size_t k = i; k < i + 8; k++) {
+            if (!is_plain(s[k])) return false;
+        }
+    }
+    for (; i < len; i++) {
+        if (!is_plain(s[i])) return false;
+    }
+    return true;
+}
+
+// text_verbatim, faster for what the parser has checked already.
+static const char *copy_verbatim(feed_list_t *l, const char *text, size_t len, size_t max)
+{
+    if (!is_clean(text, len)) return text_verbatim(l->arena, text, len, max);
+    return arena_strndup(l->arena, text, text_cut(text, len, max));
+}
+
 // NULL: nothing of worth.
 static const char *clean_slot(feed_list_t *l, feed_slot_t slot, const char *text, size_t len, bool markup)
 {
@@ -124,8 +154,8 @@ static const char *clean_slot(feed_list_t *l, feed_slot_t slot, const char *text
     case SLOT_GUID: clean = text_clean(l->arena, text, len, TEXT_LINE, MAX_URL); break;
     case SLOT_URL:
     case SLOT_IMAGE: return urls_resolve(l->urls, l->arena, text, len);
-    case SLOT_SUMMARY: clean = text_verbatim(l->arena, text, len, MAX_SUMMARY); break;
-    case SLOT_CONTENT: clean = text_verbatim(l->arena, text, len, MAX_CONTENT); break;
+    case SLOT_SUMMARY: clean = copy_verbatim(l, text, len, MAX_SUMMARY); break;
+    case SLOT_CONTENT: clean = copy_verbatim(l, text, len, MAX_CONTENT); break;
     case N_SLOTS: break;
     }
     if (!clean) too_big(l);

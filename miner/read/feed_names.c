@@ -145,7 +145,8 @@ const char *feed_prefix(const char *uri)
 element_t feed_element(const char *prefix, const char *local)
 {
     for (size_t i = 0; i < sizeof elements / sizeof *elements; i++) {
-        if (strcasecmp(local, elements[i].local) == 0 && strcmp(prefix, elements[i].prefix) == 0)
+        if ((*local | 0x20) == *elements[i].local && strcasecmp(local, elements[i].local) == 0 &&
+            strcmp(prefix, elements[i].prefix) == 0)
             return (element_t){elements[i].kind, elements[i].rank};
     }
     return (element_t){EL_OTHER, 0};

@@ -179,7 +179,16 @@ static yyjson_doc *parse_repaired(const char *text, size_t len, yyjson_read_err 
     return doc;
 }
 
-yyjson_doc *json_parse(arena_t *arena, const document_t *document, read_status_t *status, char detail[200])
+// yyjson checks UTF-8 as it goes, so what it takes needs no look at the charset before.
+static yyjson_doc *parse_strictly(const char *bytes, size_t len)
+{
+    if (len >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0) bytes += 3, len -= 3;
+    skip_guard(&bytes, &len);
+    return len ? yyjson_read_opts((char *)bytes, len, YYJSON_READ_NUMBER_AS_RAW, NULL, NULL) : NULL;
+}
+
+static yyjson_doc *parse_leniently(arena_t *arena, const document_t *document, read_status_t *status,
+                                   char detail[200])
 {
     const char *text;
     size_t len;
@@ -190,16 +199,23 @@ yyjson_doc *json_parse(arena_t *arena, const document_t *document, read_status_t
     skip_guard(&text, &len);
     *status = READ_EMPTY_BODY;
     if (len == 0) return NULL;
-    yyjson_read_err error;
-    yyjson_doc *doc = yyjson_read_opts((char *)text, len, YYJSON_READ_NUMBER_AS_RAW, NULL, &error);
-    if (!doc) doc = parse_repaired(text, len, &error);
-    if (doc) {
-        *status = READ_OK;
-        return doc;
-    }
+    yyjson_read_err error = {0};
+    yyjson_doc *doc = parse_repaired(text, len, &error);
+    if (doc) return doc;
     *status = *text == '<' ? READ_NOT_THIS_KIND : READ_PARSE;
-    snprintf(detail, 200, "%s at byte %zu", *text == '<' ? "HTML or XML, no JSON" : error.msg, error.pos);
+    if (*text == '<')
+        snprintf(detail, 200, "HTML or XML, no JSON");
+    else
+        snprintf(detail, 200, "%s at byte %zu", error.msg ? error.msg : "too much to repair", error.pos);
     return NULL;
+}
+
+yyjson_doc *json_parse(arena_t *arena, const document_t *document, read_status_t *status, char detail[200])
+{
+    yyjson_doc *doc = parse_strictly(document->bytes, document->len);
+    if (!doc) doc = parse_leniently(arena, document, status, detail);
+    if (doc) *status = READ_OK;
+    return doc;
 }
 
 // -- values ---------------------------------------------------------------------------------------

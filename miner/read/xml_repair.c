@@ -395,14 +395,15 @@ int xml_repair(const char *text, size_t len, buf_t *out)
     return rc;
 }
 
-int xml_has_dtd(const char *text, size_t len)
+size_t xml_skip_dtd(const char *text, size_t len)
 {
     for (size_t i = 0; i + 1 < len;) {
         const char *p = memchr(text + i, '<', len - i);
-        if (!p || p + 1 == text + len) return 0;
+        if (!p || p + 2 >= text + len || is_name_start(p[1])) return 0; // the root
         i = (size_t)(p - text) + 1;
-        if (p[1] == '!' && len - i > 1 && p[2] != '-') return 1;
-        if (is_name_start(p[1])) return 0; // the root
+        if (p[1] != '!' || p[2] == '-') continue;
+        const char *end = memchr(p, '>', len - i);
+        return end && !memchr(p, '[', (size_t)(end - p)) ? (size_t)(end + 1 - text) : SIZE_MAX;
     }
     return 0;
 }

@@ -16,7 +16,8 @@ enum { XML_MAX_DEPTH = 200 }; // of elements; tags of deeper ones are left out
 // attributes quoted, each once; tags closed that were not, end tags of nothing dropped. 0; -1: *out is full.
 __attribute__((warn_unused_result)) int xml_repair(const char *text, size_t len, buf_t *out);
 
-// Says whether text needs it before any parser sees it: it has a DTD.
-int xml_has_dtd(const char *text, size_t len);
+// Where the document's elements begin if it has a DTD before them that a parser may as well not see (it only
+// names a file elsewhere), 0 if it has none; SIZE_MAX if it has one that declares something: repair it.
+size_t xml_skip_dtd(const char *text, size_t len);
 
 #endif

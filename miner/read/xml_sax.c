@@ -1,6 +1,7 @@
 // XML SAX: libxml2's push of events, with its options in one place.
 #include "miner/read/xml_sax.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "common/check.h"
@@ -39,8 +40,9 @@ void xml_sax_stop(xml_sax_t *s)
 
 int xml_sax_read(xml_sax_t *s, const char *text, size_t len)
 {
-    if (!xml_has_dtd(text, len)) {
-        if (parse(s, text, len)) return 0;
+    size_t skip = xml_skip_dtd(text, len);
+    if (skip != SIZE_MAX) {
+        if (parse(s, text + skip, len - skip)) return 0;
         s->restart(s->ctx);
     }
     buf_t repaired;

@@ -1,5 +1,5 @@
 // XML SAX: one way to read a document of elements, for feeds and sitemaps: strictly first; what is not
-// well-formed, or has a DTD, is repaired (xml_repair.h) and read again. So the parser sees no entity
+// well-formed, or declares entities, is repaired (xml_repair.h) and read again. So the parser sees no entity
 // declaration, loads nothing, and nests at most XML_MAX_DEPTH deep or so.
 #ifndef RTM_MINER_XML_SAX_H
 #define RTM_MINER_XML_SAX_H
