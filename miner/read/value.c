@@ -72,16 +72,19 @@ static size_t digits(const char *s)
     return n;
 }
 
-// Length of the group separator at s that three digits and no more follow; 0 for none.
-static size_t group_separator(const char *s, char *kind)
+// Length of the group separator at s, behind which exactly three digits follow; 0 for none. kind: the one
+// used so far.
+static size_t group_separator(const char *s, char kind, bool points_are_decimal)
 {
     size_t n = *s && strchr(",.' _", *s)            ? 1
                : strncmp(s, "\xE2\x80\xAF", 3) == 0 ? 3 // narrow no-break space
                : strncmp(s, "\xE2\x80\x99", 3) == 0 ? 3 // apostrophe
                                                     : 0;
-    if (!n || digits(s + n) != 3 || (*kind && *kind != *s)) return 0;
-    *kind = *s;
-    return n;
+    if (!n || digits(s + n) != 3 || (kind && kind != *s)) return 0;
+    if (*s != '.' || kind || !points_are_decimal) return n;
+    // 1.234 is a fraction, 1.234.567 and 1.234,5 are not
+    const char *next = s + 4;
+    return (*next == '.' && digits(next + 1) == 3) || (*next == ',' && is_digit(next[1])) ? n : 0;
 }
 
 static bool append_digits(char *out, const char *s, size_t n)
@@ -102,10 +105,8 @@ static const char *read_digits(const char *s, bool points_are_decimal, decimal_t
     s += n;
     char kind = 0;
     // 1,234,567: groups of three behind one to three digits
-    while (n <= 3 && fits) {
-        char before = kind;
-        size_t sep = group_separator(s, &kind);
-        if (!sep || (points_are_decimal && *s == '.' && before == 0 && !group_separator(s + 4, &kind))) break;
+    for (size_t sep; n <= 3 && fits && (sep = group_separator(s, kind, points_are_decimal));) {
+        kind = *s;
         fits = append_digits(d->whole, s + sep, 3);
         s += sep + 3;
     }
