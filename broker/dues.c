@@ -1,10 +1,14 @@
 // Dues: the life of a source's dues. Those in (done, held] of its grid are open, and so is `extra`. A due
 // opens when its slot is built (or when the source enters), and is settled by an outcome or a skip, which
-// moves `done` forward. Every due is booked twice: once as due, once as what came of it.
+// moves `done` forward. Every due is booked twice: once as due, once as what came of it. One due may be open
+// outside of the range, `extra`: one that was added or triggered, or one whose poll runs so long that later dues
+// are settled before it.
 #include <stdio.h>
 #include <string.h>
 
 #include "broker/state.h"
+
+enum { RUN_LEASE_MS = 300000 };
 
 static int64_t later(int64_t a, int64_t b)
 {
@@ -14,7 +18,7 @@ static int64_t later(int64_t a, int64_t b)
 static bool can_send(const source_t *s)
 {
     const lane_t *l = s->lane;
-    return s->entered && l->owner && l->owner->phase == MINER_LIVE && !l->moving && !s->runner;
+    return s->entered && l->owner && l->owner->phase == MINER_LIVE && !l->moving && !s->away;
 }
 
 // Opens the dues of the grid up to upto.
@@ -52,11 +56,29 @@ static void put_into_wheel(broker_t *b, source_t *s)
     wheel_put(&b->wheel, &s->wheel, slots_number(&b->slots, next));
 }
 
-void dues_set_runner(source_t *s, miner_t *m)
+// Sends the open dues of the grid later than after.
+static void send_grid(broker_t *b, source_t *s, int64_t after, wire_cause_t cause)
 {
-    if (s->runner) s->runner->n_runners--;
-    s->runner = m;
-    if (m) m->n_runners++;
+    if (!can_send(s)) return;
+    grid_t g = source_grid(s);
+    int64_t from = later(after, s->done);
+    uint64_t n = grid_count(g, from, s->held);
+    if (!n) return;
+    wire_due_t due = {.step = (uint64_t)g.every, .count = n, .cause = cause};
+    outbox_due(b, s->lane->owner, s, due, grid_next(g, from));
+}
+
+static void send_extra(broker_t *b, source_t *s, wire_cause_t cause)
+{
+    if (!s->extra || !can_send(s)) return;
+    wire_due_t due = {.count = 1, .cause = cause};
+    outbox_due(b, s->lane->owner, s, due, s->extra);
+}
+
+void dues_send(broker_t *b, source_t *s, int64_t after, wire_cause_t cause)
+{
+    send_extra(b, s, cause == CAUSE_scheduled ? s->extra_cause : cause);
+    send_grid(b, s, after, cause);
 }
 
 void dues_enter(broker_t *b, source_t *s, int64_t accounted, int64_t held)
@@ -76,29 +98,26 @@ void dues_enter(broker_t *b, source_t *s, int64_t accounted, int64_t held)
     }
     open_until(b, s, b->built_until - 1);
     put_into_wheel(b, s);
-    dues_send(b, s, held, cause);
+    send_grid(b, s, held, cause);
 }
 
 void dues_extra(broker_t *b, source_t *s, wire_cause_t cause)
 {
     if (s->extra || !s->entered) return;
-    s->extra = b->now;
+    s->extra = b->now + (grid_last(source_grid(s), b->now) == b->now); // a due's time is its name
     s->extra_cause = cause;
     slots_book(&b->slots, s->extra, SLOT_DUE);
-    if (can_send(s)) {
-        wire_due_t due = {.count = 1, .cause = cause};
-        outbox_due(b, s->lane->owner, s, due, s->extra);
-    }
+    send_extra(b, s, cause);
 }
 
 void dues_leave(broker_t *b, source_t *s, error_class_t reason)
 {
+    if (s->away) runs_remove(&b->runs, runs_of(&b->runs, s));
     if (!s->entered) return;
     wheel_remove(&s->wheel);
     skip_until(b, s, s->held, reason);
     skip_extra(b, s, reason);
     s->polled = 0;
-    dues_set_runner(s, NULL);
     lane_count(s, -1);
     s->entered = false;
 }
@@ -107,27 +126,12 @@ void dues_extend(broker_t *b, source_t *s)
 {
     int64_t before = s->held;
     if (!can_send(s)) { // what waits since an earlier slot is too late to be worth a poll
-        error_class_t reason = s->runner ? ERR_still_running : ERR_no_miner;
+        error_class_t reason = s->away ? ERR_still_running : ERR_no_miner;
         skip_until(b, s, b->built_until - 2 * b->config.slot_ms - 1, reason);
     }
     open_until(b, s, b->built_until - 1);
     put_into_wheel(b, s);
-    dues_send(b, s, before, CAUSE_scheduled);
-}
-
-void dues_send(broker_t *b, source_t *s, int64_t after, wire_cause_t cause)
-{
-    if (!can_send(s)) return;
-    grid_t g = source_grid(s);
-    int64_t from = later(after, s->done);
-    if (s->extra && s->extra > after) {
-        wire_due_t extra = {.count = 1, .cause = cause == CAUSE_scheduled ? s->extra_cause : cause};
-        outbox_due(b, s->lane->owner, s, extra, s->extra);
-    }
-    uint64_t n = grid_count(g, from, s->held);
-    if (!n) return;
-    wire_due_t due = {.step = (uint64_t)g.every, .count = n, .cause = cause};
-    outbox_due(b, s->lane->owner, s, due, grid_next(g, from));
+    send_grid(b, s, before, CAUSE_scheduled);
 }
 
 // -- outcomes -----------------------------------------------------------------------------------------
@@ -143,9 +147,9 @@ static void note_cost(source_t *s, uint64_t took_ms)
 static void note_result(broker_t *b, source_t *s, const wire_outcome_t *o)
 {
     listing_t *l = s->listing;
+    if (o->result == RESULT_skipped) return; // what the last poll gave is worth more than why there was none
     s->last_result = (uint8_t)(o->result < RESULT_COUNT ? o->result : RESULT_failed);
     s->last_error = (uint8_t)(o->error < ERR_COUNT ? o->error : ERR_internal);
-    if (o->result == RESULT_skipped) return;
     note_cost(s, o->took_ms);
     s->polled_at = b->now;
     l->polled++;
@@ -188,15 +192,31 @@ static bool is_open(const source_t *s, int64_t due)
     return due > s->done && due <= s->held && grid_last(source_grid(s), due) == due;
 }
 
-// Closes an open due.
-static void settle(broker_t *b, source_t *s, int64_t due)
+// The due at hand is settled because the poll of one before it still runs: that is the latest open one, and it
+// stays open while the range moves on.
+static void set_aside(broker_t *b, source_t *s, int64_t due)
 {
-    if (due == s->extra) {
+    int64_t before = grid_last(source_grid(s), due - 1);
+    if (before <= s->done || before < s->extra) return;
+    skip_until(b, s, before - 1, ERR_missed_while_down);
+    skip_extra(b, s, ERR_missed_while_down);
+    s->done = s->extra = before;
+    s->extra_cause = CAUSE_scheduled;
+}
+
+// Closes an open due, and those before it that nobody reported.
+static void settle(broker_t *b, source_t *s, const wire_outcome_t *o)
+{
+    if (o->due == s->extra) {
         s->extra = 0;
         return;
     }
-    skip_until(b, s, due - 1, ERR_still_running); // dues before it that nobody reported
-    s->done = due;
+    if (o->result == RESULT_skipped && o->error == ERR_still_running)
+        set_aside(b, s, o->due);
+    else if (s->extra < o->due)
+        skip_extra(b, s, ERR_missed_while_down);
+    skip_until(b, s, o->due - 1, ERR_missed_while_down);
+    s->done = o->due;
 }
 
 static void book_settled(broker_t *b, source_t *s, const wire_outcome_t *o)
@@ -225,15 +245,26 @@ void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
     }
     take_state(b, s, o);
     if (open) {
-        settle(b, s, o->due);
-        s->polled = 0;
+        settle(b, s, o);
+        if (o->due >= s->polled) s->polled = 0;
         book_settled(b, s, o);
     }
-    if (s->runner == m) dues_runner_gone(b, s);
+    run_t *run = runs_of(&b->runs, s);
+    if (run && run->miner == m && o->result != RESULT_skipped) dues_run_over(b, run);
 }
 
-void dues_runner_gone(broker_t *b, source_t *s)
+// -- runs ---------------------------------------------------------------------------------------------
+
+void dues_runs_at(broker_t *b, source_t *s, miner_t *m)
 {
-    dues_set_runner(s, NULL);
+    const lane_t *l = s->lane;
+    if (l->owner && l->owner != m && !l->moving && !s->away) return; // its owner has its dues already
+    runs_add(&b->runs, s, m, b->instant.mono + RUN_LEASE_MS);
+}
+
+void dues_run_over(broker_t *b, run_t *run)
+{
+    source_t *s = run->source;
+    runs_remove(&b->runs, run);
     dues_send(b, s, INT64_MIN, CAUSE_reassigned);
 }
