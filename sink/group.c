@@ -109,14 +109,15 @@ bool group_can_hold(const wire_batch_t *b, size_t decoded)
     return decoded + rows + 64 <= GROUP_ARENA;
 }
 
-static void poll_contexts(poll_context_t *contexts, const wire_batch_t *b, const job_t *job, moves_t *moves)
+static void poll_contexts(poll_context_t *contexts, const wire_batch_t *b, const job_t *job, moves_t *moves,
+                          bool bump)
 {
     for (size_t i = 0; i < b->polls.n; i++) {
         const wire_poll_t *p = &b->polls.v[i];
         const wire_sink_source_t *source = batch_source(b, p->source);
         const wire_sink_template_t *t = batch_template(b, source->template_id);
-        contexts[i] = (poll_context_t){source->template_id, t->has_detail,
-                                       moves_note(moves, p->source, job->session, p->due)};
+        bool moved = job->session == 0 || moves_note(moves, p->source, job->session, p->due);
+        contexts[i] = (poll_context_t){source->template_id, t->has_detail, bump || moved};
     }
 }
 
@@ -144,7 +145,7 @@ static void init_row(row_t *row, arena_t *mended, const wire_batch_t *b, size_t 
     if (!row->key) row->key = "", row->key_len = 0;
 }
 
-int group_add(group_t *g, const job_t *job, moves_t *moves)
+int group_add(group_t *g, const job_t *job, moves_t *moves, bool bump)
 {
     wire_type_t type;
     void *message;
@@ -156,7 +157,9 @@ int group_add(group_t *g, const job_t *job, moves_t *moves)
     row_t *rows = arena_alloc(g->arena, b->items.n * sizeof *rows);
     poll_context_t *contexts = arena_alloc(g->arena, b->polls.n * sizeof *contexts);
     if (!rows || !contexts) return -1;
-    poll_contexts(contexts, b, job, moves);
+    poll_contexts(contexts, b, job, moves, bump);
+    for (size_t i = 0; job->session == 0 && i < b->polls.n; i++)
+        if (b->polls.v[i].cause == CAUSE_scheduled) b->polls.v[i].cause = CAUSE_SPOOLED;
     for (size_t i = 0; i < b->items.n; i++) init_row(&rows[i], g->mended_texts, b, i, contexts);
     g->batches[g->n_batches++] = (group_batch_t){job, b, rows};
     g->bytes += job->len;
@@ -275,6 +278,15 @@ void group_seal(group_t *g)
         }
     CHECK(g->n_staged >= left);
     qsort(g->staged, g->n_staged, sizeof(row_t *), by_key);
+}
+
+void group_guess_verdicts(group_batch_t *b)
+{
+    static const uint8_t guess[] = {[PART_LIST] = VERDICT_new,
+                                    [PART_DETAIL] = VERDICT_known,
+                                    [PART_PROBE] = VERDICT_lacks_detail,
+                                    [PART_WHOLE] = VERDICT_new};
+    for (size_t i = 0; i < b->batch->items.n; i++) b->rows[i].verdict = guess[b->rows[i].part];
 }
 
 // -- judging ----------------------------------------------------------------------------------------

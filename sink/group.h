@@ -19,6 +19,7 @@ enum {
     GROUP_BYTES = 4 << 20,   // frames; a group takes no further batch beyond it
     GROUP_ROWS = 20000,      // the same in items
     GROUP_BATCHES = 4096,
+    CAUSE_SPOOLED = 100, // items.cause of what was late because it waited in the spool
 };
 
 // A row's texts, in the order of the columns.
@@ -84,7 +85,12 @@ bool group_can_hold(const wire_batch_t *batch, size_t decoded);
 
 // Decodes job's frame, which the two functions above have passed, and adds its items. -1: the group is full,
 // nothing was added; a group without batches always takes one. job must live as long as the group's content.
-__attribute__((warn_unused_result)) int group_add(group_t *group, const job_t *job, moves_t *moves);
+// bump: its known rows are to learn of its polls in any case, because older batches may follow (see moves.h).
+__attribute__((warn_unused_result)) int group_add(group_t *group, const job_t *job, moves_t *moves,
+                                                  bool bump);
+// A verdict for each item of a batch that is on disk and not in Postgres: what lets the miner follow too much
+// rather than too little.
+void group_guess_verdicts(group_batch_t *batch);
 // Makes `staged`. Rows that were beaten have their verdict then.
 void group_seal(group_t *group);
 

@@ -9,16 +9,16 @@
 #include "common/conf.h"
 #include "common/http_status.h"
 #include "common/log.h"
-#include "sink/group.h"
 #include "sink/intake.h"
 #include "sink/pg.h"
+#include "sink/spool.h"
 #include "sink/writer.h"
 
 enum { EXIT_USAGE = 2 };
 
 static struct {
-    const char *listen, *postgres, *log_level, *health;
-    int64_t memory;
+    const char *listen, *postgres, *log_level, *health, *spool;
+    int64_t memory, spool_max;
 } options;
 
 static const conf_option_t table[] = {
@@ -27,8 +27,11 @@ static const conf_option_t table[] = {
      "URI or key=value list, as libpq takes it", &options.postgres, 0, 0},
     {"memory", CONF_SIZE, "SIZE", "64M", "batches that may wait for Postgres", &options.memory, 1 << 20,
      INT64_C(1) << 40},
-    {"health", CONF_STR, "ADDRESS", NULL, "serve /healthz and /metrics over HTTP, e.g. 127.0.0.1:7481",
-     &options.health, 0, 0},
+    {"spool", CONF_STR, "FOLDER", NULL,
+     "keep batches there while Postgres is away (default: they wait with the miners)", &options.spool, 0, 0},
+    {"spool-max", CONF_SIZE, "SIZE", "4G", "what the spool may take on disk", &options.spool_max, 1 << 20,
+     INT64_C(1) << 50},
+    {"health", CONF_STR, "HOST:PORT", NULL, "serve /healthz and /metrics there", &options.health, 0, 0},
     {"log-level", CONF_STR, "LEVEL", "info", "debug, info, warn or error", &options.log_level, 0, 0},
 };
 
@@ -67,13 +70,22 @@ int main(int argc, char **argv)
     const char *wrong = pg_check_conninfo(options.postgres);
     if (wrong) return usage_error("postgres", wrong);
 
+    spool_t *spool =
+        options.spool ? spool_open(options.spool, (uint64_t)options.spool_max, err, sizeof err) : NULL;
+    if (options.spool && !spool) return usage_error("spool", err);
+
     // signals first, so that all threads have them blocked; the intake before the writer, so that a port in
     // use ends the process at once
     int stop_fd = stop_signals();
-    queue_t *jobs = queue_new(WRITER_MAX_JOBS), *done = queue_new(WRITER_MAX_JOBS + GROUP_BATCHES + 2);
+    queue_t *jobs = queue_new(WRITER_MAX_JOBS), *done = queue_new(WRITER_MAX_DONE);
     intake_t *intake = intake_new(options.listen, (size_t)options.memory, jobs, done, err, sizeof err);
-    if (!intake) return usage_error("listen", err);
-    writer_t *writer = writer_start(options.postgres, jobs, done);
+    if (!intake) {
+        queue_destroy(&jobs, free);
+        queue_destroy(&done, free);
+        spool_close(&spool);
+        return usage_error("listen", err);
+    }
+    writer_t *writer = writer_start(options.postgres, jobs, done, spool);
 
     intake_run(intake, stop_fd);
     log_info("stopping", "reason=signal");
@@ -81,6 +93,7 @@ int main(int argc, char **argv)
     intake_finish(intake);
 
     writer_destroy(&writer);
+    spool_close(&spool);
     intake_destroy(&intake);
     queue_destroy(&jobs, free);
     queue_destroy(&done, free);

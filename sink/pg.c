@@ -13,6 +13,7 @@ enum {
     CONNECT_MS = 10000,
     ANSWER_MS = 40000, // above the statement_timeout that the session sets
     MAX_REASON = 512,
+    IDLE_TICK_MS = 200,
 };
 
 struct pg {
@@ -122,11 +123,13 @@ static int wait_socket(pg_t *pg, short events, int64_t deadline)
         struct pollfd fds[3] = {{.fd = PQsocket(pg->conn), .events = events},
                                 {.fd = pg->stop_at ? -1 : pg->stop_fd, .events = POLLIN},
                                 {.fd = pg->idle_fd, .events = POLLIN}};
-        if (poll(fds, 3, more ? 0 : (int)(until - now)) > 0) {
+        int64_t nap = pg->idle && until - now > IDLE_TICK_MS ? IDLE_TICK_MS : until - now;
+        int ready = poll(fds, 3, more ? 0 : (int)nap);
+        if (ready > 0) {
             notice_stop(pg, fds[1].revents);
             if (fds[0].revents) return 0;
         }
-        if (more || fds[2].revents) more = pg->idle(pg->idle_context);
+        if (pg->idle) more = pg->idle(pg->idle_context);
     }
 }
 

@@ -76,11 +76,13 @@ static const char look_sql[] =
 #define MERGED(wins, c)                                                                                      \
 #c " = CASE WHEN " wins " THEN COALESCE(EXCLUDED." #c ", i." #c ") ELSE COALESCE(i." #c ", EXCLUDED." #c \
        ") END, "
-#define MERGED_TEXTS(wins)                                                                       \
-    MERGED(wins, url)                                                                            \
-    MERGED(wins, title)                                                                          \
-    MERGED(wins, author) MERGED(wins, summary) MERGED(wins, content) MERGED(wins, image) MERGED( \
-        wins, published_at) "fields = CASE WHEN " wins                                           \
+#define MERGED_TEXTS(wins)                             \
+    MERGED(wins, url)                                  \
+    MERGED(wins, title)                                \
+    MERGED(wins, author)                               \
+    MERGED(wins, summary)                              \
+    MERGED(wins, content) MERGED(wins, image) MERGED(  \
+        wins, published_at) "fields = CASE WHEN " wins \
                             " THEN i.fields || EXCLUDED.fields ELSE EXCLUDED.fields || i.fields END, "
 // A column that follows one of the two versions.
 #define FOLLOWS(wins, c) #c " = CASE WHEN " wins " THEN EXCLUDED." #c " ELSE i." #c " END, "
@@ -195,6 +197,20 @@ static void forget_definitions(store_t *s)
     map_init(&s->known);
 }
 
+// A standby, or a server that was set to read-only, accepts sessions and then refuses every write.
+static pg_status_t check_writable(store_t *s)
+{
+    PGresult *r = NULL;
+    pg_status_t status =
+        pg_query(s->pg, "SELECT current_setting('transaction_read_only') = 'on'", 0, NULL, NULL, NULL, &r);
+    if (status == PG_OK && *PQgetvalue(r, 0, 0)) {
+        pg_set_reason(s->pg, "the database is read-only");
+        status = PG_FAILED;
+    }
+    PQclear(r);
+    return status;
+}
+
 pg_status_t store_open(store_t *s)
 {
     static const char *const statements[][2] = {
@@ -202,6 +218,7 @@ pg_status_t store_open(store_t *s)
     forget_definitions(s);
     if (pg_open(s->pg)) return PG_FAILED;
     pg_status_t status = pg_run(s->pg, session_sql);
+    if (status == PG_OK) status = check_writable(s);
     if (status == PG_OK) status = migrate(s->pg);
     if (status == PG_OK) status = pg_run(s->pg, stage_sql);
     if (status == PG_OK) status = pg_run(s->pg, define_table_sql);

@@ -26,7 +26,7 @@ CREATE INDEX sources_by_template ON sources (template_id);
 -- of the last poll before it, null if unknown; fetched_at: of this version; stored_at: when the post was first
 -- committed; updated_at: when the row last changed for a reader. stored_at - last_absent_at bounds the delay.
 -- cause: why the poll that found it was special: 0 scheduled, 1 added, 2 reassigned, 3 retry, 4 triggered,
--- 5 catch_up. tx: the transaction that last changed the row for a reader; cursors follow it.
+-- 5 catch_up, 100 it waited in the sink's spool. tx: the transaction that last changed the row for a reader; cursors follow it.
 CREATE TABLE items (
     source_id bigint NOT NULL,
     template_id bigint NOT NULL,

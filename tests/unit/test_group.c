@@ -59,7 +59,7 @@ static void add(uint64_t session, wire_poll_t poll, wire_item_t *items, size_t n
     memcpy(job->frame, out.data, out.len);
     buf_free(&out);
     jobs[n_jobs++] = job;
-    assert_int_equal(group_add(group, job, &moves), 0);
+    assert_int_equal(group_add(group, job, &moves, false), 0);
 }
 
 static wire_poll_t poll_at(int64_t due, int64_t absent)
@@ -157,10 +157,10 @@ static void a_full_group_says_so(void **state)
         items[i].content = content;
     }
     add(1, poll_at(DUE, 0), items, 6);
-    assert_int_equal(group_add(group, jobs[0], &moves), -1);
+    assert_int_equal(group_add(group, jobs[0], &moves, false), -1);
     assert_int_equal(group->n_batches, 1);
     group_reset(group);
-    assert_int_equal(group_add(group, jobs[0], &moves), 0);
+    assert_int_equal(group_add(group, jobs[0], &moves, false), 0);
 }
 
 // -- judging ------------------------------------------------------------------------------------------
