@@ -1,5 +1,5 @@
-// Log: one event a line on standard error: `time level event key=value ...`. Control characters in values come
-// out escaped, so that hostile text can neither forge lines nor drive a terminal.
+// Log: one event a line on standard error: `time level event key=value ...`. Control characters in values
+// come out escaped, so that hostile text can neither forge lines nor drive a terminal.
 #ifndef RTM_COMMON_LOG_H
 #define RTM_COMMON_LOG_H
 
@@ -11,7 +11,8 @@ void log_set_level(log_level_t level);
 int log_level_of(const char *name);
 
 // event is one word; fmt gives the `key=value` pairs ("" for none). Quote what may hold spaces: key="%s".
-__attribute__((format(printf, 3, 4))) void log_line(log_level_t level, const char *event, const char *fmt, ...);
+__attribute__((format(printf, 3, 4))) void log_line(log_level_t level, const char *event, const char *fmt,
+                                                    ...);
 
 #define log_debug(...) log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)
 #define log_info(...)  log_line(LOG_LEVEL_INFO, __VA_ARGS__)

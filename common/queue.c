@@ -53,13 +53,14 @@ int queue_push(queue_t *q, void *message)
 {
     CHECK(message != NULL);
     pthread_mutex_lock(&q->lock);
-    int full = q->count >= q->max;
+    int full = q->count >= q->max, was_empty = q->count == 0;
     if (!full) {
         if (q->count == q->cap) grow(q);
         q->ring[(q->head + q->count++) % q->cap] = message;
     }
     pthread_mutex_unlock(&q->lock);
     if (full) return -1;
+    if (!was_empty) return 0; // whoever pops until NULL comes to it without being woken again
     uint64_t one = 1;
     return write(q->fd, &one, sizeof one) == (ssize_t)sizeof one ? 0 : 0; // a full counter still wakes
 }

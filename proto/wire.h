@@ -36,13 +36,14 @@
 // url: as declared; fetch_url: adopted after a permanent redirect, or empty. last_ok: request start of the
 // last poll whose findings are stored, 0: never. generation: another one than the miner's voids validators
 // and seen set.
-#define WIRE_SOURCE(X, T)                                                                          \
-    X(T, U64, id, 0)                                                                               \
-    X(T, U64, template_id, 0)                                                                      \
-    X(T, STR, url, MAX_URL)                                                                        \
-    X(T, STR, fetch_url, MAX_URL)                                                                  \
-    X(T, STR, etag, MAX_VALIDATOR) X(T, STR, last_modified, MAX_VALIDATOR) X(T, U64, body_hash, 0) \
-        X(T, I64, last_ok, 0) X(T, U64, generation, 0)
+#define WIRE_SOURCE(X, T)                                                                 \
+    X(T, U64, id, 0)                                                                      \
+    X(T, U64, template_id, 0)                                                             \
+    X(T, STR, url, MAX_URL)                                                               \
+    X(T, STR, fetch_url, MAX_URL)                                                         \
+    X(T, STR, etag, MAX_VALIDATOR)                                                        \
+    X(T, STR, last_modified, MAX_VALIDATOR) X(T, U64, body_hash, 0) X(T, I64, last_ok, 0) \
+        X(T, U64, generation, 0)
 
 // ASSIGN: dues of a source at slot_start + offset + k * step for k in 0 .. count-1 (ms; offset may be
 // negative: late, poll at once). cause: why it is late or special, see wire_cause_t.
@@ -52,16 +53,17 @@
 // OUTCOMES. kind: wire_outcome_kind_t; due: broker ms; result: wire_result_t; error: error_class_t; status:
 // HTTP status or 0; items: found in the document; fresh: new or changed as the sink said; started: request
 // start, broker ms. With has_state: the source's soft state from now on (empty etag: none).
-#define WIRE_OUTCOME(X, T)                                                                                \
-    X(T, U64, seq, 0)                                                                                     \
-    X(T, U64, kind, 0)                                                                                    \
-    X(T, U64, source, 0)                                                                                  \
-    X(T, I64, due, 0)                                                                                     \
-    X(T, U64, result, 0) X(T, U64, error, 0) X(T, U64, status, 0) X(T, U64, items, 0) X(T, U64, fresh, 0) \
-        X(T, U64, bytes, 0) X(T, I64, started, 0) X(T, U64, took_ms, 0) X(T, U64, cpu_us, 0)              \
-            X(T, U64, retry_after_s, 0) X(T, BOOL, has_state, 0) X(T, STR, etag, MAX_VALIDATOR)           \
-                X(T, STR, last_modified, MAX_VALIDATOR) X(T, U64, body_hash, 0)                           \
-                    X(T, STR, fetch_url, MAX_URL) X(T, I64, last_ok, 0) X(T, U64, generation, 0)
+#define WIRE_OUTCOME(X, T)                                                                                  \
+    X(T, U64, seq, 0)                                                                                       \
+    X(T, U64, kind, 0)                                                                                      \
+    X(T, U64, source, 0)                                                                                    \
+    X(T, I64, due, 0)                                                                                       \
+    X(T, U64, result, 0)                                                                                    \
+    X(T, U64, error, 0) X(T, U64, status, 0) X(T, U64, items, 0) X(T, U64, fresh, 0) X(T, U64, bytes, 0)    \
+        X(T, I64, started, 0) X(T, U64, took_ms, 0) X(T, U64, cpu_us, 0) X(T, U64, retry_after_s, 0)        \
+            X(T, BOOL, has_state, 0) X(T, STR, etag, MAX_VALIDATOR) X(T, STR, last_modified, MAX_VALIDATOR) \
+                X(T, U64, body_hash, 0) X(T, STR, fetch_url, MAX_URL) X(T, I64, last_ok, 0)                 \
+                    X(T, U64, generation, 0)
 
 // REQUEST: one argument of a command.
 #define WIRE_ARG(X, T) X(T, STR, name, MAX_NAME) X(T, STR, value, MAX_TEMPLATE)
@@ -83,38 +85,40 @@
 
 // BATCH: one item of poll number `poll` in this batch. part: wire_part_t. published: ms or TIME_NONE, fields:
 // JSON object.
-#define WIRE_ITEM(X, T)                                                                           \
-    X(T, U64, poll, 0)                                                                            \
-    X(T, U64, part, 0)                                                                            \
-    X(T, STR, key, MAX_KEY)                                                                       \
-    X(T, U64, content_hash, 0)                                                                    \
-    X(T, STR, url, MAX_URL) X(T, STR, title, MAX_TITLE) X(T, STR, author, MAX_TITLE)              \
-        X(T, STR, summary, MAX_SUMMARY) X(T, STR, content, MAX_CONTENT) X(T, STR, image, MAX_URL) \
-            X(T, I64, published, 0) X(T, STR, fields, MAX_FIELDS_JSON)
+#define WIRE_ITEM(X, T)                                                                      \
+    X(T, U64, poll, 0)                                                                       \
+    X(T, U64, part, 0)                                                                       \
+    X(T, STR, key, MAX_KEY)                                                                  \
+    X(T, U64, content_hash, 0)                                                               \
+    X(T, STR, url, MAX_URL)                                                                  \
+    X(T, STR, title, MAX_TITLE) X(T, STR, author, MAX_TITLE) X(T, STR, summary, MAX_SUMMARY) \
+        X(T, STR, content, MAX_CONTENT) X(T, STR, image, MAX_URL) X(T, I64, published, 0)    \
+            X(T, STR, fields, MAX_FIELDS_JSON)
 
 // ACK: of batch seq: one byte an item, in order: wire_verdict_t.
 #define WIRE_VERDICTS(X, T) X(T, U64, seq, 0) X(T, BIN, items, MAX_WIRE_ROWS)
 
-#define WIRE_ROW_TYPES(R)                                                          \
-    R(holding, WIRE_HOLDING)                                                       \
-    R(template, WIRE_TEMPLATE)                                                     \
-    R(source, WIRE_SOURCE)                                                         \
-    R(due, WIRE_DUE)                                                               \
-    R(outcome, WIRE_OUTCOME) R(arg, WIRE_ARG) R(sink_template, WIRE_SINK_TEMPLATE) \
-        R(sink_source, WIRE_SINK_SOURCE) R(poll, WIRE_POLL) R(item, WIRE_ITEM) R(verdicts, WIRE_VERDICTS)
+#define WIRE_ROW_TYPES(R)                                                                  \
+    R(holding, WIRE_HOLDING)                                                               \
+    R(template, WIRE_TEMPLATE)                                                             \
+    R(source, WIRE_SOURCE)                                                                 \
+    R(due, WIRE_DUE)                                                                       \
+    R(outcome, WIRE_OUTCOME)                                                               \
+    R(arg, WIRE_ARG) R(sink_template, WIRE_SINK_TEMPLATE) R(sink_source, WIRE_SINK_SOURCE) \
+        R(poll, WIRE_POLL) R(item, WIRE_ITEM) R(verdicts, WIRE_VERDICTS)
 
 // -- messages between miner and broker --------------------------------------------------------------
 
 // miner -> broker: I am here (first message of a connection). outcome_seq: the highest number given to an
 // outcome so far; epoch: highest seen; slots: polls it can run at once; holdings: rows of INVENTORY that will
 // follow.
-#define WIRE_READY(X, T)                                                                    \
-    X(T, U64, version, 0)                                                                   \
-    X(T, STR, miner, MAX_NAME)                                                              \
-    X(T, U64, incarnation, 0)                                                               \
-    X(T, STR, software, MAX_NAME)                                                           \
-    X(T, U64, workers, 0) X(T, U64, slots, 0) X(T, U64, epoch, 0) X(T, U64, outcome_seq, 0) \
-        X(T, U64, holdings, 0)
+#define WIRE_READY(X, T)          \
+    X(T, U64, version, 0)         \
+    X(T, STR, miner, MAX_NAME)    \
+    X(T, U64, incarnation, 0)     \
+    X(T, STR, software, MAX_NAME) \
+    X(T, U64, workers, 0)         \
+    X(T, U64, slots, 0) X(T, U64, epoch, 0) X(T, U64, outcome_seq, 0) X(T, U64, holdings, 0)
 // miner -> broker, after READY and the outcomes not yet acknowledged: what it holds; the last chunk says so.
 #define WIRE_INVENTORY(X, T) X(T, ROWS, holdings, holding) X(T, BOOL, last, 0)
 // broker -> miner: answers READY.
@@ -126,13 +130,14 @@
 // last heard the active broker, running/held: polls under way / dues held, polls: since start, unacked: bytes
 // of batches waiting for the sink, cpu: permille of one core, rss_kib. From the broker: epoch, now (its wall
 // clock, ms), slot.
-#define WIRE_HEARTBEAT(X, T)                                                            \
-    X(T, U64, epoch, 0)                                                                 \
-    X(T, I64, now, 0)                                                                   \
-    X(T, U64, slot, 0)                                                                  \
-    X(T, U64, state, 0)                                                                 \
-    X(T, I64, heard_ms, 0) X(T, U64, running, 0) X(T, U64, held, 0) X(T, U64, polls, 0) \
-        X(T, U64, unacked, 0) X(T, U64, cpu, 0) X(T, U64, rss_kib, 0)
+#define WIRE_HEARTBEAT(X, T)                                                                             \
+    X(T, U64, epoch, 0)                                                                                  \
+    X(T, I64, now, 0)                                                                                    \
+    X(T, U64, slot, 0)                                                                                   \
+    X(T, U64, state, 0)                                                                                  \
+    X(T, I64, heard_ms, 0)                                                                               \
+    X(T, U64, running, 0) X(T, U64, held, 0) X(T, U64, polls, 0) X(T, U64, unacked, 0) X(T, U64, cpu, 0) \
+        X(T, U64, rss_kib, 0)
 // broker -> miner: dues of a slot, with the definitions that the miner does not hold yet. slot_start: broker
 // ms (names the dues); starts_in: ms from now to slot_start by the broker's reckoning (times them), may be
 // negative.
@@ -190,14 +195,15 @@
 // now on.
 #define WIRE_ACK(X, T) X(T, U64, seq, 0) X(T, U64, credit, 0) X(T, ROWS, verdicts, verdicts)
 
-#define WIRE_MESSAGE_TYPES(M)                                                                       \
-    M(READY, ready)                                                                                 \
-    M(INVENTORY, inventory)                                                                         \
-    M(WELCOME, welcome)                                                                             \
-    M(HEARTBEAT, heartbeat)                                                                         \
-    M(ASSIGN, assign) M(REVOKE, revoke) M(REVOKED, revoked) M(OUTCOMES, outcomes)                   \
-        M(OUTCOMES_ACK, outcomes_ack) M(GOODBYE, goodbye) M(DISCONNECT, disconnect) M(ERROR, error) \
-            M(REQUEST, request) M(REPLY, reply) M(HELLO, hello) M(GRANT, grant) M(BATCH, batch) M(ACK, ack)
+#define WIRE_MESSAGE_TYPES(M)                                                                             \
+    M(READY, ready)                                                                                       \
+    M(INVENTORY, inventory)                                                                               \
+    M(WELCOME, welcome)                                                                                   \
+    M(HEARTBEAT, heartbeat)                                                                               \
+    M(ASSIGN, assign)                                                                                     \
+    M(REVOKE, revoke) M(REVOKED, revoked) M(OUTCOMES, outcomes) M(OUTCOMES_ACK, outcomes_ack)             \
+        M(GOODBYE, goodbye) M(DISCONNECT, disconnect) M(ERROR, error) M(REQUEST, request) M(REPLY, reply) \
+            M(HELLO, hello) M(GRANT, grant) M(BATCH, batch) M(ACK, ack)
 
 // -- structs ------------------------------------------------------------------------------------------
 
@@ -250,15 +256,16 @@ typedef enum {
 #define WIRE_RESULTS(X) X(changed) X(unchanged) X(not_modified) X(failed) X(skipped)
 // Why a poll failed, or (from sink_backpressure on) why it was skipped. One list for logs, metrics, wire and
 // users.
-#define ERROR_CLASSES(X)                                                                                  \
-    X(none)                                                                                               \
-    X(dns)                                                                                                \
-    X(connect)                                                                                            \
-    X(tls)                                                                                                \
-    X(timeout) X(reset) X(truncated) X(too_big) X(redirects) X(bad_url) X(refused_address) X(http_4xx)    \
-        X(not_found) X(gone) X(rate_limited) X(http_5xx) X(challenge) X(empty_body) X(not_this_kind)      \
-            X(parse) X(too_complex) X(rotted) X(robots) X(rejected) X(internal) X(quarantined) X(blocked) \
-                X(dependency) X(overloaded) X(host_backoff) X(sink_backpressure) X(still_running)         \
+#define ERROR_CLASSES(X)                                                                                 \
+    X(none)                                                                                              \
+    X(dns)                                                                                               \
+    X(connect)                                                                                           \
+    X(tls)                                                                                               \
+    X(timeout)                                                                                           \
+    X(reset) X(truncated) X(too_big) X(redirects) X(bad_url) X(refused_address) X(http_4xx) X(not_found) \
+        X(gone) X(rate_limited) X(http_5xx) X(challenge) X(empty_body) X(not_this_kind) X(parse)         \
+            X(too_complex) X(rotted) X(robots) X(rejected) X(internal) X(quarantined) X(blocked)         \
+                X(dependency) X(overloaded) X(host_backoff) X(sink_backpressure) X(still_running)        \
                     X(missed_while_down) X(no_miner) X(removed)
 // Why a due is not polled by its owner at its phase.
 #define WIRE_CAUSES(X)        X(scheduled) X(added) X(reassigned) X(retry) X(triggered) X(catch_up)
