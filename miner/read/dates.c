@@ -325,15 +325,14 @@ static int arabic_pair(date_t *d, const char *word, size_t len)
 // An ISO week: "w01", "w01-5", "w015".
 static bool take_week(date_t *d)
 {
-    int n;
     if (peek(d, 0) != 'w' || !is_digit(peek(d, 1)) || !is_digit(peek(d, 2))) return false;
+    size_t i = peek(d, 3) == '-' ? 4 : 3;
+    bool has_day = peek(d, i) >= '1' && peek(d, i) <= '7';
     d->week = two(d->p + 1);
-    d->p += 3;
-    d->weekday = 1;
-    if (peek(d, 0) == '-') d->p++;
-    if (is_digit(peek(d, 0))) d->weekday = (int)take_digits(d, &n);
+    d->weekday = has_day ? peek(d, i) - '0' : 1;
+    d->p += has_day ? i + 1 : 3;
     d->last = LAST_NUMBER;
-    return d->weekday >= 1 && d->weekday <= 7;
+    return true;
 }
 
 static bool is_word(const char *word, size_t len, const char *other)
@@ -507,8 +506,8 @@ static bool assign_two(date_t *d)
 static bool assign(date_t *d)
 {
     if (d->year >= 0 && d->month > 0 && d->day > 0) return d->n_numbers == 0;
+    if (d->week > 0) return d->n_numbers == 1 && d->day_of_year <= 0 && d->year < 0 && set_date(d, 0, -1, -1);
     if (d->year >= 0 && d->day_of_year > 0) return d->n_numbers == 0;
-    if (d->week > 0) return d->n_numbers == 1 && set_date(d, 0, -1, -1);
     if (d->month > 0) {
         if (d->day <= 0 && d->year >= 0 && d->n_numbers == 0) d->day = 1;
         return assign_with_month(d);

@@ -292,11 +292,10 @@ static void set_name(feed_t *f, const char *usual, const char *local)
 }
 
 // The name in `fields`.
-static const char *full_name(const feed_t *f, char name[NAME_MAX_LEN])
+static const char *full_name(const feed_t *f)
 {
-    if (!*f->prefix) return f->local;
-    snprintf(name, NAME_MAX_LEN, "%s:%s", f->prefix, f->local);
-    return name;
+    const char *name = *f->prefix ? arena_printf(f->list.arena, "%s:%s", f->prefix, f->local) : NULL;
+    return name ? name : f->local;
 }
 
 static void begin_capture(feed_t *f, element_t e, const attributes_t *a, bool atom)
@@ -528,15 +527,13 @@ static void take_date(feed_t *f, span_t text)
 
 static void take_other(feed_t *f, span_t text)
 {
-    char name[NAME_MAX_LEN];
     size_t i = 0;
     while (i < text.len && strchr(" \t\r\n", text.s[i])) i++;
     if (i < text.len) {
-        feed_item_text(&f->list, f->item, full_name(f, name), text.s, text.len);
+        feed_item_text(&f->list, f->item, full_name(f), text.s, text.len);
     } else if (f->attributes) {
         buf_reset(&f->list.json);
-        if (buf_puts(&f->list.json, f->attributes) == 0)
-            feed_item_json(&f->list, f->item, full_name(f, name));
+        if (buf_puts(&f->list.json, f->attributes) == 0) feed_item_json(&f->list, f->item, full_name(f));
     }
 }
 
@@ -669,7 +666,8 @@ static read_status_t read_xml(const template_t *template, arena_t *arena, const 
         out->next_url = f->next_url;
     }
     if (status == READ_NOT_THIS_KIND)
-        snprintf(out->detail, sizeof out->detail, "no feed: its first element is <%.60s>", f->root);
+        snprintf(out->detail, sizeof out->detail, "no feed: its first element is <%.*s>",
+                 (int)text_cut(f->root, strlen(f->root), 60), f->root);
     feed_free(f);
     free(f);
     return status;

@@ -10,6 +10,7 @@
 #include "miner/read/charset.h"
 #include "miner/read/feed_item.h"
 #include "miner/read/feed_names.h"
+#include "miner/read/text.h"
 #include "miner/read/xml_sax.h"
 #include "proto/limits.h"
 
@@ -64,7 +65,8 @@ static void on_start(void *ctx, const xmlChar *local, const xmlChar *prefix, con
     sitemap_t *s = ctx;
     const char *usual = uri ? feed_prefix((const char *)uri) : NULL;
     if (!usual) usual = prefix ? (const char *)prefix : "";
-    snprintf(s->name, sizeof s->name, "%s%s%s", usual, *usual ? ":" : "", (const char *)local);
+    int n = snprintf(s->name, sizeof s->name, "%s%s%s", usual, *usual ? ":" : "", (const char *)local);
+    if (n < 0 || (size_t)n >= sizeof s->name) s->name[0] = '\0'; // no element of a sitemap has such a name
     buf_reset(&s->text);
     if (s->depth++ == 0 || is(s->root, "repaired"))
         snprintf(s->root, sizeof s->root, "%s", (const char *)local);
@@ -102,7 +104,7 @@ static void take_element(sitemap_t *s)
         feed_item_set(&s->list, item, SLOT_IMAGE, 0, text, len, false);
     } else if (is(s->name, "video:thumbnail_loc")) {
         feed_item_set(&s->list, item, SLOT_IMAGE, 1, text, len, false);
-    } else {
+    } else if (*s->name) {
         feed_item_text(&s->list, item, s->name, text, len);
     }
 }
@@ -142,7 +144,8 @@ static read_status_t read_xml(sitemap_t *s, const char *text, size_t len, items_
     s->sax = &sax;
     if (xml_sax_read(&sax, text, len) != 0) return READ_TOO_BIG;
     if (s->is_sitemap) return feed_list_finish(&s->list, out);
-    snprintf(out->detail, sizeof out->detail, "no sitemap: its first element is <%.60s>", s->root);
+    snprintf(out->detail, sizeof out->detail, "no sitemap: its first element is <%.*s>",
+             (int)text_cut(s->root, strlen(s->root), 60), s->root);
     return READ_NOT_THIS_KIND;
 }
 
