@@ -31,6 +31,7 @@ typedef struct {
     const char **selectors; // alternatives, the first that matches is taken
     size_t n_selectors;
     const char *match;        // PCRE2 pattern or NULL; group 1 (or the whole match) is the value
+    const char *format;       // "https://x/{id}": made of other fields of the item; or NULL
     const char *default_text; // value where nothing matches, or NULL
     bool all;                 // all matches (joined, or a list), not just the first
     bool required;            // an item without it is dropped (the prototype's title)

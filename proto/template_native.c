@@ -65,6 +65,11 @@ static int field_type(parse_t *p, yyjson_val *value, const char *path)
     return 0;
 }
 
+static int field_format(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_text(p, value, path, MAX_URL, &p->field->format);
+}
+
 static int field_default(parse_t *p, yyjson_val *value, const char *path)
 {
     return read_text(p, value, path, MAX_DEFAULT, &p->field->default_text);
@@ -82,16 +87,16 @@ static int field_required(parse_t *p, yyjson_val *value, const char *path)
 
 static int read_field(parse_t *p, yyjson_val *value, const char *path, const char *name, field_t *f)
 {
-    static const member_t rows[] = {{"select", field_select}, {"match", field_match},
-                                    {"type", field_type},     {"default", field_default},
-                                    {"all", field_all},       {"required", field_required}};
+    static const member_t rows[] = {
+        {"select", field_select},   {"match", field_match}, {"format", field_format},    {"type", field_type},
+        {"default", field_default}, {"all", field_all},     {"required", field_required}};
     f->name = name;
     f->type = implied_type(name);
     p->field = f;
     if (!yyjson_is_obj(value)) return field_select(p, value, path);
     if (read_members(p, value, path, rows, ROWS(rows)) != 0) return -1;
-    if (f->n_selectors == 0 && !f->default_text)
-        return template_fail(p->error, path, "has neither `select` nor `default`");
+    if (f->n_selectors == 0 && !f->default_text && !f->format)
+        return template_fail(p->error, path, "has none of `select`, `format` and `default`");
     return 0;
 }
 
@@ -467,6 +472,37 @@ static bool is_known_field(const template_t *t, const char *name)
     return false;
 }
 
+// Each {name} of a format is another field of the same set that has no format itself.
+static int check_format(parse_t *p, const field_t *f, const field_t *fields, size_t n, const char *prefix)
+{
+    char where[MAX_PATH], name[MAX_NAME + 1];
+    snprintf(where, sizeof where, "%s%.80s.format", prefix, f->name);
+    for (const char *at = f->format; at && (at = strchr(at, '{'));) {
+        size_t len = strcspn(++at, "}"), i = 0;
+        if (!at[len] || len == 0 || len > MAX_NAME)
+            return template_fail(p->error, where, "\"{\" must start the name of a field, as in {id}");
+        snprintf(name, sizeof name, "%.*s", (int)len, at);
+        while (i < n && strcmp(fields[i].name, name) != 0) i++;
+        if (i == n) return template_fail(p->error, where, "there is no field `%.60s` beside it", name);
+        if (fields[i].format) return template_fail(p->error, where, "`%.60s` has a format itself", name);
+        at += len;
+    }
+    return 0;
+}
+
+static int check_formats(parse_t *p)
+{
+    const template_t *t = p->t;
+    for (size_t i = 0; i < t->n_fields; i++)
+        if (check_format(p, &t->fields[i], t->fields, t->n_fields, "fields.") != 0) return -1;
+    for (size_t i = 0; i < t->n_detail_fields; i++)
+        if (check_format(p, &t->detail_fields[i], t->detail_fields, t->n_detail_fields, "detail.fields.") !=
+            0)
+            return -1;
+    if (t->key && t->key->format) return check_format(p, t->key, t->fields, t->n_fields, "");
+    return 0;
+}
+
 static int check_names(parse_t *p)
 {
     const template_t *t = p->t;
@@ -516,7 +552,7 @@ static void fill_defaults(parse_t *p)
 int template_complete(parse_t *p)
 {
     if (!p->kind_given) p->t->kind = implied_kind(p->t);
-    if (check_kind(p) != 0 || check_names(p) != 0) return -1;
+    if (check_kind(p) != 0 || check_names(p) != 0 || check_formats(p) != 0) return -1;
     fill_defaults(p);
     return 0;
 }

@@ -227,6 +227,55 @@ bool item_is_one_line(const item_writer_t *w, int index)
     return s->one_line || s->field->type != TYPE_TEXT;
 }
 
+static const slot_t *slot_named(const item_writer_t *w, const char *name, size_t len)
+{
+    for (size_t i = 0; i < w->n_slots; i++)
+        if (strlen(w->slots[i].field->name) == len && memcmp(w->slots[i].field->name, name, len) == 0)
+            return &w->slots[i];
+    return NULL;
+}
+
+// A value within a URL: what would end its place in it is escaped.
+static int append_escaped(buf_t *out, const char *s)
+{
+    int rc = 0;
+    for (; *s && rc == 0; s++)
+        rc = strchr(" \"#%<>?[\\]^`{|}&", *s) ? buf_printf(out, "%%%02X", (unsigned char)*s)
+                                              : buf_append(out, s, 1);
+    return rc;
+}
+
+// Expands the format into out. 1: a field that it names has no value.
+static int expand(const item_writer_t *w, const field_t *field, buf_t *out)
+{
+    for (const char *at = field->format; *at;) {
+        size_t plain = strcspn(at, "{"), len;
+        if (buf_append(out, at, plain) != 0) return 1;
+        if (!*(at += plain)) break;
+        len = strcspn(++at, "}");
+        const slot_t *s = slot_named(w, at, len);
+        if (!s || s->n == 0) return 1;
+        int rc =
+            field->type == TYPE_URL ? append_escaped(out, s->first->text) : buf_puts(out, s->first->text);
+        if (rc != 0) return 1;
+        at += len + 1;
+    }
+    return 0;
+}
+
+static read_status_t put_format(item_writer_t *w, slot_t *s)
+{
+    if (s->n || !s->field->format) return READ_OK;
+    value_t value = {.ms = TIME_NONE};
+    value_status_t status = VALUE_NONE;
+    buf_t out;
+    buf_init(&out, s->max);
+    if (expand(w, s->field, &out) == 0 && out.len)
+        status = value_read(s->rule, w->urls, w->arena, out.data, out.len, s->one_line, s->max, &value);
+    buf_free(&out);
+    return take_value(w, s, status, &value);
+}
+
 static read_status_t put_default(item_writer_t *w, slot_t *s)
 {
     if (s->n || !s->field->default_text) return READ_OK;
@@ -369,13 +418,30 @@ static bool is_wanted(const item_writer_t *w, const item_t *item)
            (w->key && w->key->n);
 }
 
+static read_status_t complete(item_writer_t *w, slot_t *s)
+{
+    read_status_t status = put_format(w, s);
+    return status == READ_OK ? put_default(w, s) : status;
+}
+
+// Fields with a format come second: they may use the defaults of the others.
+static read_status_t complete_all(item_writer_t *w)
+{
+    for (int with_format = 0; with_format < 2; with_format++) {
+        for (size_t i = 0; i < w->n_slots; i++) {
+            if ((w->slots[i].field->format != NULL) != with_format) continue;
+            read_status_t status = complete(w, &w->slots[i]);
+            if (status != READ_OK) return status;
+        }
+    }
+    return w->key ? complete(w, w->key) : READ_OK;
+}
+
 static read_status_t fill(item_writer_t *w, item_t *item)
 {
-    for (size_t i = 0; i < w->n_slots; i++) {
-        read_status_t status = put_default(w, &w->slots[i]);
-        if (status == READ_OK) status = fill_column(w, &w->slots[i], item);
-        if (status != READ_OK) return status;
-    }
+    read_status_t status = complete_all(w);
+    for (size_t i = 0; status == READ_OK && i < w->n_slots; i++) status = fill_column(w, &w->slots[i], item);
+    if (status != READ_OK) return status;
     item->content_hash = content_hash(w);
     return write_fields(w, item);
 }
@@ -386,8 +452,6 @@ read_status_t item_end(item_writer_t *w, item_t *item, bool *keep)
     read_status_t status = fill(w, item);
     *keep = status == READ_OK && is_wanted(w, item);
     if (!*keep || w->detail) return status;
-    if (w->key) status = put_default(w, w->key);
-    if (status != READ_OK) return status;
     int rc = identity_assign(&w->identity, item, w->key && w->key->n ? w->key->first->text : NULL, NULL);
     *keep = rc == 0;
     return rc < 0 ? READ_TOO_BIG : READ_OK;

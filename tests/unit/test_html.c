@@ -1,5 +1,6 @@
 // needs: miner/read proto common
 // Pages: items and their typed fields, detail pages, the prototype's dialect, and hostile markup.
+#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -154,6 +155,23 @@ static void required_fields_drop_items(void **state)
     fixture_free(&f);
 }
 
+static void fields_made_of_other_fields(void **state)
+{
+    (void)state;
+    fixture_t f;
+    fixture_init(
+        &f, HEAD
+        "\"li\",\"key\":{\"format\":\"n-{id}\"},\"fields\":{\"url\":{\"format\":\"/t/{slug}/{id}\"},\"id\":"
+        "\"::attr(id)\",\"slug\":{\"select\":\"b\",\"default\":\"none\"}}}");
+    assert_int_equal(read_page(&f, "<li id=1><b>a b?c</b><li id=2><li><b>x</b>"), READ_OK);
+    assert_int_equal(f.items.n_items, 3);
+    assert_string_equal(f.items.items[0].url, "https://a.example/t/a%20b%3Fc/1");
+    assert_string_equal(f.items.items[0].key, "n-1");
+    assert_string_equal(f.items.items[1].url, "https://a.example/t/none/2");
+    assert_null(f.items.items[2].url);
+    fixture_free(&f);
+}
+
 static const char prototype[] =
     "{\"source\":\"Old Site\",\"config\":{\"uri\":\"https://a.example/list/\",\"homepageLinksPath\":[\"h2 "
     "a\",\".x > a\"],"
@@ -199,6 +217,25 @@ static void the_prototypes_pages(void **state)
     assert_int_equal(read_detail(&f, page, &item, &drop), READ_OK);
     assert_true(drop);
     fixture_free(&f);
+}
+
+static void the_templates_that_come_with_rtm(void **state)
+{
+    (void)state;
+    glob_t found;
+    assert_int_equal(glob("templates/*.json", 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        template_error_t error;
+        arena_t *arena = arena_new(1 << 20);
+        char *json = slurp(found.gl_pathv[i]);
+        template_t *t = template_parse(arena, json, strlen(json), &error);
+        reader_t *reader = t ? reader_new(t, &error) : NULL;
+        if (!reader) fail_msg("%s: %s: %s", found.gl_pathv[i], error.field, error.text);
+        reader_destroy(&reader);
+        free(json);
+        arena_destroy(&arena);
+    }
+    globfree(&found);
 }
 
 // -- hostile markup -------------------------------------------------------------------------------
@@ -312,7 +349,9 @@ int main(void)
         cmocka_unit_test(content_hash_follows_tracked_fields_only),
         cmocka_unit_test(what_gives_nothing_says_why),
         cmocka_unit_test(required_fields_drop_items),
+        cmocka_unit_test(fields_made_of_other_fields),
         cmocka_unit_test(the_prototypes_pages),
+        cmocka_unit_test(the_templates_that_come_with_rtm),
         cmocka_unit_test(hostile_markup_ends_in_time),
         cmocka_unit_test(too_many_items_are_an_error),
         cmocka_unit_test(exploding_patterns_are_an_error),

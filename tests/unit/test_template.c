@@ -144,7 +144,7 @@ static const struct {
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"items\":\"li\",\"fields\":{\"x\":{\"selct\":\"b\"}}}",
      "fields.x.selct", "did you mean `select`"},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"items\":\"li\",\"fields\":{\"x\":{\"type\":\"text\"}}}",
-     "fields.x", "neither"},
+     "fields.x", "none of"},
     {"{\"name\":\"a\",\"url\":\"https://a/"
      "\",\"items\":\"li\",\"fields\":{\"x\":{\"select\":\"b\",\"type\":\"int\"}}}",
      "fields.x.type", "\"int\" is not known"},
@@ -163,6 +163,8 @@ static const struct {
      "detail.follow", "no field `url`"},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"items\":\"li\",\"fields\":{\"t\":\"a\"},\"track\":\"x\"}",
      "track[0]", "no field"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"items\":\"li\",\"fields\":{\"t\":{\"format\":\"{x}\"}}}",
+     "fields.t.format", "no field `x`"},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"every\":\"500ms\"}", "every", "too short"},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"every\":30}", "every", "duration"},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"every\":\"-3s\"}", "every", "duration"},
