@@ -62,7 +62,8 @@ int queue_push(queue_t *q, void *message)
     if (full) return -1;
     if (!was_empty) return 0; // whoever pops until NULL comes to it without being woken again
     uint64_t one = 1;
-    return write(q->fd, &one, sizeof one) == (ssize_t)sizeof one ? 0 : 0; // a full counter still wakes
+    if (write(q->fd, &one, sizeof one) < 0) return 0; // the counter is full: it is readable anyway
+    return 0;
 }
 
 void *queue_pop(queue_t *q)
