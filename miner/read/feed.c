@@ -8,6 +8,7 @@
 
 #include "common/check.h"
 #include "miner/read/charset.h"
+#include "miner/read/feed_html.h"
 #include "miner/read/feed_item.h"
 #include "miner/read/feed_json.h"
 #include "miner/read/feed_names.h"
@@ -673,57 +674,7 @@ static read_status_t read_xml(const template_t *template, arena_t *arena, const 
     return status;
 }
 
-// -- what kind of document? -----------------------------------------------------------------------
-
-static bool has(const char *text, size_t len, const char *word)
-{
-    return memmem(text, len, word, strlen(word)) != NULL;
-}
-
-static bool is_html(const char *text, size_t len)
-{
-    size_t head = len < 2048 ? len : 2048;
-    static const char *const marks[] = {"<!doctype html", "<html", "<head", "<body"};
-    bool html = false;
-    for (size_t i = 0; i + 14 < head && !html; i++) {
-        for (size_t k = 0; text[i] == '<' && k < 4; k++)
-            html = html || strncasecmp(text + i, marks[k], strlen(marks[k])) == 0;
-    }
-    return html && !has(text, len, "<feed") && !has(text, len, "<rss") && !has(text, len, "<rdf:RDF");
-}
-
-// The value of an attribute of the tag in [tag, end).
-static span_t tag_attribute(const char *tag, const char *end, const char *name)
-{
-    size_t n = strlen(name);
-    for (const char *p = tag; p + n + 1 < end; p++) {
-        if (!strchr(" \t\r\n\"'", *p) || strncasecmp(p + 1, name, n) != 0 || p[n + 1] != '=') continue;
-        p += n + 2;
-        char quote = p < end && (*p == '"' || *p == '\'') ? *p++ : ' ';
-        const char *stop = memchr(p, quote, (size_t)(end - p));
-        return (span_t){p, (size_t)((stop ? stop : end) - p)};
-    }
-    return (span_t){NULL, 0};
-}
-
-// The feed that an HTML page names as its own, or NULL.
-static const char *discover(arena_t *arena, const document_t *document, const char *text, size_t len)
-{
-    const char *end = text + len, *found = NULL;
-    urls_t *urls = urls_new();
-    (void)urls_set_base(urls, document->url, document->url ? strlen(document->url) : 0);
-    for (const char *p = text; !found && (p = memmem(p, (size_t)(end - p), "<link", 5)); p++) {
-        const char *stop = memchr(p, '>', (size_t)(end - p));
-        if (!stop) break;
-        span_t rel = tag_attribute(p, stop, "rel"), type = tag_attribute(p, stop, "type");
-        span_t href = tag_attribute(p, stop, "href");
-        if (contains(rel, "alternate") &&
-            (contains(type, "rss+xml") || contains(type, "atom+xml") || contains(type, "feed+json")))
-            found = urls_resolve(urls, arena, href.s, href.len);
-    }
-    urls_destroy(&urls);
-    return found;
-}
+// -- the document ---------------------------------------------------------------------------------
 
 // The first byte that says something is a JSON bracket.
 static bool starts_as_json(const document_t *document)
@@ -746,9 +697,9 @@ read_status_t feed_items(const template_t *template, arena_t *arena, const docum
     while (len && !text[len - 1]) len--;
     if (len == 0) return READ_EMPTY_BODY;
     if (*text == '{' || *text == '[') return feed_json_items(template, arena, document, out);
-    if (is_html(text, len)) {
+    if (feed_is_html(text, len)) {
         snprintf(out->detail, sizeof out->detail, "an HTML page, no feed");
-        out->next_url = discover(arena, document, text, len);
+        out->next_url = feed_discover(arena, document, text, len);
         return READ_NOT_THIS_KIND;
     }
     if (!memchr(text, '<', len)) {
