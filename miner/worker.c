@@ -326,6 +326,7 @@ worker_t *worker_start(const worker_options_t *options)
     map_init(&w->definitions);
     heap_init(&w->dues);
     CHECK(pthread_create(&w->thread, NULL, run, w) == 0);
+    pthread_setname_np(w->thread, "worker");
     return w;
 }
 
