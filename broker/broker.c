@@ -72,6 +72,7 @@ broker_t *broker_new(const broker_config_t *config, const broker_out_t *out)
     b->out = *out;
     catalog_init(&b->catalog);
     registry_init(&b->registry);
+    runs_init(&b->runs);
     wheel_init(&b->wheel);
     slots_init(&b->slots, config->slot_ms);
     return b;
@@ -81,6 +82,7 @@ void broker_destroy(broker_t **broker)
 {
     broker_t *b = *broker;
     if (!b) return;
+    runs_free(&b->runs);
     catalog_free(&b->catalog);
     registry_free(&b->registry);
     free(b);
@@ -163,21 +165,40 @@ void broker_stop(broker_t *b, instant_t now)
 
 // -- miners come and go ---------------------------------------------------------------------------------
 
-static void release_runs(broker_t *b, miner_t *m)
+// What m runs for others is over; stale: only what it has not named since runs_doubt.
+static void release_runs(broker_t *b, const miner_t *m, bool stale)
 {
-    size_t pos = 0;
-    for (source_t *s; m->n_runners && (s = map_next(&b->catalog.sources, &pos));)
-        if (s->runner == m) dues_runner_gone(b, s);
+    for (run_t *r = b->runs.first, *next; r; r = next) {
+        next = r->next;
+        if (r->miner == m && (r->stale || !stale)) dues_run_over(b, r);
+    }
+}
+
+static void expire_runs(broker_t *b)
+{
+    for (run_t *r; (r = b->runs.first) && r->until <= b->instant.mono;) {
+        log_warn("run_expired", "source=%016llx miner=%s", (unsigned long long)r->source->id, r->miner->name);
+        dues_run_over(b, r);
+    }
+}
+
+// What was gathered for the miner, and what it had begun to list, is void: it will register again.
+static void end_session(broker_t *b, miner_t *m)
+{
+    outbox_drop(b, m);
+    for (lane_t *l = m->lanes; l && m->phase == MINER_LISTING; l = l->next)
+        for (source_t *s = l->sources; s; s = s->lane_next) s->mark = false;
+    if (m->phase != MINER_LEAVING) m->phase = MINER_JOINING;
 }
 
 // The miner's process or connection is over: its work moves at once.
 static void miner_gone(broker_t *b, miner_t *m, const char *reason)
 {
-    log_info("left", "miner=%s reason=%s hosts=%u load=%.2f", m->name, reason, m->n_lanes, m->load / 60000);
+    log_info("left", "miner=%s reason=%s hosts=%u load=%.2f", m->name, reason, m->n_lanes, miner_load(m));
     outbox_drop(b, m);
     m->phase = MINER_LEAVING;
     assign_release(b, m);
-    release_runs(b, m);
+    release_runs(b, m, false);
     registry_remove(&b->registry, m);
     assign_orphans(b, CAUSE_reassigned, reason);
 }
@@ -216,7 +237,7 @@ static void on_ready(broker_t *b, uint64_t peer, const wire_ready_t *r)
         m = registry_add(&b->registry, r->miner, r->incarnation);
         m->joined_at = b->now;
     }
-    outbox_drop(b, m);
+    end_session(b, m);
     registry_set_peer(&b->registry, m, peer);
     m->phase = MINER_JOINING;
     m->workers = r->workers;
@@ -226,30 +247,30 @@ static void on_ready(broker_t *b, uint64_t peer, const wire_ready_t *r)
     welcome(b, m);
 }
 
-// A source that the miner holds: is it its to hold, and does it hold all that it should?
+// A source that the miner lists: it keeps it, or drops it.
 static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
 {
     source_t *s = map_get(&b->catalog.sources, h->source);
     bool wanted = s && s->listing->enabled;
-    if (wanted && h->version && !s->lane->owner && b->grace_until) lane_give(s->lane, m);
-    bool absurd =
-        h->held > b->built_until || h->done > b->built_until; // no broker of this cluster gave that out
-    bool its_own = wanted && s->lane->owner == m && !s->lane->moving && !absurd;
-    if (wanted && h->running && !s->runner && (!its_own || !h->version)) dues_set_runner(s, m);
-    if (!its_own || !h->version) {
+    if (wanted && h->version && !s->lane->owner && b->grace_until) lane_give(&b->catalog, s->lane, m);
+    bool owned = wanted && h->version && s->lane->owner == m;
+    // no broker of this cluster gave out dues that are later than built_until
+    bool sound = h->held <= b->built_until && h->done <= b->built_until;
+    if (!owned || s->lane->moving || h->version != s->listing->stamp || !sound) {
         if (h->version) outbox_revoke(b, m, h->source, "not yours any more");
+        if (wanted && h->running) dues_runs_at(b, s, m);
+        if (owned) s->mark = s->lane->moving; // so the lane is not given back yet
         return;
     }
-    s->mark = true;
-    s->known_to_owner = h->version == s->listing->version;
-    if (s->known_to_owner) map_put(&m->templates, s->listing->id, (void *)(uintptr_t)h->version);
+    s->mark = s->known_to_owner = true;
+    map_put(&m->templates, s->listing->id, (void *)(uintptr_t)h->version);
     int64_t oldest =
         h->held - 2 * b->config.slot_ms; // nobody is given dues for longer; `done` may be none yet
     int64_t done = h->done > oldest ? h->done : oldest;
-    if (!s->entered)
-        dues_enter(b, s, done, h->held > done ? h->held : done);
-    else if (s->held > h->held || s->extra > h->held)
+    if (s->entered)
         dues_send(b, s, h->held, CAUSE_scheduled);
+    else if (h->held > 0)
+        dues_enter(b, s, done, h->held > done ? h->held : done);
 }
 
 static bool holds_some(const lane_t *l)
@@ -259,36 +280,38 @@ static bool holds_some(const lane_t *l)
     return false;
 }
 
-// The rest of its lanes: what the miner did not list it does not have. Of a lane that was on its way to
-// another miner that may be all: then its answer to the REVOKE was lost, but it has given the lane back.
+// What the miner did not list of its lanes it does not have. Of a lane that was on its way to another miner
+// that may be all: then its answer to the REVOKE was lost, but it has given the lane back.
 static void send_unlisted(broker_t *b, miner_t *m)
 {
     for (lane_t *l = m->lanes, *next; l; l = next) {
-        next = l->owner_next;
+        next = l->next;
         if (l->moving && !holds_some(l)) assign_returned(b, l);
     }
-    for (lane_t *l = m->lanes; l; l = l->owner_next)
+    for (lane_t *l = m->lanes; l; l = l->next)
         for (source_t *s = l->sources; s; s = s->lane_next) {
             bool listed = s->mark;
             s->mark = false;
-            if (listed || !s->listing->enabled) continue;
+            if (listed) continue;
             s->known_to_owner = false;
-            if (s->entered) dues_send(b, s, INT64_MIN, CAUSE_reassigned);
+            dues_send(b, s, INT64_MIN, CAUSE_reassigned);
         }
 }
 
 static void on_inventory(broker_t *b, miner_t *m, const wire_inventory_t *inv)
 {
-    if (m->phase != MINER_JOINING) return;
-    m->phase = MINER_LIVE; // so that what it lacks can be sent
-    for (size_t i = 0; i < inv->holdings.n; i++) on_holding(b, m, &inv->holdings.v[i]);
-    if (!inv->last) {
-        m->phase = MINER_JOINING;
-        return;
+    if (m->phase == MINER_JOINING) {
+        m->phase = MINER_LISTING;
+        runs_doubt(&b->runs, m);
     }
+    if (m->phase != MINER_LISTING) return;
+    for (size_t i = 0; i < inv->holdings.n; i++) on_holding(b, m, &inv->holdings.v[i]);
+    if (!inv->last) return;
+    m->phase = MINER_LIVE;
     log_info("joined", "miner=%s incarnation=%016llx hosts=%u live=%zu", m->name,
              (unsigned long long)m->incarnation, m->n_lanes, registry_live(&b->registry));
     send_unlisted(b, m);
+    release_runs(b, m, true);
     assign_orphans(b, CAUSE_reassigned, "joined");
     assign_balance(b);
 }
@@ -326,7 +349,7 @@ static void note_running(broker_t *b, miner_t *m, const wire_ids_t *running)
 {
     for (size_t i = 0; i < running->n; i++) {
         source_t *s = map_get(&b->catalog.sources, running->v[i]);
-        if (s && s->entered && !s->runner && (s->lane->owner != m || s->lane->moving)) dues_set_runner(s, m);
+        if (s && s->listing->enabled && (s->lane->owner != m || s->lane->moving)) dues_runs_at(b, s, m);
     }
 }
 
@@ -355,7 +378,9 @@ static void on_goodbye(broker_t *b, miner_t *m, const wire_goodbye_t *msg)
     outbox_drop(b, m);
     m->phase = MINER_LEAVING;
     assign_release(b, m);
+    runs_doubt(&b->runs, m);
     note_running(b, m, &msg->running);
+    release_runs(b, m, true);
     assign_orphans(b, CAUSE_reassigned, "draining");
     assign_balance(b);
 }
@@ -366,9 +391,8 @@ void broker_unreachable(broker_t *b, instant_t now, uint64_t peer)
     miner_t *m = registry_by_peer(&b->registry, peer);
     if (!m) return;
     log_warn("unreachable", "miner=%s waiting for it to dial again", m->name);
-    outbox_drop(b, m);
+    end_session(b, m);
     registry_set_peer(&b->registry, m, 0);
-    if (m->phase == MINER_LIVE) m->phase = MINER_JOINING;
 }
 
 // -- dispatch ---------------------------------------------------------------------------------------------
@@ -451,16 +475,21 @@ static void build_slots(broker_t *b)
     }
 }
 
+static bool owes(const broker_t *b, const miner_t *m)
+{
+    for (const lane_t *l = m->lanes; l; l = l->next)
+        for (const source_t *s = l->sources; s; s = s->lane_next)
+            if (s->held > s->done && grid_next(source_grid(s), s->done) < b->closed_until) return true;
+    return false;
+}
+
 // Miners that owed polls for some slots and reported nothing lose their work (invariant 7).
 static void check_progress(broker_t *b)
 {
     size_t pos = 0;
     for (miner_t *m; (m = registry_next(&b->registry, &pos));) {
-        bool owes = false;
-        for (lane_t *l = m->lanes; l && !owes; l = l->owner_next)
-            for (source_t *s = l->sources; s && !owes; s = s->lane_next)
-                owes = s->held > s->done && grid_next(source_grid(s), s->done) < b->closed_until;
-        m->idle_slots = owes && !m->progress && m->beat.state == MINER_ok ? m->idle_slots + 1 : 0;
+        bool idle = !m->progress && m->beat.state == MINER_ok && owes(b, m);
+        m->idle_slots = idle ? m->idle_slots + 1 : 0;
         m->progress = 0;
         if (m->idle_slots < IDLE_SLOTS || m->phase != MINER_LIVE) continue;
         disconnect(b, m->peer, "no progress");
@@ -497,6 +526,7 @@ static void close_slots(broker_t *b)
         store_number(b, "accounted", from);
         store_skips(b, from, b->closed_until);
         check_progress(b);
+        assign_overdue(b);
         assign_balance(b);
     }
 }
@@ -531,6 +561,7 @@ void broker_tick(broker_t *b, instant_t now)
     }
     b->last_tick = now.mono;
     end_grace(b);
+    expire_runs(b);
     for (miner_t *m; (m = registry_expired(&b->registry, now.mono));) miner_gone(b, m, "silent");
     build_slots(b);
     close_slots(b);
@@ -552,6 +583,7 @@ int64_t broker_deadline(const broker_t *b)
     int64_t to_mono = b->instant.mono - b->now;
     int64_t at = b->report_at;
     if (b->grace_until) at = earlier(at, b->grace_until);
+    if (b->runs.first) at = earlier(at, b->runs.first->until);
     heap_node_t *expiry = heap_min(&b->registry.expiries);
     if (expiry) at = earlier(at, expiry->key);
     at = earlier(at, b->built_until - lead_ms(b) + to_mono);
@@ -572,10 +604,8 @@ broker_counts_t broker_counts(const broker_t *b)
                          .skipped = t->skipped,
                          .miners = registry_live(&b->registry),
                          .sources = b->catalog.sources.count,
-                         .templates = b->catalog.listings.count};
-    size_t pos = 0;
-    for (source_t *s; (s = map_next(&b->catalog.sources, &pos));)
-        c.open += grid_count(source_grid(s), s->done, s->held) + (s->extra != 0);
+                         .templates = b->catalog.listings.count,
+                         .open = t->due - t->stored - t->failed - t->skipped};
     return c;
 }
 

@@ -68,6 +68,7 @@ listing_t *catalog_add(catalog_t *c, arena_t *arena, template_t *template, const
     listing_t *l = xcalloc(1, sizeof *l);
     l->id = template_id(template->name);
     l->version = version;
+    l->stamp = XXH3_64bits(json, strlen(json)) | 1;
     l->enabled = !template->disabled;
     l->json = xstrdup(json);
     l->arena = arena;
@@ -121,8 +122,23 @@ static lane_t *lane_of(catalog_t *c, const char *url)
     lane = xcalloc(1, sizeof *lane);
     lane->host = host;
     lane->hash = hash;
+    lane->next = c->orphans;
+    if (lane->next) lane->next->prev = lane;
+    c->orphans = lane;
+    c->empty++;
     map_put(&c->lanes, hash, lane);
     return lane;
+}
+
+void catalog_remove_lane(catalog_t *c, lane_t *l)
+{
+    CHECK(!l->n_sources && !l->owner && !l->moving);
+    *(l->prev ? &l->prev->next : &c->orphans) = l->next;
+    if (l->next) l->next->prev = l->prev;
+    c->empty--;
+    map_del(&c->lanes, l->hash);
+    free(l->host);
+    free(l);
 }
 
 source_t *catalog_add_source(catalog_t *c, listing_t *l, const char *url, int64_t ordinal)
@@ -133,6 +149,7 @@ source_t *catalog_add_source(catalog_t *c, listing_t *l, const char *url, int64_
     s->id = id;
     s->listing = l;
     s->url = xstrdup(url);
+    s->generation = (uint32_t)l->stamp;
     s->cost_ms = FIRST_COST_MS;
     s->lane = lane_of(c, url);
     s->ordinal = ordinal < 0 ? s->lane->next_ordinal : (uint32_t)ordinal;
@@ -140,7 +157,7 @@ source_t *catalog_add_source(catalog_t *c, listing_t *l, const char *url, int64_
     s->lane_next = s->lane->sources;
     if (s->lane_next) s->lane_next->lane_prev = s;
     s->lane->sources = s;
-    s->lane->n_sources++;
+    if (s->lane->n_sources++ == 0) c->empty--;
     CHECK(l->n_sources < l->template->n_urls);
     l->sources[l->n_sources++] = s;
     map_put(&c->sources, id, s);
@@ -165,7 +182,7 @@ void catalog_remove_source(catalog_t *c, source_t *s)
     else
         s->lane->sources = s->lane_next;
     if (s->lane_next) s->lane_next->lane_prev = s->lane_prev;
-    s->lane->n_sources--;
+    if (--s->lane->n_sources == 0) c->empty++;
     unlist(s->listing, s);
     map_del(&c->sources, s->id);
     source_free(s);
@@ -191,7 +208,7 @@ void source_set_validators(source_t *s, const char *etag, const char *last_modif
     *s->validators = (validators_t){body_hash, xstrdup(etag), xstrdup(last_modified), xstrdup(fetch_url)};
 }
 
-double source_cost(const source_t *s)
+int64_t source_cost(const source_t *s)
 {
-    return s->listing->enabled ? (double)s->cost_ms * 60000.0 / (double)s->listing->template->every_ms : 0;
+    return (int64_t)s->cost_ms * 60000000 / s->listing->template->every_ms;
 }

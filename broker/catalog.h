@@ -35,19 +35,19 @@ struct source {
     uint32_t ordinal;         // at its host; makes the phase
     uint32_t generation;      // another one voids what miners remember
     // Dues, broker ms. Those in (done, held] of the grid, and extra (0: none), are open: given out or waiting
-    // to be.
+    // to be. extra is one that was added, or one whose poll runs while later dues are settled.
     int64_t done, held, extra;
-    int64_t polled;       // latest due reported polled but not stored yet, 0: none
-    struct miner *runner; // a miner that lost the lane but still runs a poll of this source
-    int64_t last_ok;      // request start of the last stored success, 0: never
-    int64_t polled_at;    // broker ms of the last polled outcome
-    uint32_t cost_ms;     // slot use of one poll, smoothed
-    uint32_t items;       // in the last document
-    uint16_t failures;    // in a row
+    int64_t polled;    // latest due reported polled but not stored yet, 0: none
+    int64_t last_ok;   // request start of the last stored success, 0: never
+    int64_t polled_at; // broker ms of the last polled outcome
+    uint32_t cost_ms;  // slot use of one poll, smoothed
+    uint32_t items;    // in the last document
+    uint16_t failures; // in a row
     uint8_t last_result, last_error;
     uint8_t extra_cause;
     bool known_to_owner; // the lane's owner has its definition
-    bool entered;        // it is scheduled (see dues.h)
+    bool entered;        // it is scheduled (see dues.c)
+    bool away;           // a miner that no longer holds it runs a poll of it (see runs.h)
     bool mark;           // scratch for inventories
 };
 
@@ -56,16 +56,18 @@ struct lane {
     uint64_t hash;
     source_t *sources;
     uint32_t n_sources, next_ordinal;
-    double cost; // ms of slot use per minute, all its sources
+    int64_t cost; // us of slot use per minute, all its sources that are entered
     struct miner *owner;
-    struct miner *target; // where it goes once owner has given it back
+    struct miner *target; // where it goes once owner has given it back; NULL: to whom it suits then
     bool moving;          // a REVOKE is out
-    lane_t *owner_prev, *owner_next;
+    int64_t moved_at;     // mono ms, of the REVOKE
+    lane_t *prev, *next;  // among its owner's, or the orphans
 };
 
 struct listing { // a template in the catalog
     uint64_t id;
-    uint64_t version;
+    uint64_t version; // counts replacements, for people
+    uint64_t stamp;   // hash of json, never 0: what the wire calls version
     bool enabled;
     char *json; // as it was added
     arena_t *arena;
@@ -79,6 +81,8 @@ struct listing { // a template in the catalog
 
 typedef struct {
     map_t listings, sources, lanes; // by id, id, hash of host
+    lane_t *orphans;                // lanes of nobody
+    size_t empty;                   // lanes without sources
 } catalog_t;
 
 void catalog_init(catalog_t *catalog);
@@ -93,18 +97,20 @@ void catalog_remove(catalog_t *catalog, listing_t *listing);
 // All listings in the order of their names; *n of them; the caller frees the array.
 listing_t **catalog_sorted(const catalog_t *catalog, size_t *n);
 
-// Adds a source and its lane. ordinal < 0: the next one of the host. NULL if listing or another has this id
-// already.
+// Adds a source, and its lane to the orphans if it is new. ordinal < 0: the next one of the host. NULL if
+// there is a source of this id already.
 source_t *catalog_add_source(catalog_t *catalog, listing_t *listing, const char *url, int64_t ordinal);
-// The source is gone after this; it must not be in the wheel.
+// The source is gone after this; it must not be in the wheel. Its lane stays, empty perhaps.
 void catalog_remove_source(catalog_t *catalog, source_t *source);
+// Removes an empty lane; nobody may own it.
+void catalog_remove_lane(catalog_t *catalog, lane_t *lane);
 
 grid_t source_grid(const source_t *source);
 bool source_is_open(const source_t *source);
 // Replaces the validators; texts are copied.
 void source_set_validators(source_t *source, const char *etag, const char *last_modified,
                            const char *fetch_url, uint64_t body_hash);
-// Polls a minute times cost: what the source adds to its lane.
-double source_cost(const source_t *source);
+// Polls a minute times cost, us: what the source adds to its lane.
+int64_t source_cost(const source_t *source);
 
 #endif

@@ -96,7 +96,6 @@ static void leave_all(broker_t *b, listing_t *l, const char *reason)
     for (size_t i = 0; i < l->n_sources; i++) {
         source_t *s = l->sources[i];
         if (s->lane->owner && s->entered) outbox_revoke(b, s->lane->owner, s->id, reason);
-        if (s->runner && s->runner != s->lane->owner) outbox_revoke(b, s->runner, s->id, reason);
         s->known_to_owner = false;
         dues_leave(b, s, ERR_removed);
     }
@@ -115,7 +114,12 @@ static void enter_all(broker_t *b, listing_t *l)
 
 static void drop_sources(broker_t *b, listing_t *l)
 {
-    while (l->n_sources) catalog_remove_source(&b->catalog, l->sources[l->n_sources - 1]);
+    while (l->n_sources) {
+        lane_t *lane = l->sources[l->n_sources - 1]->lane;
+        catalog_remove_source(&b->catalog, l->sources[l->n_sources - 1]);
+        if (!lane->n_sources && lane->moving)
+            lane_give(&b->catalog, lane, lane->owner); // nothing to give back
+    }
 }
 
 static void add_sources(broker_t *b, listing_t *l)
@@ -128,7 +132,7 @@ static void add_sources(broker_t *b, listing_t *l)
 // new template reads the page anew.
 typedef struct {
     uint64_t id;
-    uint32_t ordinal, generation;
+    uint32_t ordinal;
     int64_t last_ok;
 } kept_t;
 
@@ -139,7 +143,7 @@ static kept_t *keep(const listing_t *l, size_t *n)
     *n = l->n_sources;
     for (size_t i = 0; i < l->n_sources; i++) {
         const source_t *s = l->sources[i];
-        kept[i] = (kept_t){s->id, s->ordinal, s->generation, s->last_ok};
+        kept[i] = (kept_t){s->id, s->ordinal, s->last_ok};
     }
     return kept;
 }
@@ -150,7 +154,6 @@ static void restore(broker_t *b, const kept_t *kept, size_t n)
         source_t *s = map_get(&b->catalog.sources, kept[i].id);
         if (!s) continue;
         s->ordinal = kept[i].ordinal;
-        s->generation = kept[i].generation + 1;
         s->last_ok = kept[i].last_ok;
     }
 }
@@ -169,6 +172,7 @@ static listing_t *replace(broker_t *b, listing_t *old, arena_t *arena, template_
     add_sources(b, l);
     restore(b, kept, n);
     free(kept);
+    assign_sweep(b);
     return l;
 }
 
@@ -179,7 +183,7 @@ static int64_t reachable_bound(const broker_t *b, const template_t *t, const cha
     const source_t *s = map_get(&b->catalog.sources, source_id(t->name, url));
     if (s) {
         cost = s->cost_ms;
-        need = s->lane->cost / cost;
+        need = (double)s->lane->cost / 1000 / cost;
     }
     double budget = 60000.0 * t->host_concurrency / cost;
     if (t->host_gap_ms > 0 && 60000.0 / (double)t->host_gap_ms < budget)
@@ -286,6 +290,7 @@ static void command_remove(call_t *c)
     broker_store(b, &op);
     drop_sources(b, l);
     catalog_remove(&b->catalog, l);
+    assign_sweep(b);
 }
 
 static void set_enabled(call_t *c, bool enabled)
@@ -366,7 +371,7 @@ static void command_show(call_t *c)
 static const char *state_of(const source_t *s)
 {
     if (!s->listing->enabled) return "disabled";
-    if (s->runner) return "moving";
+    if (s->away) return "moving";
     if (!s->lane->owner) return "waiting for a miner";
     if (s->lane->moving) return "moving";
     if (s->failures) return "failing";
@@ -429,10 +434,10 @@ static void command_sources(call_t *c)
 
 static void put_miner(call_t *c, yyjson_mut_val *rows, const miner_t *m)
 {
-    static const char *const phases[] = {"joining", "live", "leaving"};
+    static const char *const phases[] = {"joining", "joining", "live", "leaving"};
     const broker_t *b = c->broker;
     size_t sources = 0;
-    for (const lane_t *l = m->lanes; l; l = l->owner_next) sources += l->n_sources;
+    for (const lane_t *l = m->lanes; l; l = l->next) sources += l->n_sources;
     yyjson_mut_val *o = yyjson_mut_arr_add_obj(c->doc, rows);
     put_str(c, o, "miner", m->name);
     put_str(c, o, "state",
@@ -440,7 +445,7 @@ static void put_miner(call_t *c, yyjson_mut_val *rows, const miner_t *m)
                                                     : phases[m->phase]);
     put_int(c, o, "hosts", m->n_lanes);
     put_int(c, o, "sources", (int64_t)sources);
-    yyjson_mut_obj_add_real(c->doc, o, "load", m->load / 60000);
+    yyjson_mut_obj_add_real(c->doc, o, "load", miner_load(m));
     put_int(c, o, "running", (int64_t)m->beat.running);
     put_int(c, o, "held", (int64_t)m->beat.held);
     put_int(c, o, "polls", (int64_t)m->beat.polls);

@@ -1,8 +1,8 @@
 // Dues: the life of a source's dues. Those in (done, held] of its grid are open, and so is `extra`. A due
 // opens when its slot is built (or when the source enters), and is settled by an outcome or a skip, which
 // moves `done` forward. Every due is booked twice: once as due, once as what came of it. One due may be open
-// outside of the range, `extra`: one that was added or triggered, or one whose poll runs so long that later dues
-// are settled before it.
+// outside of the range, `extra`: one that was added or triggered, or one whose poll runs so long that later
+// dues are settled before it.
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +18,9 @@ static int64_t later(int64_t a, int64_t b)
 static bool can_send(const source_t *s)
 {
     const lane_t *l = s->lane;
-    return s->entered && l->owner && l->owner->phase == MINER_LIVE && !l->moving && !s->away;
+    const miner_t *m = l->owner;
+    if (!s->entered || s->away || l->moving || !m) return false;
+    return m->phase == MINER_LIVE || (m->phase == MINER_LISTING && s->mark);
 }
 
 // Opens the dues of the grid up to upto.
@@ -192,8 +194,8 @@ static bool is_open(const source_t *s, int64_t due)
     return due > s->done && due <= s->held && grid_last(source_grid(s), due) == due;
 }
 
-// The due at hand is settled because the poll of one before it still runs: that is the latest open one, and it
-// stays open while the range moves on.
+// The due at hand is settled because the poll of one before it still runs: that is the latest open one, and
+// it stays open while the range moves on.
 static void set_aside(broker_t *b, source_t *s, int64_t due)
 {
     int64_t before = grid_last(source_grid(s), due - 1);

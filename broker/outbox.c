@@ -55,9 +55,9 @@ static void add_template(miner_t *m, const listing_t *l)
     outbox_rows_t *r = &m->rows;
     r->templates = grown(r->templates, r->n_templates, &r->cap_templates, sizeof *r->templates);
     r->templates[r->n_templates++] =
-        (wire_template_t){.id = l->id, .version = l->version, .name = l->template->name, .json = l->json};
+        (wire_template_t){.id = l->id, .version = l->stamp, .name = l->template->name, .json = l->json};
     r->bytes += TEMPLATE_BYTES + strlen(l->json);
-    map_put(&m->templates, l->id, (void *)(uintptr_t)l->version);
+    map_put(&m->templates, l->id, (void *)(uintptr_t)l->stamp);
 }
 
 static void add_source(miner_t *m, const source_t *s)
@@ -84,7 +84,7 @@ static void add_source(miner_t *m, const source_t *s)
 static size_t weight(const miner_t *m, const source_t *s)
 {
     size_t bytes = DUE_BYTES;
-    if ((uintptr_t)map_get(&m->templates, s->listing->id) != s->listing->version)
+    if ((uintptr_t)map_get(&m->templates, s->listing->id) != s->listing->stamp)
         bytes += TEMPLATE_BYTES + strlen(s->listing->json);
     if (!s->known_to_owner) bytes += SOURCE_BYTES + strlen(s->url) + 2 * MAX_VALIDATOR;
     return bytes;
@@ -97,7 +97,7 @@ void outbox_due(broker_t *b, miner_t *m, source_t *s, wire_due_t due, int64_t fi
     flush_revoked(b, m); // what is said first goes first
     if (r->bytes && r->bytes + weight(m, s) > ASSIGN_CHUNK) flush_assigned(b, m);
     if (!r->bytes) r->base = slots_number(&b->slots, b->now) * b->config.slot_ms;
-    if ((uintptr_t)map_get(&m->templates, s->listing->id) != s->listing->version) add_template(m, s->listing);
+    if ((uintptr_t)map_get(&m->templates, s->listing->id) != s->listing->stamp) add_template(m, s->listing);
     if (!s->known_to_owner) add_source(m, s);
     s->known_to_owner = true;
     r->dues = grown(r->dues, r->n_dues, &r->cap_dues, sizeof *r->dues);
@@ -110,6 +110,7 @@ void outbox_due(broker_t *b, miner_t *m, source_t *s, wire_due_t due, int64_t fi
 void outbox_revoke(broker_t *b, miner_t *m, uint64_t source, const char *reason)
 {
     outbox_rows_t *r = &m->rows;
+    if (m->phase != MINER_LISTING && m->phase != MINER_LIVE) return;
     enqueue(b, m);
     flush_assigned(b, m);
     r->revoked = grown(r->revoked, r->n_revoked, &r->cap_revoked, sizeof *r->revoked);

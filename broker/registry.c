@@ -67,7 +67,7 @@ miner_t *registry_add(registry_t *r, const char *name, uint64_t incarnation)
 
 void registry_remove(registry_t *r, miner_t *m)
 {
-    CHECK(m->lanes == NULL && !m->rows.queued);
+    CHECK(m->lanes == NULL && !m->n_coming && !m->rows.queued);
     registry_set_peer(r, m, 0);
     heap_remove(&r->expiries, &m->expiry);
     map_del(&r->by_name, name_hash(m->name));
@@ -106,44 +106,75 @@ size_t registry_live(const registry_t *r)
     return n;
 }
 
-static void detach(lane_t *l)
+double miner_load(const miner_t *m)
 {
-    miner_t *m = l->owner;
-    if (l->owner_prev)
-        l->owner_prev->owner_next = l->owner_next;
-    else
-        m->lanes = l->owner_next;
-    if (l->owner_next) l->owner_next->owner_prev = l->owner_prev;
-    l->owner_prev = l->owner_next = NULL;
-    m->n_lanes--;
-    m->load -= l->cost;
-    l->owner = NULL;
+    return (double)m->load / 60e6;
 }
 
-void lane_give(lane_t *l, miner_t *m)
+// -- lanes --------------------------------------------------------------------------------------------
+
+// Adds cost to who carries the lane, and to who will.
+static void book(lane_t *l, int64_t cost)
 {
-    if (l->owner) detach(l);
-    l->moving = false;
-    l->target = NULL;
-    for (source_t *s = l->sources; s; s = s->lane_next) s->known_to_owner = false;
-    if (!m) return;
+    miner_t *later = l->moving ? l->target : l->owner;
+    if (l->owner) l->owner->load += cost;
+    if (later) later->planned += cost;
+}
+
+static void set_target(lane_t *l, miner_t *m)
+{
+    if (l->target) l->target->n_coming--;
+    l->target = m;
+    if (m) m->n_coming++;
+}
+
+static void unlink_lane(catalog_t *c, lane_t *l)
+{
+    lane_t **first = l->owner ? &l->owner->lanes : &c->orphans;
+    *(l->prev ? &l->prev->next : first) = l->next;
+    if (l->next) l->next->prev = l->prev;
+    if (l->owner) l->owner->n_lanes--;
+}
+
+static void link_lane(catalog_t *c, lane_t *l, miner_t *m)
+{
+    lane_t **first = m ? &m->lanes : &c->orphans;
     l->owner = m;
-    l->owner_next = m->lanes;
-    if (m->lanes) m->lanes->owner_prev = l;
-    m->lanes = l;
-    m->n_lanes++;
-    m->load += l->cost;
+    l->prev = NULL;
+    l->next = *first;
+    if (l->next) l->next->prev = l;
+    *first = l;
+    if (m) m->n_lanes++;
 }
 
-static void add_cost(lane_t *l, double cost)
+void lane_give(catalog_t *c, lane_t *l, miner_t *m)
+{
+    book(l, -l->cost);
+    unlink_lane(c, l);
+    l->moving = false;
+    set_target(l, NULL);
+    for (source_t *s = l->sources; s; s = s->lane_next) s->known_to_owner = false;
+    link_lane(c, l, m);
+    book(l, l->cost);
+}
+
+void lane_move(lane_t *l, miner_t *target)
+{
+    book(l, -l->cost);
+    l->moving = true;
+    set_target(l, target);
+    book(l, l->cost);
+}
+
+static void add_cost(lane_t *l, int64_t cost)
 {
     l->cost += cost;
-    if (l->owner) l->owner->load += cost;
+    book(l, cost);
 }
 
 void source_set_cost(source_t *s, uint32_t cost_ms)
 {
-    double before = source_cost(s);
+    int64_t before = source_cost(s);
     s->cost_ms = cost_ms;
     if (s->entered) add_cost(s->lane, source_cost(s) - before);
 }

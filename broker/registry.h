@@ -11,7 +11,8 @@
 #include "proto/wire.h"
 
 typedef enum {
-    MINER_JOINING, // READY came, its inventory is on the way: nothing is sent to it yet
+    MINER_JOINING, // READY came, its inventory is on the way: no work is sent to it yet
+    MINER_LISTING, // a part of its inventory came; what is revoked now is so after that
     MINER_LIVE,
     MINER_LEAVING, // it drains: it finishes what runs and gets nothing new
 } miner_phase_t;
@@ -43,10 +44,10 @@ typedef struct miner {
     uint64_t outcome_seq;  // highest taken
     map_t templates;       // id -> version it holds (as a pointer)
     lane_t *lanes;
-    uint32_t n_lanes;
-    uint32_t n_runners;   // sources whose runner it is
-    double load;          // ms of slot use per minute, its lanes together
-    int64_t last_outcome; // broker ms, 0: none
+    uint32_t n_lanes, n_coming; // n_coming: lanes whose target it is
+    int64_t load;               // us of slot use per minute, its lanes together
+    int64_t planned;            // the same once every lane that moves has arrived
+    int64_t last_outcome;       // broker ms, 0: none
     uint8_t last_result, last_error;
     uint64_t progress; // outcomes since the last slot was closed
     int idle_slots;    // closed slots in a row in which it owed polls and reported none
@@ -79,8 +80,13 @@ miner_t *registry_expired(const registry_t *registry, int64_t mono);
 void registry_forgive(registry_t *registry, int64_t ms);
 size_t registry_live(const registry_t *registry);
 
+// Polls that a miner runs at once on the average, if they take as long as they did.
+double miner_load(const miner_t *miner);
+
 // The one place where a lane changes hands (miner NULL: nobody); keeps counts and loads.
-void lane_give(lane_t *lane, miner_t *miner);
+void lane_give(catalog_t *catalog, lane_t *lane, miner_t *miner);
+// It is to go to another miner (NULL: to be decided) when its owner has given it back.
+void lane_move(lane_t *lane, miner_t *target);
 // The one place where a source's cost changes.
 void source_set_cost(source_t *source, uint32_t cost_ms);
 // A source enters (sign 1) or leaves (sign -1) its lane's counts.

@@ -22,7 +22,7 @@ static size_t put_miner(const broker_t *b, const miner_t *m, char *out, size_t s
     const char *phase = m->phase == MINER_LIVE      ? wire_miner_state_name(m->beat.state)
                         : m->phase == MINER_LEAVING ? "leaving"
                                                     : "joining";
-    int n = snprintf(out, size, "%s:%s,load=%.2f,running=%llu,last=%s/%s ", m->name, phase, m->load / 60000,
+    int n = snprintf(out, size, "%s:%s,load=%.2f,running=%llu,last=%s/%s ", m->name, phase, miner_load(m),
                      (unsigned long long)m->beat.running, age,
                      m->last_outcome
                          ? m->last_error ? error_class_name(m->last_error) : wire_result_name(m->last_result)

@@ -5,6 +5,7 @@
 #include "broker/broker.h"
 #include "broker/catalog.h"
 #include "broker/registry.h"
+#include "broker/runs.h"
 #include "broker/slots.h"
 
 struct broker {
@@ -12,6 +13,7 @@ struct broker {
     broker_out_t out;
     catalog_t catalog;
     registry_t registry;
+    runs_t runs;
     wheel_t wheel;
     slots_t slots;
     slew_t slew;
@@ -52,18 +54,19 @@ void dues_extra(broker_t *broker, source_t *source, wire_cause_t cause);
 void dues_leave(broker_t *broker, source_t *source, error_class_t reason);
 // Takes its dues before built_until into the slot being built.
 void dues_extend(broker_t *broker, source_t *source);
-// Sends what is open and later than after to its owner, if it has one that can take it.
+// Sends extra, and what else is open and later than after, to its owner, if it has one that can take it.
 void dues_send(broker_t *broker, source_t *source, int64_t after, wire_cause_t cause);
 // What came of a due. miner: who says so.
 void dues_outcome(broker_t *broker, miner_t *miner, source_t *source, const wire_outcome_t *outcome);
-// miner runs a poll of source although another owns its lane (NULL: nobody does).
-void dues_set_runner(source_t *source, miner_t *miner);
-// The runner of source is none any more; its owner takes over.
-void dues_runner_gone(broker_t *broker, source_t *source);
+// miner runs a poll of source, which it does not hold (any more): the owner waits.
+void dues_runs_at(broker_t *broker, source_t *source, miner_t *miner);
+// The run has ended; the owner takes over.
+void dues_run_over(broker_t *broker, run_t *run);
 
 // -- outbox.c: rows to miners, gathered into messages ---------------------------------------------------
 
 void outbox_due(broker_t *broker, miner_t *miner, source_t *source, wire_due_t due, int64_t first);
+// Nothing if the miner's inventory is still to come: that is compared with what is so then.
 void outbox_revoke(broker_t *broker, miner_t *miner, uint64_t source, const char *reason);
 // Sends everything that is gathered.
 void outbox_flush(broker_t *broker);
@@ -80,6 +83,10 @@ void assign_balance(broker_t *broker);
 void assign_returned(broker_t *broker, lane_t *lane);
 // All lanes of miner become orphans.
 void assign_release(broker_t *broker, miner_t *miner);
+// Lanes whose REVOKE was not answered for long are taken as given back.
+void assign_overdue(broker_t *broker);
+// Frees lanes without sources.
+void assign_sweep(broker_t *broker);
 
 // -- control.c: rtm-ctl's commands -----------------------------------------------------------------------
 void control_request(broker_t *broker, uint64_t peer, const wire_request_t *request);

@@ -26,11 +26,12 @@ int main(int argc, char **argv)
 {
     conf_parse(&conf, argc, argv);
     log_set_level(trace ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR);
+    setvbuf(stdout, NULL, trace ? _IOLBF : _IOFBF, 1 << 16);
     if (one) first = one, seeds = 1;
     uint64_t struck[FAULT_COUNT] = {0}, events = 0;
     int failed = 0;
     world_t *w = malloc(sizeof *w);
-    for (int64_t s = first; w && s < first + seeds && failed < 5; s++) {
+    for (int64_t s = first; w && s < first + seeds && failed < 20; s++) {
         if (world_run(w, (uint64_t)s, (int)slots, trace)) {
             failed++;
             printf("seed %lld failed %s (trace %016llx)\n", (long long)s, w->failure,

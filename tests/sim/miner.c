@@ -242,6 +242,13 @@ static void define(world_t *w, sim_miner_t *m, const wire_source_t *row)
                  (unsigned long long)h->known_version, (unsigned long long)h->page->stored_version);
 }
 
+static bool has_due(const holding_t *h, int64_t due)
+{
+    for (int i = 0; i < h->n_dues; i++)
+        if (h->dues[i].due == due) return true;
+    return h->running && h->running_due == due;
+}
+
 static void on_assign(world_t *w, sim_miner_t *m, const wire_assign_t *a)
 {
     for (size_t i = 0; i < a->templates.n; i++)
@@ -258,6 +265,7 @@ static void on_assign(world_t *w, sim_miner_t *m, const wire_assign_t *a)
         if (!h->version) sim_fail(w, "%s got a due of a template that it does not hold", m->name);
         for (uint64_t k = 0; k < d->count; k++) {
             int64_t due = a->slot_start + d->offset + (int64_t)(k * d->step);
+            if (has_due(h, due)) continue;
             if (h->n_dues == MAX_DUES) {
                 sim_fail(w, "%s holds too many dues of a source: now %lld + %llu x %llu from %lld, cause %s",
                          m->name, (long long)(w->now + m->offset), (unsigned long long)d->count,
@@ -288,6 +296,7 @@ static void on_revoke(world_t *w, sim_miner_t *m, const wire_revoke_t *msg)
         holding_t *h = holding_of(m, msg->sources.v[i]);
         if (!h) continue;
         h->n_dues = 0;
+        h->held = h->done;
         if (h->running) {
             h->revoked = true;
             h->version = 0;
@@ -401,6 +410,7 @@ void miner_event(world_t *w, sim_miner_t *m, const event_t *e)
         const char *why;
         arena_reset(w->scratch);
         CHECK(wire_decode(w->scratch, e->bytes, e->len, &type, &message, &why) == 0);
+        sim_trace(w, "broker", m->name, type, message);
         on_message(w, m, type, message);
         return;
     }

@@ -73,7 +73,6 @@ static void push(world_t *w, event_t *e)
         w->cap_events = w->cap_events ? w->cap_events * 2 : 1024;
         w->queue = xrealloc(w->queue, w->cap_events * sizeof *w->queue);
     }
-    e->order = w->order++;
     size_t i = w->n_events++;
     for (; i > 0 && before(e, w->queue[(i - 1) / 2]); i = (i - 1) / 2) w->queue[i] = w->queue[(i - 1) / 2];
     w->queue[i] = e;
@@ -101,6 +100,7 @@ event_t *sim_schedule(world_t *w, int64_t delay, event_type_t type, const void *
     e->type = type;
     e->at = w->now + delay;
     e->len = len;
+    e->order = w->order++; // kept if it is postponed: a link is a queue
     if (len) memcpy(e->bytes, bytes, len);
     push(w, e);
     return e;
@@ -236,7 +236,7 @@ static void start_broker(world_t *w)
     w->broker = broker_new(&config, &out);
     load(w);
     broker_start(w->broker, instant(w));
-    sim_schedule(w, 0, EV_BROKER_TICK, NULL, 0);
+    sim_schedule(w, 0, EV_BROKER_TICK, NULL, 0)->run = ++w->broker_runs;
 }
 
 static void kill_broker(world_t *w, int64_t away)
@@ -318,6 +318,12 @@ static void disconnect(world_t *w, sim_miner_t *m)
     m->peer = w->next_peer++;
 }
 
+// Faults of a kind add up: what waits for the end of one must not be overtaken by what comes later.
+static void prolong(int64_t *until, int64_t to)
+{
+    if (*until < to) *until = to;
+}
+
 static bool strike(world_t *w, fault_t fault)
 {
     int64_t span = 500 + (int64_t)sim_random(w, 12000);
@@ -334,7 +340,7 @@ static bool strike(world_t *w, fault_t fault)
         if (sim_random(w, 2)) miner_start(w, m); // at once, under the same name
         return true;
     case FAULT_freeze_miner:
-        if (m) m->frozen_until = w->now + span;
+        if (m) prolong(&m->frozen_until, w->now + span);
         return m != NULL;
     case FAULT_drain_miner:
         if (!m || m->draining || alive(w) < 2) return false;
@@ -349,7 +355,7 @@ static bool strike(world_t *w, fault_t fault)
         if (!w->broker) return false;
         kill_broker(w, 100 + (int64_t)sim_random(w, 8000));
         return true;
-    case FAULT_stall_broker: w->broker_away_until = w->now + span; return true;
+    case FAULT_stall_broker: prolong(&w->broker_away_until, w->now + span); return true;
     case FAULT_clock_jump: w->wall_error += (int64_t)sim_random(w, 7200000) - 3600000; return true;
     case FAULT_failing_host: w->host_fails_until[host] = w->now + 2 * span; return true;
     case FAULT_slow_host: w->host_slow_until[host] = w->now + 2 * span; return true;
@@ -362,12 +368,19 @@ static bool strike(world_t *w, fault_t fault)
 
 // -- events ---------------------------------------------------------------------------------------------
 
-static void tick(world_t *w)
+static void tick(world_t *w, const event_t *e)
 {
-    if (!w->broker) return;
+    if (!w->broker || e->run != w->broker_runs) return;
     broker_tick(w->broker, instant(w));
     int64_t wait = broker_deadline(w->broker) - w->now;
-    sim_schedule(w, wait > 0 ? wait : 1, EV_BROKER_TICK, NULL, 0);
+    sim_schedule(w, wait > 0 ? wait : 1, EV_BROKER_TICK, NULL, 0)->run = w->broker_runs;
+}
+
+static const char *peer_name(const world_t *w, uint64_t peer)
+{
+    for (int i = 0; i < MAX_MINERS; i++)
+        if (w->miners[i].alive && w->miners[i].peer == peer) return w->miners[i].name;
+    return "?";
 }
 
 static void to_broker(world_t *w, const event_t *e)
@@ -378,6 +391,7 @@ static void to_broker(world_t *w, const event_t *e)
     if (!w->broker || !e->peer) return;
     arena_reset(w->scratch);
     CHECK(wire_decode(w->scratch, e->bytes, e->len, &type, &message, &why) == 0);
+    sim_trace(w, peer_name(w, e->peer), "broker", type, message);
     broker_message(w->broker, instant(w), e->peer, type, message);
 }
 
@@ -391,7 +405,10 @@ static void on_fault(world_t *w)
 {
     if (w->calm) return;
     fault_t f = (fault_t)sim_random(w, FAULT_COUNT);
-    if (strike(w, f)) w->struck[f]++;
+    if (strike(w, f)) {
+        w->struck[f]++;
+        if (w->trace) printf("%lld fault %s\n", (long long)w->now, fault_name(f));
+    }
     sim_schedule(w, (int64_t)sim_random(w, FAULT_EVERY_MS), EV_FAULT, NULL, 0);
 }
 
@@ -421,7 +438,7 @@ static void dispatch(world_t *w, const event_t *e)
     switch (e->type) {
     case EV_TO_BROKER: to_broker(w, e); break;
     case EV_TO_MINER: to_miner(w, e); break;
-    case EV_BROKER_TICK: tick(w); break;
+    case EV_BROKER_TICK: tick(w, e); break;
     case EV_STORE:
         if (w->broker) release(w);
         break;
@@ -435,6 +452,11 @@ static void dispatch(world_t *w, const event_t *e)
     }
 }
 
+static const char *event_name(event_type_t type)
+{
+    return type == EV_POLL_DUE ? "due" : type == EV_POLL_READ ? "read" : "stored";
+}
+
 static void note(world_t *w, const event_t *e)
 {
     uint64_t record[] = {w->hash,
@@ -445,10 +467,9 @@ static void note(world_t *w, const event_t *e)
                          e->len,
                          e->len ? XXH3_64bits(e->bytes, e->len) : 0};
     w->hash = XXH3_64bits(record, sizeof record);
-    if (w->trace && e->type != EV_BROKER_TICK && e->type != EV_STORE && e->type != EV_PAGE)
-        printf("%lld %d peer=%llu miner=%d source=%016llx len=%zu %.12s\n", (long long)e->at, e->type,
-               (unsigned long long)e->peer, e->miner, (unsigned long long)e->source, e->len,
-               e->len ? e->bytes + 2 : "");
+    if (w->trace && e->source)
+        printf("%lld m%d %s %016llx\n", (long long)e->at, e->miner, event_name(e->type),
+               (unsigned long long)e->source);
 }
 
 // -- checks ---------------------------------------------------------------------------------------------
@@ -505,14 +526,21 @@ static void make_pages(world_t *w)
     }
 }
 
+// When nobody is frozen any more.
+static int64_t last_sleeper(const world_t *w)
+{
+    int64_t at = w->broker_away_until > w->now ? w->broker_away_until : w->now;
+    for (int i = 0; i < MAX_MINERS; i++)
+        if (w->miners[i].alive && w->miners[i].frozen_until > at) at = w->miners[i].frozen_until;
+    return at;
+}
+
 // All faults end: everybody is up, every template is there.
 static void make_calm(world_t *w)
 {
-    w->calm = true;
-    w->extra_delay_until = w->broker_away_until = w->sink_away_until = w->now;
+    w->extra_delay_until = w->sink_away_until = w->now;
     if (!w->broker) start_broker(w);
     for (int i = 0; i < MAX_HOSTS; i++) w->host_fails_until[i] = w->host_slow_until[i] = w->now;
-    for (int i = 0; i < MAX_MINERS; i++) w->miners[i].frozen_until = w->now;
     for (int i = 0; i < 3; i++)
         if (!w->miners[i].alive) miner_start(w, &w->miners[i]);
     for (int t = 0; t < w->n_templates; t++) {
@@ -557,7 +585,9 @@ int world_run(world_t *w, uint64_t seed, int slots, bool trace)
     for (int t = 0; t < w->n_templates; t++) add_template(w, t, false);
     sim_schedule(w, 2000, EV_FAULT, NULL, 0);
     sim_schedule(w, 2000, EV_PAGE, NULL, 0);
-    if (run_until(w, w->now + slots * w->slot_ms)) make_calm(w);
+    bool fine = run_until(w, w->now + slots * w->slot_ms);
+    w->calm = true;
+    if (fine && run_until(w, last_sleeper(w))) make_calm(w);
     if (!w->failure[0] && run_until(w, w->now + 3 * w->slot_ms + 15000)) {
         int64_t span = 3 * w->slot_ms + 65000;
         for (int i = 0; i < w->n_pages; i++) w->pages[i].polls = 0;

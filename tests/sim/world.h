@@ -93,6 +93,7 @@ typedef struct {
     arena_t *scratch;
 
     broker_t *broker;          // NULL: down
+    uint64_t broker_runs;      // how often one was started
     int64_t broker_away_until; // stalled
     sim_op_t *ops;
     size_t n_ops, cap_ops;
@@ -156,6 +157,8 @@ event_t *sim_schedule(world_t *world, int64_t delay, event_type_t type, const vo
 // Puts a message on peer's link, EV_TO_BROKER or EV_TO_MINER; it arrives in order, unless the link breaks.
 void sim_transmit(world_t *world, event_type_t direction, uint64_t peer, const void *bytes, size_t len);
 void sim_fail(world_t *world, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// Prints a message that arrives, if the run is traced.
+void sim_trace(const world_t *world, const char *from, const char *to, wire_type_t type, const void *message);
 page_t *sim_page(world_t *world, uint64_t source);
 
 void miner_start(world_t *world, sim_miner_t *miner);

@@ -196,6 +196,25 @@ static size_t count_dues(world_t *w, size_t mark, uint64_t peer)
     return n;
 }
 
+// The definition of source that was sent last, to whomever, or NULL.
+static wire_source_t *defined(world_t *w, uint64_t source)
+{
+    for (size_t i = w->n_sent; i-- > 0;) {
+        if (w->sent[i].type != WIRE_TYPE_ASSIGN) continue;
+        wire_assign_t *a = w->sent[i].message;
+        for (size_t k = 0; k < a->sources.n; k++)
+            if (a->sources.v[k].id == source) return &a->sources.v[k];
+    }
+    return NULL;
+}
+
+// The version of the first template that peer was sent.
+static uint64_t version(world_t *w, uint64_t peer)
+{
+    wire_assign_t *a = heard(w, 0, peer, WIRE_TYPE_ASSIGN, 0);
+    return a->templates.v[0].version;
+}
+
 static uint64_t seqs[16]; // outcome numbers per peer
 
 static void outcome(world_t *w, uint64_t peer, uint64_t source, int64_t due, int kind, int result,
@@ -205,6 +224,7 @@ static void outcome(world_t *w, uint64_t peer, uint64_t source, int64_t due, int
                           .kind = (uint64_t)kind,
                           .source = source,
                           .due = due,
+                          .generation = defined(w, source) ? defined(w, source)->generation : 0,
                           .result = (uint64_t)result,
                           .took_ms = 100,
                           .has_state = etag != NULL,
@@ -467,7 +487,7 @@ static void a_restart_forgets_nothing_and_reshuffles_nothing(void **state)
                 size_t r = 0;
                 while (r < n[peer - 1] && held[peer - 1][r].source != d->source) r++;
                 if (r == n[peer - 1])
-                    held[peer - 1][n[peer - 1]++] = (wire_holding_t){.source = d->source, .version = 1};
+                    held[peer - 1][n[peer - 1]++] = (wire_holding_t){.source = d->source, .version = version(w, peer)};
                 if (last > held[peer - 1][r].held) held[peer - 1][r].held = last;
                 held[peer - 1][r].done = held[peer - 1][r].held;
             }
@@ -543,8 +563,9 @@ static void templates_are_refused_replaced_and_removed(void **state)
     wire_revoke_t *r = heard(w, mark, 1, WIRE_TYPE_REVOKE, 0);
     assert_int_equal(r->sources.n, 5);
     wire_assign_t *a = heard(w, mark, 1, WIRE_TYPE_ASSIGN, 0);
-    assert_int_equal(a->templates.v[0].version, 2);
-    assert_int_equal(a->sources.v[0].generation, 1);
+    wire_assign_t *before = heard(w, 0, 1, WIRE_TYPE_ASSIGN, 0);
+    assert_int_not_equal(a->templates.v[0].version, before->templates.v[0].version);
+    assert_int_not_equal(a->sources.v[0].generation, before->sources.v[0].generation);
     wire_arg_t name[] = {{"name", "news"}};
     assert_int_equal(command(w, "disable", name, 1)->code, 0);
     mark = w->n_sent;
