@@ -187,6 +187,7 @@ static size_t put_query(char *out, const char *query, size_t len)
         }
         query += part + (amp != NULL);
     }
+    if (n == 0) return 0;
     qsort(p, n, sizeof *p, by_text);
     for (size_t i = 0; i < n; i++) {
         out[at++] = i ? '&' : '?';
