@@ -261,7 +261,7 @@ static void tick(intake_t *in, int64_t now)
         if (now - s->heard > LIVENESS_MS) silent = s;
     }
     if (silent) { // one a tick is not enough when many go: look again at once
-        leave(in, silent, "silent");
+        disconnect(in, silent->route, "silent");
         in->next_tick = now;
         return;
     }

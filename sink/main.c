@@ -29,8 +29,8 @@ static const conf_option_t table[] = {
      INT64_C(1) << 40},
     {"spool", CONF_STR, "FOLDER", NULL,
      "keep batches there while Postgres is away (default: they wait with the miners)", &options.spool, 0, 0},
-    {"spool-max", CONF_SIZE, "SIZE", "4G", "what the spool may take on disk", &options.spool_max, 1 << 20,
-     INT64_C(1) << 50},
+    {"spool-max", CONF_SIZE, "SIZE", "4G", "what the spool may take on disk", &options.spool_max,
+     2 * SPOOL_SEGMENT, INT64_C(1) << 50},
     {"health", CONF_STR, "HOST:PORT", NULL, "serve /healthz and /metrics there", &options.health, 0, 0},
     {"log-level", CONF_STR, "LEVEL", "info", "debug, info, warn or error", &options.log_level, 0, 0},
 };

@@ -166,7 +166,10 @@ static void spool_if_late(writer_t *w)
     int64_t now = clock_mono_ms();
     bool untold = w->group->n_batches && !w->told;
     if (!w->spool || now < w->spool_retry_at || (!untold && !w->next->n_batches)) return;
-    if ((w->up || untold) && now - (untold ? w->group_since : w->next_since) < SPOOL_AFTER_MS) return;
+    // once Postgres is known to be away, what comes goes to the spool at once
+    int64_t since = untold ? w->group_since : w->next_since,
+            patience = w->said_down && !untold ? 0 : SPOOL_AFTER_MS;
+    if (now - since < patience) return;
     spool_all(w);
 }
 
@@ -349,7 +352,7 @@ static void drain(writer_t *w)
     else
         spool_rewind(w->spool);
     release(w->group);
-    if (spool_holds(w) || !w->said_spooling) return;
+    if (spool_holds(w) || !(w->said_spooling || w->said_full)) return;
     log_info("spool", "state=empty");
     w->said_spooling = w->said_full = false;
 }

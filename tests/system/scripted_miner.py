@@ -85,18 +85,21 @@ class Sink:
 
 
 class Miner:
-    """One miner. Batches that were not acknowledged are kept, and sent again after each connect."""
+    """One miner. It obeys its credit, keeps the batches that were not acknowledged, and sends them again after each
+    connect. While it is pumped it beats, and says HELLO again when it is told to."""
 
     def __init__(self, name="m1", incarnation=None):
         self.name = name
         self.incarnation = incarnation or random.getrandbits(63)
         self.seq = 0
         self.unacked = {}   # seq -> frame
+        self.sent = set()   # of these, those on the wire
         self.verdicts = {}  # seq -> list of verdicts
         self.credit = 0
         self.acked = 0
         self.errors = []
         self.disconnects = []
+        self.beaten = 0     # monotonic seconds
         self.context = zmq.Context.instance()
         self.socket = None
 
@@ -122,11 +125,14 @@ class Miner:
         return self
 
     def hello(self):
-        self.credit = 0
-        self.send("HELLO", version=1, miner=self.name, incarnation=self.incarnation, software="scripted")
+        self._say_hello()
+        self.beaten = time.monotonic()
         self.pump_until(lambda: self.credit, what="GRANT")
-        for frame in list(self.unacked.values()):
-            self.socket.send(frame)
+
+    def _say_hello(self):
+        self.credit = 0
+        self.sent.clear()
+        self.send("HELLO", version=1, miner=self.name, incarnation=self.incarnation, software="scripted")
 
     def send(self, kind, **members):
         self.socket.send(msgpack.packb([kind, members]))
@@ -138,6 +144,9 @@ class Miner:
 
     def pump(self, ms=0):
         """Takes what has come; waits at most ms for the first message."""
+        if time.monotonic() - self.beaten > 0.5:
+            self.beaten = time.monotonic()
+            self.send("HEARTBEAT")
         while self.socket.poll(ms):
             kind, m = msgpack.unpackb(self.socket.recv(), strict_map_key=False)
             getattr(self, "_on_" + kind.lower())(m)
@@ -151,12 +160,14 @@ class Miner:
 
     def _on_grant(self, m):
         self.credit = m["credit"]
+        self._send_some()
 
     def _on_heartbeat(self, m):
         pass
 
     def _on_disconnect(self, m):
         self.disconnects.append(m.get("reason"))
+        self._say_hello()
 
     def _on_error(self, m):
         self.errors.append((m["code"], m["text"]))
@@ -166,6 +177,8 @@ class Miner:
         self.acked = max(self.acked, m["seq"])
         for seq in [s for s in self.unacked if s <= m["seq"]]:
             del self.unacked[seq]
+            self.sent.discard(seq)
+        self._send_some()
         for seq, items in m.get("verdicts", []):
             self.verdicts[seq] = list(items)
 
@@ -174,11 +187,26 @@ class Miner:
     def frame(self, batch, seq):
         return msgpack.packb(["BATCH", {**batch, "seq": seq}])
 
-    def ship(self, batch):
-        """Sends a batch; its number."""
+    def _send_some(self):
+        flying = sum(len(self.unacked[s]) for s in self.sent)
+        for seq, frame in self.unacked.items():
+            if seq in self.sent:
+                continue
+            if flying and flying + len(frame) > self.credit:
+                break
+            self.socket.send(frame)
+            self.sent.add(seq)
+            flying += len(frame)
+
+    def ship(self, batch, greedy=False):
+        """Sends a batch as soon as the credit allows, or in spite of it; its number."""
         self.seq += 1
         self.unacked[self.seq] = self.frame(batch, self.seq)
-        self.socket.send(self.unacked[self.seq])
+        if greedy:
+            self.socket.send(self.unacked[self.seq])
+            self.sent.add(self.seq)
+        else:
+            self._send_some()
         return self.seq
 
     def settle(self, seconds=WAIT_SECONDS):

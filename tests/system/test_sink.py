@@ -191,9 +191,9 @@ def test_a_gap_is_refused(sink, miner):
 def test_unknown_session_is_told_so(sink):
     with Miner() as miner:
         miner.connect(sink, hello=False)
-        miner.ship(batch([item("a")]))
+        miner.ship(batch([item("a")]), greedy=True)
         miner.pump_until(lambda: miner.disconnects)
-        miner.hello()
+        assert miner.disconnects[0] == "unknown_session"
         assert miner.settle() == [NEW]
 
 
@@ -330,11 +330,11 @@ def test_credit_is_shared_and_enforced(cluster, database):
             assert b.credit == 1 << 20
             big = batch([item("k", content="x" * (200 << 10))])
             for _ in range(5):
-                b.ship(big)
+                b.ship(big, greedy=True)
             b.pump(200)
             assert not b.disconnects
             for _ in range(3):
-                b.ship(big)
+                b.ship(big, greedy=True)
             b.pump_until(lambda: b.disconnects)
             assert b.disconnects[0] == "credit_exceeded"
             a.ship(big)
@@ -376,6 +376,7 @@ def test_postgres_dies_mid_flow():
     with Cluster() as pg:
         conninfo = pg.create()
         with Sink(conninfo) as sink, Miner() as miner:
+            sink.wait_log(r"postgres state=up")
             miner.connect(sink)
             expected = {}
             for round_number in range(4):

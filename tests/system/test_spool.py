@@ -1,0 +1,290 @@
+"""The sink's spool: what waits on disk while Postgres is away is neither lost, nor doubled, nor turned back."""
+import glob
+import os
+import random
+import subprocess
+import time
+
+import pytest
+
+from pg import Cluster
+from scripted_miner import CHANGED, KNOWN, LACKS_DETAIL, NEW, PROBE, T0, Miner, Sink, batch, item, wait_until
+
+MINUTE = 60_000
+
+
+@pytest.fixture
+def spool(tmp_path):
+    return str(tmp_path / "spool")
+
+
+@pytest.fixture(scope="module")
+def module_cluster():
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def mortal(module_cluster):
+    """A cluster that tests stop and start."""
+    if not module_cluster.process:
+        module_cluster.start()
+    return module_cluster
+
+
+def segments(spool):
+    return glob.glob(spool + "/*.spool")
+
+
+def titles(cluster, conninfo):
+    return dict(cluster.rows(conninfo, "SELECT key, title FROM items"))
+
+
+def test_outage(mortal, spool):
+    conninfo = mortal.create()
+    with Sink(conninfo, "--spool", spool) as sink, Miner() as miner:
+        miner.connect(sink)
+        assert miner.store(batch([item("a", 1, title="before")])) == [NEW]
+        sink.wait_log(r"postgres state=up")
+        mortal.stop("immediate")
+        # what is on disk is acknowledged; its verdicts are guesses
+        assert miner.store(batch([item("b", 1, title="spooled"), item("zz", part=PROBE)])) == [NEW, LACKS_DETAIL]
+        assert miner.store(batch([item("a", 2, title="spooled")], due=T0 + MINUTE)) == [NEW]
+        sink.wait_log(r"spool state=filling")
+        assert segments(spool)
+        mortal.start()
+        sink.wait_log(r"spool state=empty")
+        assert titles(mortal, conninfo) == {"a": "spooled", "b": "spooled"}
+        assert mortal.rows(conninfo, "SELECT key, revision, cause FROM items ORDER BY key") == [("a", 2, 0),
+                                                                                                ("b", 1, 100)]
+        assert not segments(spool)
+        assert miner.store(batch([item("b", 1, title="spooled")], due=T0 + MINUTE)) == [KNOWN]
+
+
+def test_fresh_items_first_and_nothing_turns_back(mortal, spool):
+    """While an hour's worth is drained, a fresh batch is committed at once, and its rows stay on top."""
+    conninfo = mortal.create()
+    with Sink(conninfo, "--spool", spool) as sink, Miner() as miner:
+        miner.connect(sink)
+        sink.wait_log(r"postgres state=up")
+        mortal.stop("immediate")
+        for n in range(150):
+            due = T0 + n * MINUTE
+            miner.ship(batch([item(f"k{i}", due, title=str(due), summary="x" * 300) for i in range(300)], due=due))
+        miner.settle(60)
+        mortal.start()
+        sink.wait_log(r"postgres state=up", 2)
+        start = time.monotonic()
+        last = T0 + 1000 * MINUTE
+        fresh = miner.store(batch([item(f"k{i}", last, title=str(last)) for i in range(100)], due=last))
+        took = time.monotonic() - start
+        assert set(fresh) <= {NEW, CHANGED}
+        assert not sink.log(r"spool state=empty") or took < 1
+        assert took < 5
+        sink.wait_log(r"spool state=empty", seconds=120)
+        rows = titles(mortal, conninfo)
+        assert len(rows) == 300
+        assert {rows[f"k{i}"] for i in range(100)} == {str(last)}
+        assert {rows[f"k{i}"] for i in range(100, 300)} == {str(T0 + 149 * MINUTE)}
+        assert mortal.value(conninfo, "SELECT count(*) FROM items WHERE title::bigint <> content_hash") == 0
+
+
+def test_sink_killed_with_a_full_spool(mortal, spool):
+    conninfo = mortal.create()
+    mortal.stop()
+    with Miner() as miner:
+        with Sink(conninfo, "--spool", spool) as sink:
+            miner.connect(sink)
+            for n in range(20):
+                miner.ship(batch([item(f"k{n}-{i}", title="t") for i in range(50)]))
+            miner.settle()
+            sink.kill()
+        mortal.start()
+        with Sink(conninfo, "--spool", spool) as sink:
+            sink.wait_log(r"spool state=found")
+            sink.wait_log(r"spool state=empty")
+        assert mortal.value(conninfo, "SELECT count(*) FROM items") == 1000
+
+
+def test_sink_killed_between_spool_and_ack(mortal, spool):
+    conninfo = mortal.create()
+    mortal.stop()
+    with Miner() as miner:
+        with Sink(conninfo, "--spool", spool, RTM_FAILPOINT="sink_after_spool") as sink:
+            miner.connect(sink)
+            miner.ship(batch([item("a", title="t")]))
+            wait_until(lambda: sink.process.poll() is not None)
+            assert sink.process.returncode == 66 and not miner.acked
+        with Sink(conninfo, "--spool", spool) as sink:
+            miner.connect(sink)
+            assert miner.settle() == [NEW]
+            mortal.start()
+            sink.wait_log(r"spool state=empty")
+        assert mortal.rows(conninfo, "SELECT key, revision FROM items") == [("a", 1)]
+
+
+def test_damage_is_reported_and_kept(mortal, spool):
+    conninfo = mortal.create()
+    mortal.stop()
+    with Miner() as miner, Sink(conninfo, "--spool", spool) as sink:
+        miner.connect(sink)
+        for n in range(9):
+            miner.store(batch([item(f"k{n}", title="t" * 100)]))
+        sink.kill()
+    path, = segments(spool)
+    with open(path, "r+b") as f:
+        data = f.read()
+        f.seek(data.index(b"k4") + 20)
+        f.write(b"\0\0\0")
+    mortal.start()
+    with Sink(conninfo, "--spool", spool) as sink:
+        sink.wait_log(r"spool segment=\S+ offset=\d+ unreadable_bytes=\d+")
+        sink.wait_log(r"spool state=empty")
+        wait_until(lambda: mortal.value(conninfo, "SELECT count(*) FROM items") == 8)
+    assert [os.path.basename(p) for p in glob.glob(spool + "/*")] == [os.path.basename(path)[:16] + ".damaged"]
+
+
+def test_full_spool_stops_credit_and_loses_nothing(mortal, spool):
+    conninfo = mortal.create()
+    mortal.stop()
+    with Sink(conninfo, "--spool", spool, "--spool-max", "32M") as sink, Miner() as miner:
+        miner.connect(sink)
+        for n in range(400):
+            miner.ship(batch([item(f"k{n}", content="x" * 100_000)]))
+        miner.pump_until(lambda: sink.log(r'spool state=stuck .*reason="the spool is full"'))
+        miner.pump(1500)
+        assert 200 <= miner.acked < 400
+        assert sum(os.path.getsize(p) for p in segments(spool)) <= 32 << 20
+        mortal.start()
+        miner.settle()
+        sink.wait_log(r"spool state=empty")
+        assert mortal.value(conninfo, "SELECT count(*) FROM items") == 400
+
+
+def test_disk_full(mortal, tmp_path):
+    conninfo = mortal.create()
+    mortal.stop()
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no right to mount a small tmpfs")
+    try:
+        with Sink(conninfo, "--spool", str(folder / "spool")) as sink, Miner() as miner:
+            miner.connect(sink)
+            for n in range(20):
+                miner.ship(batch([item(f"k{n}", content="x" * 100_000)]))
+            sink.wait_log(r'spool state=stuck .*reason="No space left')
+            mortal.start()
+            miner.settle()
+            sink.wait_log(r"spool state=empty")
+            assert mortal.value(conninfo, "SELECT count(*) FROM items") == 20
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_slow_postgres(cluster, spool):
+    """A backend that hangs in a statement: the batch is on disk and acknowledged long before it answers."""
+    conninfo = cluster.create()
+    with Sink(conninfo, "--spool", spool) as sink, Miner() as miner:
+        miner.connect(sink)
+        miner.store(batch([item("a")]))
+        backend = cluster.value(conninfo, "SELECT pid FROM pg_stat_activity WHERE application_name = 'rtm-sink'")
+        cluster.freeze(backend)
+        try:
+            assert miner.store(batch([item("b", title="t")])) == [NEW]
+            assert miner.store(batch([item("c", title="t")])) == [NEW]
+            sink.wait_log(r"spool state=filling")
+        finally:
+            cluster.thaw(backend)
+        sink.wait_log(r"spool state=empty")
+        assert cluster.rows(conninfo, "SELECT key, revision FROM items ORDER BY key") == [("a", 1), ("b", 1), ("c", 1)]
+
+
+def test_read_only_database(cluster, spool):
+    conninfo = cluster.create()
+    name = conninfo.rsplit("=", 1)[1]
+    with Sink(conninfo, "--spool", spool) as sink, Miner() as miner:
+        miner.connect(sink)
+        miner.store(batch([item("a")]))
+        cluster.execute("postgres", f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        cluster.execute("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                                    " WHERE application_name = 'rtm-sink'")
+        assert miner.store(batch([item("b")])) == [NEW]
+        assert sink.wait_log(r'state=down reason="(.*)"')
+        sink.wait_log(r"spool state=filling")
+        cluster.execute("postgres", f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        sink.wait_log(r"spool state=empty")
+        assert cluster.value(conninfo, "SELECT count(*) FROM items") == 2
+
+
+def test_sigterm_while_postgres_is_away_spools_what_waits(mortal, spool):
+    conninfo = mortal.create()
+    mortal.stop()
+    with Miner() as miner:
+        with Sink(conninfo, "--spool", spool) as sink:
+            miner.connect(sink)
+            for n in range(50):
+                miner.ship(batch([item(f"k{n}")]))
+            miner.pump_until(lambda: miner.acked)
+            assert sink.stop() == 0
+            miner.pump(300)
+        mortal.start()
+        with Sink(conninfo, "--spool", spool) as sink:
+            sink.wait_log(r"spool state=empty")
+    assert mortal.value(conninfo, "SELECT count(*) FROM items") >= miner.acked
+
+
+def test_one_folder_one_sink(database, spool):
+    with Sink(database, "--spool", spool):
+        second = Sink(database, "--spool", spool)
+        done = subprocess.run(second.command, capture_output=True, text=True, timeout=20)
+        assert done.returncode == 2 and "another sink" in done.stderr
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_faults(mortal, spool, seed):
+    """Two miners, a sink with a spool, Postgres; each is killed at random. At the end the rows equal the truth."""
+    rng = random.Random(seed)
+    conninfo = mortal.create()
+    truth = {}
+    miners = [Miner(f"m{n}") for n in range(2)]
+    now = T0
+    try:
+        for _ in range(6):
+            with Sink(conninfo, "--spool", spool) as sink:
+                for miner in miners:
+                    miner.connect(sink)
+                for _ in range(rng.randrange(2, 5)):
+                    for miner in rng.choices(miners, k=rng.randrange(5, 25)):
+                        now += rng.choice([0, 500, 1000])
+                        due = now - rng.choice([0, 0, 0, 3000])
+                        items = []
+                        for key in rng.sample(range(200), 30):
+                            if truth.get(key, 0) != due:  # one version for one due
+                                truth[key] = max(truth.get(key, 0), due)
+                                items.append(item(f"k{key}", due, title=str(due)))
+                        miner.ship(batch(items, due=due))
+                    miners[0].pump(rng.randrange(200))
+                    miners[1].pump(rng.randrange(20))
+                    fault = rng.random()
+                    if fault < 0.3 and mortal.process:
+                        rng.choice([mortal.kill, lambda: mortal.stop("immediate")])()
+                    elif not mortal.process:
+                        mortal.start()
+                if rng.random() < 0.7:
+                    sink.kill()
+        if not mortal.process:
+            mortal.start()
+        with Sink(conninfo, "--spool", spool) as sink:
+            for miner in miners:
+                miner.connect(sink)
+            for miner in miners:
+                miner.settle(60)
+            wait_until(lambda: not segments(spool), 60)
+        rows = titles(mortal, conninfo)
+        assert rows == {f"k{k}": str(due) for k, due in truth.items()}
+        assert mortal.value(conninfo, "SELECT count(*) FROM items WHERE title::bigint <> content_hash") == 0
+    finally:
+        for miner in miners:
+            miner.close()
