@@ -680,7 +680,7 @@ static read_status_t read_xml(const template_t *template, arena_t *arena, const 
 static bool starts_as_json(const document_t *document)
 {
     size_t i = 0;
-    while (i < document->len && memchr("\xEF\xBB\xBF \t\r\n", document->bytes[i], 7)) i++;
+    while (i < document->len && document->bytes[i] && strchr("\xEF\xBB\xBF \t\r\n", document->bytes[i])) i++;
     return i < document->len && (document->bytes[i] == '{' || document->bytes[i] == '[');
 }
 

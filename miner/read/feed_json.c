@@ -57,7 +57,10 @@ static void take_author(feed_list_t *l, feed_item_t *item, int rank, yyjson_val 
     size_t i, n, len;
     yyjson_val *one;
     if (yyjson_is_arr(v)) {
-        yyjson_arr_foreach(v, i, n, one) take_author(l, item, rank, one);
+        yyjson_arr_foreach(v, i, n, one)
+        {
+            take_author(l, item, rank, one);
+        }
         return;
     }
     yyjson_val *name = yyjson_is_obj(v) ? yyjson_obj_get(v, "name") : v;

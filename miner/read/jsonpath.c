@@ -486,8 +486,8 @@ static bool at_word(const parser_t *ps, const char *word)
 
 static bool parse_literal(parser_t *ps, expr_t *e)
 {
-    const char *text;
-    size_t len;
+    const char *text = NULL;
+    size_t len = 0;
     if (at(ps, '"') || at(ps, '\''))
         return parse_string(ps, &text, &len) && yyjson_set_strn(&e->literal, text, len);
     if (at(ps, '-') || at_digit(ps)) return parse_number(ps, &e->literal);

@@ -141,8 +141,10 @@ static void on_restart(void *ctx)
 static read_status_t read_xml(sitemap_t *s, const char *text, size_t len, items_t *out)
 {
     xml_sax_t sax = {.start = on_start, .end = on_end, .text = on_text, .restart = on_restart, .ctx = s};
-    s->sax = &sax;
-    if (xml_sax_read(&sax, text, len) != 0) return READ_TOO_BIG;
+    s->sax = &sax; // cppcheck-suppress autoVariables
+    int rc = xml_sax_read(&sax, text, len);
+    s->sax = NULL;
+    if (rc != 0) return READ_TOO_BIG;
     if (s->is_sitemap) return feed_list_finish(&s->list, out);
     snprintf(out->detail, sizeof out->detail, "no sitemap: its first element is <%.*s>",
              (int)text_cut(s->root, strlen(s->root), 60), s->root);
