@@ -123,7 +123,7 @@ static void finish(poll_t *p)
 static void report(poll_t *p, wire_outcome_kind_t kind)
 {
     p->outcome.kind = kind;
-    if (p->due.due > p->source->done) p->source->done = p->due.due;
+    if ((kind & OUTCOME_STORED) && p->due.due > p->source->done) p->source->done = p->due.due;
     p->polls->options.report(p->polls->options.context, &p->outcome);
 }
 
@@ -583,6 +583,11 @@ bool polls_take_back(polls_t *ps, source_t *s)
     poll_free(p);
     s->poll = NULL;
     return true;
+}
+
+bool polls_has_due(const source_t *s, int64_t due)
+{
+    return s->poll && s->poll->due.due == due;
 }
 
 void polls_verdicts(polls_t *ps, uint64_t token, const uint8_t *verdicts, size_t n)

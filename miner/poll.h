@@ -47,6 +47,8 @@ void polls_set_clock(polls_t *polls, int64_t offset);
 void polls_start(polls_t *polls, source_t *source, const due_t *due);
 // Takes a poll back that has not started to fetch, without an outcome. false: it runs (or there is none).
 bool polls_take_back(polls_t *polls, source_t *source);
+// Whether source's poll is that of due (broker ms).
+bool polls_has_due(const source_t *source, int64_t due);
 void polls_verdicts(polls_t *polls, uint64_t token, const uint8_t *verdicts, size_t n);
 
 // Does what is due, then waits for transfers, at most until the time `until` (monotonic ms).

@@ -179,6 +179,13 @@ int source_add_dues(source_t *s, const wire_due_t *dues, int64_t slot_start, int
     return 0;
 }
 
+bool source_has_due(const source_t *s, int64_t due)
+{
+    for (uint32_t i = 0; i < s->n_spans; i++)
+        if (s->spans[i].due == due) return true;
+    return false;
+}
+
 int64_t source_next(const source_t *s)
 {
     return s->n_spans ? s->spans[0].at : INT64_MAX;

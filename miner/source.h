@@ -98,6 +98,8 @@ void source_advance(source_t *source, const wire_outcome_t *state);
 // Adds dues; start: monotonic ms of the slot's start. -1: too many.
 __attribute__((warn_unused_result)) int source_add_dues(source_t *source, const wire_due_t *dues,
                                                         int64_t slot_start, int64_t start);
+// Whether due (broker ms) is the first of a span that it holds.
+bool source_has_due(const source_t *source, int64_t due);
 // When the next due is, monotonic ms; INT64_MAX: none.
 int64_t source_next(const source_t *source);
 // Takes the next due if its time has come at now.

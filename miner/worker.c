@@ -174,6 +174,8 @@ static void take_due(worker_t *w, const message_t *m, const wire_due_t *wire)
         return;
     }
     uint64_t before = source_count(s);
+    int64_t due = m->assign.wire.slot_start + wire->offset;
+    if (wire->count == 1 && (source_has_due(s, due) || polls_has_due(s, due))) return; // sent again
     if (source_add_dues(s, wire, m->assign.wire.slot_start, m->assign.start)) {
         refuse_dues(w, m, wire, RESULT_skipped, ERR_overloaded);
         return;
@@ -203,6 +205,7 @@ static void handle_revoke(worker_t *w, message_t *m)
         if (!s) continue;
         drop_dues(w, s);
         polls_take_back(w->polls, s);
+        s->held = s->done;
         s->revoked = true;
         if (s->poll)
             answer->ids.running[answer->ids.n_running++] = s->id;
@@ -227,7 +230,7 @@ static void handle_inventory(worker_t *w, const message_t *m)
                              .done = s->done,
                              .held = s->held,
                              .running = s->poll != NULL,
-                             .version = s->definition ? s->definition->version : 0};
+                             .version = s->definition && !s->revoked ? s->definition->version : 0};
     post(w, answer);
 }
 
