@@ -136,7 +136,12 @@ static void start_move(broker_t *b, lane_t *l, miner_t *to)
 {
     lane_move(l, to);
     l->moved_at = b->instant.mono;
-    for (source_t *s = l->sources; s; s = s->lane_next) outbox_revoke(b, l->owner, s->id, "balance");
+    for (source_t *s = l->sources; s; s = s->lane_next) {
+        if (!s->known_to_owner) continue;
+        source_mark(s, true);
+        outbox_revoke(b, l->owner, s->id, "balance");
+    }
+    if (!l->n_marked) assign_returned(b, l);
 }
 
 // Moves what from has above the mean to those that have least; the number of lanes moved.

@@ -182,12 +182,10 @@ static void expire_runs(broker_t *b)
     }
 }
 
-// What was gathered for the miner, and what it had begun to list, is void: it will register again.
+// What was gathered for the miner is void: it will register again.
 static void end_session(broker_t *b, miner_t *m)
 {
     outbox_drop(b, m);
-    for (lane_t *l = m->lanes; l && m->phase == MINER_LISTING; l = l->next)
-        for (source_t *s = l->sources; s; s = s->lane_next) s->mark = false;
     if (m->phase != MINER_LEAVING) m->phase = MINER_JOINING;
 }
 
@@ -259,10 +257,11 @@ static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
     if (!owned || s->lane->moving || h->version != s->listing->stamp || !sound) {
         if (h->version) outbox_revoke(b, m, h->source, "not yours any more");
         if (wanted && h->running) dues_runs_at(b, s, m);
-        if (owned) s->mark = s->lane->moving; // so the lane is not given back yet
+        if (owned && s->lane->moving) source_mark(s, true); // once more
         return;
     }
-    s->mark = s->known_to_owner = true;
+    source_mark(s, true);
+    s->known_to_owner = true;
     map_put(&m->templates, s->listing->id, (void *)(uintptr_t)h->version);
     int64_t oldest =
         h->held - 2 * b->config.slot_ms; // nobody is given dues for longer; `done` may be none yet
@@ -273,37 +272,35 @@ static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
         dues_enter(b, s, done, h->held > done ? h->held : done);
 }
 
-static bool holds_some(const lane_t *l)
-{
-    for (const source_t *s = l->sources; s; s = s->lane_next)
-        if (s->mark) return true;
-    return false;
-}
-
 // What the miner did not list of its lanes it does not have. Of a lane that was on its way to another miner
 // that may be all: then its answer to the REVOKE was lost, but it has given the lane back.
 static void send_unlisted(broker_t *b, miner_t *m)
 {
     for (lane_t *l = m->lanes, *next; l; l = next) {
         next = l->next;
-        if (l->moving && !holds_some(l)) assign_returned(b, l);
+        if (l->moving && !l->n_marked) assign_returned(b, l);
     }
-    for (lane_t *l = m->lanes; l; l = l->next)
+    for (lane_t *l = m->lanes; l; l = l->next) {
+        if (l->moving) continue;
         for (source_t *s = l->sources; s; s = s->lane_next) {
-            bool listed = s->mark;
-            s->mark = false;
-            if (listed) continue;
+            if (s->mark) continue;
             s->known_to_owner = false;
             dues_send(b, s, INT64_MIN, CAUSE_reassigned);
         }
+        lane_unmark(l);
+    }
+}
+
+static void start_listing(broker_t *b, miner_t *m)
+{
+    m->phase = MINER_LISTING;
+    runs_doubt(&b->runs, m);
+    for (lane_t *l = m->lanes; l; l = l->next) lane_unmark(l);
 }
 
 static void on_inventory(broker_t *b, miner_t *m, const wire_inventory_t *inv)
 {
-    if (m->phase == MINER_JOINING) {
-        m->phase = MINER_LISTING;
-        runs_doubt(&b->runs, m);
-    }
+    if (m->phase == MINER_JOINING) start_listing(b, m);
     if (m->phase != MINER_LISTING) return;
     for (size_t i = 0; i < inv->holdings.n; i++) on_holding(b, m, &inv->holdings.v[i]);
     if (!inv->last) return;
@@ -360,6 +357,8 @@ static void on_revoked(broker_t *b, miner_t *m, const wire_revoked_t *msg)
     for (size_t i = 0; i < msg->sources.n; i++) {
         source_t *s = map_get(&b->catalog.sources, msg->sources.v[i]);
         if (!s || s->lane->owner != m || !s->lane->moving) continue;
+        source_mark(s, false);
+        if (s->lane->n_marked) continue;
         assign_returned(b, s->lane);
         orphans |= s->lane->owner == NULL;
     }

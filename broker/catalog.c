@@ -176,7 +176,8 @@ static void unlist(listing_t *l, const source_t *s)
 
 void catalog_remove_source(catalog_t *c, source_t *s)
 {
-    CHECK(s->wheel.next == NULL);
+    CHECK(s->wheel.next == NULL && !s->away);
+    source_mark(s, false);
     if (s->lane_prev)
         s->lane_prev->lane_next = s->lane_next;
     else
@@ -186,6 +187,18 @@ void catalog_remove_source(catalog_t *c, source_t *s)
     unlist(s->listing, s);
     map_del(&c->sources, s->id);
     source_free(s);
+}
+
+void source_mark(source_t *s, bool mark)
+{
+    if (s->mark == mark) return;
+    s->mark = mark;
+    s->lane->n_marked += mark ? 1U : -1U;
+}
+
+void lane_unmark(lane_t *l)
+{
+    for (source_t *s = l->sources; s && l->n_marked; s = s->lane_next) source_mark(s, false);
 }
 
 grid_t source_grid(const source_t *s)

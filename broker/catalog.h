@@ -48,7 +48,7 @@ struct source {
     bool known_to_owner; // the lane's owner has its definition
     bool entered;        // it is scheduled (see dues.c)
     bool away;           // a miner that no longer holds it runs a poll of it (see runs.h)
-    bool mark;           // scratch for inventories
+    bool mark;           // see source_mark
 };
 
 struct lane {
@@ -59,9 +59,10 @@ struct lane {
     int64_t cost; // us of slot use per minute, all its sources that are entered
     struct miner *owner;
     struct miner *target; // where it goes once owner has given it back; NULL: to whom it suits then
-    bool moving;          // a REVOKE is out
-    int64_t moved_at;     // mono ms, of the REVOKE
-    lane_t *prev, *next;  // among its owner's, or the orphans
+    bool moving;          // a REVOKE is out for those that are marked
+    uint32_t n_marked;
+    int64_t moved_at;    // mono ms, of the REVOKE
+    lane_t *prev, *next; // among its owner's, or the orphans
 };
 
 struct listing { // a template in the catalog
@@ -104,6 +105,11 @@ source_t *catalog_add_source(catalog_t *catalog, listing_t *listing, const char 
 void catalog_remove_source(catalog_t *catalog, source_t *source);
 // Removes an empty lane; nobody may own it.
 void catalog_remove_lane(catalog_t *catalog, lane_t *lane);
+
+// Marks: in a lane that moves those that its owner has yet to give back; else, while its owner lists what it
+// holds, those that were listed.
+void source_mark(source_t *source, bool mark);
+void lane_unmark(lane_t *lane);
 
 grid_t source_grid(const source_t *source);
 bool source_is_open(const source_t *source);

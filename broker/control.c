@@ -117,8 +117,7 @@ static void drop_sources(broker_t *b, listing_t *l)
     while (l->n_sources) {
         lane_t *lane = l->sources[l->n_sources - 1]->lane;
         catalog_remove_source(&b->catalog, l->sources[l->n_sources - 1]);
-        if (!lane->n_sources && lane->moving)
-            lane_give(&b->catalog, lane, lane->owner); // nothing to give back
+        if (lane->moving && !lane->n_marked) assign_returned(b, lane);
     }
 }
 
@@ -291,6 +290,7 @@ static void command_remove(call_t *c)
     drop_sources(b, l);
     catalog_remove(&b->catalog, l);
     assign_sweep(b);
+    assign_orphans(b, CAUSE_reassigned, "removed");
 }
 
 static void set_enabled(call_t *c, bool enabled)

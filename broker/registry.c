@@ -153,6 +153,7 @@ void lane_give(catalog_t *c, lane_t *l, miner_t *m)
     unlink_lane(c, l);
     l->moving = false;
     set_target(l, NULL);
+    lane_unmark(l);
     for (source_t *s = l->sources; s; s = s->lane_next) s->known_to_owner = false;
     link_lane(c, l, m);
     book(l, l->cost);
