@@ -16,8 +16,7 @@
 
 enum {
     STATS_MS = 1000,
-    KEPT_MEMORY = 4 << 20, // free bytes per thread that go from page to page instead of back to the kernel,
-                           // which would cost a tenth of the time
+    KEPT_MEMORY = 4 << 20, // free bytes per thread that go from page to page instead of back to the kernel
     LARGE_MEMORY = 1 << 20,
 };
 
