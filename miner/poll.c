@@ -14,7 +14,7 @@
 enum {
     DETAILS_AT_ONCE = 8,     // detail pages under way or waiting for their host, per poll
     DETAIL_YIELD_MS = 10000, // lists that are due so soon go first: they find what is new
-    DETAILS_FOR_MS = 45000,  // later ones are left to the next poll, so that the list is not starved
+    DETAILS_FOR_MS = 45000,  // later ones are left to the next poll, as with a due that waits: lists go first
     FINDINGS_ARENA = 64 << 20,
 };
 
@@ -62,6 +62,7 @@ typedef struct poll {
     uint32_t unacked;   // findings on the way to the sink
     uint32_t following; // detail pages under way
     bool incomplete;    // some finding was left
+    bool hurry;         // the source's next due waits: details that are not under way are left
     struct poll *next, *previous;
 } poll_t;
 
@@ -344,7 +345,7 @@ static bool advance_detail(poll_t *p)
     const char *url = detail_url(p->arena, p->definition->template->follow, p->findings[i].item);
     if (!url) {
         settle_without(p, i);
-    } else if (clock_mono_ms() - p->began > DETAILS_FOR_MS) {
+    } else if (p->hurry || clock_mono_ms() - p->began > DETAILS_FOR_MS) {
         p->findings[i].state = FINDING_LEFT;
         p->incomplete = true;
     } else {
@@ -572,6 +573,11 @@ void polls_start(polls_t *ps, source_t *s, const due_t *due)
     p->list.ticket.concurrency = p->definition->template->host_concurrency;
     p->list.ticket.gap = p->definition->template->host_gap_ms;
     polite_enter(ps->polite, &p->list.ticket, s->host, due->at, clock_mono_ms());
+}
+
+void polls_hurry(source_t *s)
+{
+    if (s->poll) s->poll->hurry = true;
 }
 
 bool polls_take_back(polls_t *ps, source_t *s)

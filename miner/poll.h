@@ -41,6 +41,9 @@ polls_t *polls_new(const polls_options_t *options);
 // Polls under way are dropped; their sources stay the caller's.
 void polls_destroy(polls_t **polls);
 
+// The next due of source has come: its poll starts no further details, but leaves them to the next one.
+void polls_hurry(source_t *source);
+
 // broker ms = monotonic ms + offset
 void polls_set_clock(polls_t *polls, int64_t offset);
 // Starts a poll of source, which has none.

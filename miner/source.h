@@ -78,6 +78,7 @@ typedef struct source {
     int64_t done, held; // latest due that is settled / was ever assigned
     heap_node_t timer;  // in its worker's heap, by the next due
     struct poll *poll;  // under way, or NULL
+    due_t waiting;      // came while the poll ran, to be polled when it has finished; due 0: none
     bool revoked;       // forget it when the poll has finished
 } source_t;
 

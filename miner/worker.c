@@ -67,11 +67,6 @@ static void forget(worker_t *w, source_t *s)
     source_destroy(&s);
 }
 
-static void on_finished(void *context, source_t *s)
-{
-    if (s->revoked) forget(context, s);
-}
-
 // -- dues -----------------------------------------------------------------------------------------
 
 static void set_timer(worker_t *w, source_t *s)
@@ -91,6 +86,23 @@ static void skip(worker_t *w, source_t *s, const due_t *due, error_class_t reaso
     on_outcome(w, &outcome);
 }
 
+static void start(worker_t *w, source_t *s, const due_t *due)
+{
+    if (atomic_load_explicit(w->options.pressure, memory_order_relaxed))
+        skip(w, s, due, ERR_sink_backpressure);
+    else
+        polls_start(w->polls, s, due);
+}
+
+// A due that comes while a poll runs makes it hurry and waits for its end: what is new must not wait for a
+// period.
+static void wait_for_poll(worker_t *w, source_t *s, const due_t *due)
+{
+    if (s->waiting.due) skip(w, s, &s->waiting, ERR_still_running);
+    s->waiting = *due;
+    polls_hurry(s);
+}
+
 // The latest of the dues whose time has come is polled.
 static void fire(worker_t *w, source_t *s, int64_t now)
 {
@@ -104,11 +116,9 @@ static void fire(worker_t *w, source_t *s, int64_t now)
     }
     set_timer(w, s);
     if (s->poll)
-        skip(w, s, &due, ERR_still_running);
-    else if (atomic_load_explicit(w->options.pressure, memory_order_relaxed))
-        skip(w, s, &due, ERR_sink_backpressure);
+        wait_for_poll(w, s, &due);
     else
-        polls_start(w->polls, s, &due);
+        start(w, s, &due);
 }
 
 static void fire_all(worker_t *w, int64_t now)
@@ -121,7 +131,19 @@ static void drop_dues(worker_t *w, source_t *s)
 {
     w->held -= source_count(s);
     source_drop_dues(s);
+    s->waiting = (due_t){0};
     set_timer(w, s);
+}
+
+static void on_finished(void *context, source_t *s)
+{
+    worker_t *w = context;
+    due_t due = s->waiting;
+    s->waiting = (due_t){0};
+    if (s->revoked)
+        forget(w, s);
+    else if (due.due)
+        start(w, s, &due);
 }
 
 // -- messages of the link -------------------------------------------------------------------------
@@ -174,7 +196,8 @@ static void take_due(worker_t *w, const message_t *m, const wire_due_t *wire)
     }
     uint64_t before = source_count(s);
     int64_t due = m->assign.wire.slot_start + wire->offset;
-    if (wire->count == 1 && (source_has_due(s, due) || polls_has_due(s, due))) return; // sent again
+    if (wire->count == 1 && (source_has_due(s, due) || polls_has_due(s, due) || s->waiting.due == due))
+        return; // sent again
     if (source_add_dues(s, wire, m->assign.wire.slot_start, m->assign.start)) {
         refuse_dues(w, m, wire, RESULT_skipped, ERR_overloaded);
         return;
