@@ -204,7 +204,7 @@ static char *put_str(char *p, const char *s)
 
 static char *put_row(char *p, uint64_t n, int64_t due)
 {
-    texts_t t;
+    texts_t t = {0};
     wire_item_t item;
     make_item(&item, &t, n, due);
     p = copy_i64(copy_row(p, 14), (int64_t)source_id(n / ITEMS_A_POLL));
@@ -219,7 +219,7 @@ static char *put_row(char *p, uint64_t n, int64_t due)
 static int dump(const char *path, uint64_t rows, int64_t due)
 {
     FILE *f = fopen(path, "wb");
-    char cell[2048];
+    char cell[2048] = {0};
     CHECK(f != NULL);
     fwrite(cell, 1, (size_t)(copy_header(cell) - cell), f);
     for (uint64_t n = 0; n < rows; n++) fwrite(cell, 1, (size_t)(put_row(cell, n, due) - cell), f);

@@ -128,7 +128,7 @@ static void mend_escapes(char *json, size_t len)
         if (!at) return;
         i = (size_t)(at - json);
         size_t n = escape(at, len - i, &bad);
-        if (bad) memcpy(at, "\\ufffd", 6);
+        for (size_t k = 0; bad && k < n; k++) at[k] = "\\ufffd"[k];
         i += n;
     }
 }

@@ -37,6 +37,7 @@ struct intake {
     stats_t stats;
     int64_t broker_offset;
     int64_t next_tick, next_stats; // monotonic ms
+    http_status_t *status;         // or NULL
     bool writer_gone;
 };
 
@@ -92,7 +93,7 @@ static void disconnect(intake_t *in, uint64_t route, const char *reason)
 static void refuse(intake_t *in, uint64_t route, int code, const char *why)
 {
     session_t *s = sessions_of_route(&in->sessions, route);
-    in->stats.refused++;
+    in->stats.now.refused++;
     log_warn("refused", "miner=%s code=%d reason=\"%s\"", s ? s->miner : "?", code, why);
     send_message(in, route, WIRE_TYPE_ERROR, &(wire_error_t){.code = (uint64_t)code, .text = why});
 }
@@ -239,10 +240,12 @@ static void take_done(intake_t *in)
 {
     queue_clear(in->done);
     for (done_t *d; (d = queue_pop(in->done)); free(d)) {
-        if (d->exited)
-            in->writer_gone = true;
-        else
-            handle_done(in, d);
+        in->stats.spool_bytes = d->spool_bytes;
+        switch (d->kind) {
+        case DONE_BATCH: handle_done(in, d); break;
+        case DONE_STATE: in->stats.postgres_up = d->postgres_up; break;
+        case DONE_EXIT: in->writer_gone = true; break;
+        }
     }
 }
 
@@ -271,13 +274,41 @@ static void tick(intake_t *in, int64_t now)
                      &(wire_heartbeat_t){.now = clock_wall_ms() + in->broker_offset});
 }
 
+static void measure(intake_t *in)
+{
+    in->stats.sessions = in->sessions.live;
+    in->stats.waiting = in->sessions.waiting;
+}
+
+// Without Postgres the sink is not well, even if the spool takes what comes.
+static void publish(intake_t *in)
+{
+    char metrics[4096], health[160];
+    if (!in->status) return;
+    measure(in);
+    stats_metrics(&in->stats, metrics, sizeof metrics);
+    snprintf(health, sizeof health, "%s sessions=%zu waiting=%zu spool=%" PRIu64 "\n",
+             in->stats.postgres_up ? "ok" : "Postgres is away", in->stats.sessions, in->stats.waiting,
+             in->stats.spool_bytes);
+    http_status_publish(in->status, in->stats.postgres_up, health, metrics);
+}
+
+static void report(intake_t *in)
+{
+    measure(in);
+    stats_log(&in->stats);
+}
+
 static void run_timers(intake_t *in)
 {
     int64_t now = clock_mono_ms();
-    if (now >= in->next_tick) tick(in, now);
+    if (now >= in->next_tick) {
+        tick(in, now);
+        publish(in);
+    }
     if (now < in->next_stats) return;
     in->next_stats = now + STATS_MS;
-    stats_log(&in->stats, in->sessions.live, in->sessions.waiting);
+    report(in);
 }
 
 static int timeout(const intake_t *in)
@@ -347,6 +378,11 @@ void intake_destroy(intake_t **intake)
     *intake = NULL;
 }
 
+void intake_publish_to(intake_t *in, http_status_t *status)
+{
+    in->status = status;
+}
+
 void intake_run(intake_t *in, int stop_fd)
 {
     for (;;) {
@@ -368,5 +404,5 @@ void intake_finish(intake_t *in)
         poll(&fd, 1, -1);
         take_done(in);
     }
-    stats_log(&in->stats, in->sessions.live, in->sessions.waiting);
+    report(in);
 }

@@ -16,14 +16,22 @@ typedef struct {
     char frame[]; // the message as it came
 } job_t;
 
-// writer -> intake: a batch is committed, or (exited) the writer has ended.
+// writer -> intake.
+typedef enum {
+    DONE_BATCH, // a batch is durable
+    DONE_STATE, // Postgres came or went
+    DONE_EXIT,  // the writer has ended
+} done_kind_t;
+
 typedef struct {
-    bool exited;
-    uint64_t origin, seq;
-    size_t bytes;       // of the frame
-    int64_t commit_us;  // what its group took, told with the group's first batch; 0 with the others
-    size_t n;           // verdicts
-    uint8_t verdicts[]; // wire_verdict_t of each item, in order
+    done_kind_t kind;
+    bool postgres_up;     // DONE_STATE
+    uint64_t spool_bytes; // on disk now; with every kind
+    uint64_t origin, seq; // of the batch, and so on
+    size_t bytes;         // of the frame
+    int64_t commit_us;    // what its group took, told with the group's first batch; 0 with the others
+    size_t n;             // verdicts
+    uint8_t verdicts[];   // wire_verdict_t of each item, in order
 } done_t;
 
 #endif

@@ -14,7 +14,7 @@
 #include "sink/spool.h"
 #include "sink/writer.h"
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, STALL_MS = 15000 };
 
 static struct {
     const char *listen, *postgres, *log_level, *health, *spool;
@@ -77,14 +77,22 @@ int main(int argc, char **argv)
     // signals first, so that all threads have them blocked; the intake before the writer, so that a port in
     // use ends the process at once
     int stop_fd = stop_signals();
+    http_status_t *status =
+        options.health ? http_status_new(options.health, STALL_MS, err, sizeof err) : NULL;
+    if (options.health && !status) {
+        spool_close(&spool);
+        return usage_error("health", err);
+    }
     queue_t *jobs = queue_new(WRITER_MAX_JOBS), *done = queue_new(WRITER_MAX_DONE);
     intake_t *intake = intake_new(options.listen, (size_t)options.memory, jobs, done, err, sizeof err);
     if (!intake) {
         queue_destroy(&jobs, free);
         queue_destroy(&done, free);
+        http_status_destroy(&status);
         spool_close(&spool);
         return usage_error("listen", err);
     }
+    intake_publish_to(intake, status);
     writer_t *writer = writer_start(options.postgres, jobs, done, spool);
 
     intake_run(intake, stop_fd);
@@ -95,6 +103,7 @@ int main(int argc, char **argv)
     writer_destroy(&writer);
     spool_close(&spool);
     intake_destroy(&intake);
+    http_status_destroy(&status);
     queue_destroy(&jobs, free);
     queue_destroy(&done, free);
     close(stop_fd);

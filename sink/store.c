@@ -76,15 +76,15 @@ static const char look_sql[] =
 #define MERGED(wins, c)                                                                                      \
 #c " = CASE WHEN " wins " THEN COALESCE(EXCLUDED." #c ", i." #c ") ELSE COALESCE(i." #c ", EXCLUDED." #c \
        ") END, "
-#define MERGED_TEXTS(wins)                                \
-    MERGED(wins, url)                                     \
-    MERGED(wins, title)                                   \
-    MERGED(wins, author)                                  \
-    MERGED(wins, summary)                                 \
-    MERGED(wins, content)                                 \
-    MERGED(wins, image)                                   \
-    MERGED(wins, published_at) "fields = CASE WHEN " wins \
-                               " THEN i.fields || EXCLUDED.fields ELSE EXCLUDED.fields || i.fields END, "
+#define MERGED_TEXTS(wins)     \
+    MERGED(wins, url)          \
+    MERGED(wins, title)        \
+    MERGED(wins, author)       \
+    MERGED(wins, summary)      \
+    MERGED(wins, content)      \
+    MERGED(wins, image)        \
+    MERGED(wins, published_at) \
+    "fields = CASE WHEN " wins " THEN i.fields || EXCLUDED.fields ELSE EXCLUDED.fields || i.fields END, "
 // A column that follows one of the two versions.
 #define FOLLOWS(wins, c) #c " = CASE WHEN " wins " THEN EXCLUDED." #c " ELSE i." #c " END, "
 

@@ -70,14 +70,24 @@ static bool spool_holds(const writer_t *w)
 
 // -- groups ---------------------------------------------------------------------------------------------
 
+static void post(writer_t *w, const done_t *done, size_t n, const row_t *rows)
+{
+    done_t *d = xmalloc(sizeof *d + n);
+    *d = *done;
+    d->spool_bytes = w->spool ? spool_bytes(w->spool) : 0;
+    d->n = n;
+    for (size_t i = 0; i < n; i++) d->verdicts[i] = rows[i].verdict;
+    CHECK(queue_push(w->done, d) == 0); // its bound is above what can be under way
+}
+
 static void tell(writer_t *w, const group_batch_t *b, int64_t commit_us)
 {
-    size_t n = b->batch->items.n;
-    done_t *d = xmalloc(sizeof *d + n);
-    *d = (done_t){
-        .origin = b->job->origin, .seq = b->job->seq, .bytes = b->job->len, .commit_us = commit_us, .n = n};
-    for (size_t i = 0; i < n; i++) d->verdicts[i] = b->rows[i].verdict;
-    CHECK(queue_push(w->done, d) == 0); // its bound is above what can be under way
+    done_t done = {.kind = DONE_BATCH,
+                   .origin = b->job->origin,
+                   .seq = b->job->seq,
+                   .bytes = b->job->len,
+                   .commit_us = commit_us};
+    post(w, &done, b->batch->items.n, b->rows);
 }
 
 // Frees a group's jobs, which it only borrows, and empties it.
@@ -186,7 +196,9 @@ static bool while_waiting(void *context)
 
 static void say_down(writer_t *w)
 {
-    if (!w->said_down) log_warn("postgres", "state=down reason=\"%s\"", store_reason(w->store));
+    if (w->said_down) return;
+    log_warn("postgres", "state=down reason=\"%s\"", store_reason(w->store));
+    post(w, &(done_t){.kind = DONE_STATE}, 0, NULL);
     w->said_down = true;
 }
 
@@ -198,6 +210,7 @@ static void say_up(writer_t *w)
     if (w->doubtful) return;
     store_where(w->store, where, sizeof where);
     log_info("postgres", "state=up %s", where);
+    post(w, &(done_t){.kind = DONE_STATE, .postgres_up = true}, 0, NULL);
     w->said_down = false;
 }
 
@@ -354,6 +367,7 @@ static void drain(writer_t *w)
     release(w->group);
     if (spool_holds(w) || !(w->said_spooling || w->said_full)) return;
     log_info("spool", "state=empty");
+    post(w, &(done_t){.kind = DONE_STATE, .postgres_up = true}, 0, NULL);
     w->said_spooling = w->said_full = false;
 }
 
@@ -390,9 +404,7 @@ static void *run(void *arg)
             wait_for_work(w);
     }
     if (w->spool) spool_all(w);
-    done_t *d = xcalloc(1, sizeof *d);
-    d->exited = true;
-    CHECK(queue_push(w->done, d) == 0);
+    post(w, &(done_t){.kind = DONE_EXIT}, 0, NULL);
     return NULL;
 }
 

@@ -12,7 +12,7 @@
 
 enum {
     WRITER_MAX_JOBS = 1 << 16,
-    WRITER_MAX_DONE = 5 << 14,    // told at once at most: all jobs, two groups, a turn's frames
+    WRITER_MAX_DONE = 5 << 14,    // told at once at most: all jobs, two groups, a turn's frames, states
     WRITER_STOP_GRACE_MS = 10000, // for committing what was taken when the process is to stop
     SPOOL_AFTER_MS = 1000,        // a batch that has waited so long goes to the spool
 };
@@ -22,7 +22,7 @@ typedef struct writer writer_t;
 // Starts the thread. jobs: of job_t *, to it; done: of done_t *, from it, must hold WRITER_MAX_DONE messages.
 // spool: the thread's from now on, or NULL. Queues and spool must outlive it.
 writer_t *writer_start(const char *conninfo, queue_t *jobs, queue_t *done, spool_t *spool);
-// Asks it to store what is in its queue if it can, and to end. Its last message says `exited`.
+// Asks it to store what is in its queue if it can, and to end. Its last message is DONE_EXIT.
 void writer_stop(writer_t *writer);
 // Joins the thread after it has said so.
 void writer_destroy(writer_t **writer);

@@ -1,17 +1,19 @@
 """The sink against a real Postgres: verdicts and rows, resends, crashes, refused rows, hostile peers."""
 import random
 import socket
+import subprocess
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import msgpack
-import psycopg2
 import pytest
-import zmq
 
-from pg import Cluster, free_port
+from pg import Cluster
 from scripted_miner import (CHANGED, DETAIL, KNOWN, LACKS_DETAIL, NEW, OLDER, PROBE, REJECTED, T0, WHOLE, Miner, Sink,
                             batch, item, poll_row, source_id, template_id, wait_until)
+from simsite import build_dir
 
 MINUTE = 60_000
 
@@ -529,14 +531,33 @@ def test_readers_are_notified(cluster, database, sink, miner):
         connection.close()
 
 
+def test_health_and_metrics():
+    def get(path):
+        try:
+            with urllib.request.urlopen(address + path, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as e:
+            return e.code, e.read().decode()
+    with Cluster() as pg:
+        conninfo = pg.create()
+        with Sink(conninfo, "--health", "127.0.0.1:0") as sink, Miner() as miner:
+            address = sink.wait_log(r"http endpoint=(\S+)").group(1)
+            miner.connect(sink)
+            miner.store(batch([item("a")]))
+            wait_until(lambda: get("/healthz")[0] == 200)
+            assert 'rtm_sink_items_total{verdict="new"} 1\n' in get("/metrics")[1]
+            pg.stop("immediate")
+            miner.ship(batch([item("b")]))
+            wait_until(lambda: get("/healthz")[0] == 503)
+            assert "Postgres is away" in get("/healthz")[1]
+
+
 # -- options ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("args", [["--postgres", "postgresql://u:sesame@["], ["--listen", "nonsense"],
-                                  ["--memory", "1"], ["--log-level", "loud"], ["operand"]])
+                                  ["--memory", "1"], ["--log-level", "loud"],
+                                  ["--spool", "/proc/nowhere"], ["--health", "nonsense"], ["operand"]])
 def test_bad_options(args):
-    import subprocess
-
-    from simsite import build_dir
-    done = subprocess.run([f"{build_dir()}/rtm-sink", *args], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([f"{build_dir()}/rtm-sink", *(["--listen", "tcp://127.0.0.1:0"] + args)], capture_output=True, text=True, timeout=20)
     assert done.returncode == 2 and done.stderr and "sesame" not in done.stderr
