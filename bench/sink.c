@@ -6,6 +6,7 @@
 //   bench-sink load ENDPOINT ROWS DUE      ships them twice on one connection: new ones, then the same again
 //   as the next
 //                                          poll found them; prints {"new_s", "known_s", "new", "known"}
+//   bench-sink spool FOLDER MIB 0          appends to a spool, 1 MiB a sync; prints {"mb_per_s"}
 //   bench-sink dump FILE ROWS DUE          writes columns as bench/run.d/sink names them
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 #include "common/clock.h"
 #include "proto/wire.h"
 #include "sink/copy.h"
+#include "sink/spool.h"
 
 enum { ITEMS_A_POLL = 30, POLLS_A_BATCH = 5, ITEMS_A_BATCH = ITEMS_A_POLL * POLLS_A_BATCH };
 
@@ -227,11 +229,39 @@ static int dump(const char *path, uint64_t rows, int64_t due)
     return fclose(f) ? 1 : 0;
 }
 
+// -- spool --------------------------------------------------------------------------------------------
+
+static int fill_spool(const char *folder, uint64_t mib)
+{
+    enum { FRAME = 64 << 10, FRAMES = 16 };
+    char err[256];
+    const char *why;
+    const job_t *jobs[FRAMES];
+    spool_t *spool = spool_open(folder, UINT64_MAX / 2, err, sizeof err);
+    CHECK(spool != NULL);
+    for (int i = 0; i < FRAMES; i++) {
+        job_t *job = xcalloc(1, sizeof *job + FRAME);
+        job->len = FRAME;
+        memset(job->frame, i + 1, FRAME);
+        jobs[i] = job;
+    }
+    int64_t start = clock_mono_us();
+    for (uint64_t i = 0; i < mib; i++) CHECK(spool_append(spool, jobs, FRAMES, &why) == 0);
+    printf("{\"mb_per_s\": %.1f}\n", (double)mib * FRAME * FRAMES / (double)(clock_mono_us() - start));
+    spool_close(&spool);
+    for (int i = 0; i < FRAMES; i++) free((void *)(uintptr_t)jobs[i]);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 5)
-        return fprintf(stderr, "usage: bench-sink load ENDPOINT ROWS DUE | dump FILE ROWS DUE\n"), 2;
+        return fprintf(
+                   stderr,
+                   "usage: bench-sink load ENDPOINT ROWS DUE | spool FOLDER MIB 0 | dump FILE ROWS DUE\n"),
+               2;
     uint64_t rows = strtoull(argv[3], NULL, 10);
     int64_t due = strtoll(argv[4], NULL, 10);
+    if (!strcmp(argv[1], "spool")) return fill_spool(argv[2], rows);
     return strcmp(argv[1], "dump") ? load(argv[2], rows, due) : dump(argv[2], rows, due);
 }
