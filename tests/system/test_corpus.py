@@ -85,7 +85,7 @@ def plain(text):
     return " ".join(text.split())
 
 
-@pytest.mark.parametrize("row", manifest(), ids=lambda row: row["file"])
+@pytest.mark.parametrize("row", manifest(), ids=[row["file"] for row in manifest()])
 def test_document(rtm, row):
     assert template_of(row), f"there is no template for {row['file']}"
     url = f"{rtm.base}/{row['file']}"
