@@ -256,10 +256,12 @@ static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
     bool sound = h->held <= b->built_until && h->done <= b->built_until;
     if (!owned || s->lane->moving || h->version != s->listing->stamp || !sound) {
         if (h->version) outbox_revoke(b, m, h->source, "not yours any more");
+        if (wanted && s->lane->owner == m && !s->lane->moving) s->known_to_owner = false;
         if (wanted && h->running) dues_runs_at(b, s, m);
         if (owned && s->lane->moving) source_mark(s, true); // once more
         return;
     }
+    if (s->away) runs_remove(&b->runs, runs_of(&b->runs, s)); // too late to wait for that
     source_mark(s, true);
     s->known_to_owner = true;
     map_put(&m->templates, s->listing->id, (void *)(uintptr_t)h->version);

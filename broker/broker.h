@@ -5,6 +5,7 @@
 #define RTM_BROKER_BROKER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "broker/slew.h"
@@ -60,6 +61,8 @@ typedef struct {
     size_t miners, sources, templates, open;             // open: dues given out or waiting
 } broker_counts_t;
 broker_counts_t broker_counts(const broker_t *broker);
+// Checks the state's invariants: 0, or -1 and why not. Walks everything.
+int broker_audit(const broker_t *broker, char *why, size_t size);
 // The name of the miner that owns source, or "".
 const char *broker_owner(const broker_t *broker, uint64_t source);
 

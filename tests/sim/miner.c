@@ -258,7 +258,8 @@ static void on_assign(world_t *w, sim_miner_t *m, const wire_assign_t *a)
         const wire_due_t *d = &a->dues.v[i];
         holding_t *h = holding_of(m, d->source);
         if (!h) {
-            sim_fail(w, "%s got a due of source %016llx, which it does not hold", m->name, (unsigned long long)d->source);
+            sim_fail(w, "%s got a due of source %016llx, which it does not hold", m->name,
+                     (unsigned long long)d->source);
             return;
         }
         h->version = (uintptr_t)map_get(&m->templates, h->template);

@@ -16,8 +16,9 @@ static void put_assign(const wire_assign_t *a)
     printf(" dues");
     for (size_t i = 0; i < a->dues.n; i++) {
         const wire_due_t *d = &a->dues.v[i];
-        printf(" %016llx@%lld+%llux%llu/%s", (unsigned long long)d->source, (long long)(a->slot_start + d->offset),
-               (unsigned long long)d->step, (unsigned long long)d->count, wire_cause_name(d->cause));
+        printf(" %016llx@%lld+%llux%llu/%s", (unsigned long long)d->source,
+               (long long)(a->slot_start + d->offset), (unsigned long long)d->step,
+               (unsigned long long)d->count, wire_cause_name(d->cause));
     }
 }
 

@@ -23,11 +23,13 @@ enum {
 };
 
 // -- faults -------------------------------------------------------------------------------------------
-#define SIM_FAULTS(X)                                                                                      \
-    X(disconnect)                                                                                          \
-    X(delay)                                                                                               \
-    X(kill_miner) X(freeze_miner) X(drain_miner) X(add_miner) X(kill_broker) X(stall_broker) X(clock_jump) \
-        X(failing_host) X(slow_host) X(sink_away) X(change_template)
+#define SIM_FAULTS(X)                                                                                     \
+    X(disconnect)                                                                                         \
+    X(delay)                                                                                              \
+    X(kill_miner)                                                                                         \
+    X(freeze_miner)                                                                                       \
+    X(drain_miner) X(add_miner) X(kill_broker) X(stall_broker) X(clock_jump) X(failing_host) X(slow_host) \
+        X(sink_away) X(change_template)
 #define SIM_FAULT_ENUM(name) FAULT_##name,
 typedef enum { SIM_FAULTS(SIM_FAULT_ENUM) FAULT_COUNT } fault_t;
 
