@@ -334,12 +334,32 @@ def test_stored_waits_for_the_details(world):
     world.web.pages["/1"] = lambda r: (let.wait(10), (200, {}, "<p>more</p>"))[1]
     due = world.due(source)
     world.pump(lambda: world.web.asked("/1"))
-    second = world.due(source)
+    second = world.due(source)  # waits for the first, until a third comes
+    third = world.due(source)
     world.pump(lambda: world.of_source(source, second))
     assert error(world.of_source(source, second)[0]) == "still_running"
     assert [o["kind"] for o in world.of_source(source, due)] == [POLLED]
+    assert not world.of_source(source, third)
     let.set()
-    world.pump(lambda: len(world.of_source(source, due)) == 2)
+    world.pump(lambda: len(world.of_source(source, due)) == 2 and world.of_source(source, third))
+    assert error(world.of_source(source, third)[0]) == "none"
+
+
+def test_a_waiting_due_makes_the_poll_leave_details(world):
+    world.start()
+    source = world.add(follows(world), "/a")
+    let = threading.Event()
+    world.web.pages["/a"] = (200, {"ETag": '"1"'}, listing(*((n, f"/{n}", f"item {n}") for n in range(1, 31))))
+    for n in range(1, 31):
+        world.web.pages[f"/{n}"] = lambda r: (let.wait(10), (200, {}, "<p>more</p>"))[1]
+    due = world.due(source)
+    world.pump(lambda: len(world.web.asked("/1")) == 1)
+    second = world.due(source)
+    let.set()
+    world.pump(lambda: len(world.of_source(source, due)) == 2 and len(world.of_source(source, second)) == 2)
+    assert not world.of_source(source, due)[1]["has_state"] and world.of_source(source, second)[1]["has_state"]
+    details = [i["key"] for i in world.items() if i["part"] == DETAIL]
+    assert sorted(details, key=int) == [str(n) for n in range(1, 31)], "each exactly once"
 
 
 def test_details_that_fail_for_now_leave_the_poll_without_state(world):
