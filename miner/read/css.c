@@ -56,8 +56,8 @@ typedef struct {
 struct css {
     complex_t *complexes;
     size_t n;
-    uintptr_t tag; // what each match must be, so that most nodes need no more than one look; 0: several
-    bool outside;  // a match can lie among the siblings that follow the scope
+    uintptr_t tag;  // what each match must be, so that most nodes need no more than one look; 0: several
+    size_t outside; // how many of the siblings that follow the scope a match can lie in
 };
 
 // -- compiling ------------------------------------------------------------------------------------
@@ -231,15 +231,20 @@ static int compile_complex(compiler_t *c, const lxb_css_selector_list_t *list, c
     return out->n ? 0 : refuse(c, "the selector is empty");
 }
 
-// A sibling combinator that the scope itself can stand before.
-static bool reaches_outside(const complex_t *x)
+// How many of the siblings that follow the scope a match can lie in: each + on their level leads one further.
+static size_t reach(const complex_t *x)
 {
-    lxb_css_selector_combinator_t lead = x->compounds[0].combinator;
-    if (lead == LXB_CSS_SELECTOR_COMBINATOR_SIBLING || lead == LXB_CSS_SELECTOR_COMBINATOR_FOLLOWING)
-        return true;
-    if (lead == LXB_CSS_SELECTOR_COMBINATOR_CHILD || x->n < 2) return false;
-    lxb_css_selector_combinator_t next = x->compounds[1].combinator;
-    return next == LXB_CSS_SELECTOR_COMBINATOR_SIBLING || next == LXB_CSS_SELECTOR_COMBINATOR_FOLLOWING;
+    size_t n = 0;
+    for (size_t i = 0; i < x->n; i++) {
+        switch (x->compounds[i].combinator) {
+        case LXB_CSS_SELECTOR_COMBINATOR_SIBLING: n++; break;
+        case LXB_CSS_SELECTOR_COMBINATOR_FOLLOWING: return SIZE_MAX;
+        case LXB_CSS_SELECTOR_COMBINATOR_CHILD: return n;
+        default:
+            if (i > 0) return n; // at the beginning it may be the scope itself that is meant
+        }
+    }
+    return n;
 }
 
 // The tag that the last compound asks for first, or 0.
@@ -259,7 +264,7 @@ static int compile_list(compiler_t *c, const lxb_css_selector_list_t *list, css_
     for (; list; list = list->next) {
         complex_t *x = &css->complexes[css->n++];
         if (compile_complex(c, list, x) != 0) return -1;
-        css->outside = css->outside || reaches_outside(x);
+        if (reach(x) > css->outside) css->outside = reach(x);
         css->tag = css->n == 1 || css->tag == tag_of(x) ? tag_of(x) : 0;
     }
     c->depth--;
@@ -700,7 +705,8 @@ static int search(const css_t *css, query_t *q, css_found_t found, void *ctx)
     q->outside = false;
     int rc = search_tree(css, q, q->scope, found, ctx);
     q->outside = true;
-    for (node_t *s = q->scope; rc == 0 && css->outside && (s = element_after(s));)
+    node_t *s = q->scope;
+    for (size_t i = 0; rc == 0 && i < css->outside && (s = element_after(s)); i++)
         rc = search_tree(css, q, s, found, ctx);
     return rc < 0 ? -1 : 0;
 }
