@@ -7,8 +7,11 @@
 #include "common/log.h"
 
 // Load above the mean that is tolerated, and below it; both well inside the 20 % that users are promised.
-static const double TOO_MUCH = 1.15, TOO_LITTLE = 0.85;
-enum { MOVE_LEASE_MS = 30000 }; // for the answer to a REVOKE
+static const double TOO_MUCH = 1.15, TOO_LITTLE = 0.85, NEAR = 1.05;
+enum {
+    MOVE_LEASE_MS = 30000, // for the answer to a REVOKE
+    WORTH_IT = 20,         // a host moves if that lowers the peak by this part of the mean
+};
 
 // The live miners as a heap by planned load.
 typedef struct {
@@ -144,6 +147,13 @@ static void start_move(broker_t *b, lane_t *l, miner_t *to)
     if (!l->n_marked) assign_returned(b, l);
 }
 
+static void take_over(broker_t *b, plan_t *p, lane_t *l, bin_t *from, bin_t *to)
+{
+    set_load(p, from, from->load - l->cost);
+    set_load(p, to, to->load + l->cost);
+    start_move(b, l, to->miner);
+}
+
 // Moves what from has above the mean to those that have least; the number of lanes moved.
 static size_t shed(broker_t *b, plan_t *p, bin_t *from)
 {
@@ -152,16 +162,36 @@ static size_t shed(broker_t *b, plan_t *p, bin_t *from)
         next = l->next;
         bin_t *to = least(p);
         if (l->moving || l->cost <= 0 || to == from) continue;
-        // it must leave both nearer to the mean than they were
+        // it must leave both near the mean
         if ((double)(from->load - l->cost) < (double)p->mean * TOO_LITTLE ||
-            (double)(to->load + l->cost) > (double)p->mean * 1.05)
+            (double)(to->load + l->cost) > (double)p->mean * NEAR)
             continue;
-        set_load(p, from, from->load - l->cost);
-        set_load(p, to, to->load + l->cost);
-        start_move(b, l, to->miner);
+        take_over(b, p, l, from, to);
         moved++;
     }
     return moved;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+// Where no lane fits the gap: the one that lowers the higher of the two most, if by enough to be worth it.
+static size_t shed_big(broker_t *b, plan_t *p, bin_t *from)
+{
+    bin_t *to = least(p);
+    lane_t *best = NULL;
+    int64_t peak = from->load - p->mean / WORTH_IT;
+    for (lane_t *l = from->miner->lanes; l; l = l->next) {
+        int64_t after = larger(from->load - l->cost, to->load + l->cost);
+        if (l->moving || l->cost <= 0 || after >= peak) continue;
+        peak = after;
+        best = l;
+    }
+    if (!best || to == from) return 0;
+    take_over(b, p, best, from, to);
+    return 1;
 }
 
 void assign_balance(broker_t *b)
@@ -174,6 +204,7 @@ void assign_balance(broker_t *b)
     for (size_t i = 0; i < plan.n; i++) {
         bin_t *bin = &plan.bins[i];
         if ((double)bin->load > (double)plan.mean * (hungry ? 1.0 : TOO_MUCH)) moved += shed(b, &plan, bin);
+        if ((double)bin->load > (double)plan.mean * TOO_MUCH) moved += shed_big(b, &plan, bin);
     }
     if (moved)
         log_info("rebalanced", "reason=load hosts=%zu mean_load=%.2f", moved, (double)plan.mean / 60e6);

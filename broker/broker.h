@@ -63,6 +63,8 @@ typedef struct {
 broker_counts_t broker_counts(const broker_t *broker);
 // Checks the state's invariants: 0, or -1 and why not. Walks everything.
 int broker_audit(const broker_t *broker, char *why, size_t size);
+// Whether no miner has more than 1.2 times the mean load, as far as whole hosts can be dealt out so.
+bool broker_balanced(const broker_t *broker);
 // The name of the miner that owns source, or "".
 const char *broker_owner(const broker_t *broker, uint64_t source);
 
