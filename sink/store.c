@@ -35,11 +35,14 @@ struct store {
 
 // -- SQL ----------------------------------------------------------------------------------------------
 
-// One connection does one kind of work, so its planner is told: look up keys in the index, always.
+// One connection does one kind of work, so its planner is told: look up keys in an index, always. And never
+// keep a plan: one that was made while `items` was empty may look up whole sources instead of keys. (A
+// statement without parameters, as the look is, would keep its plan whatever the mode, so it is not
+// prepared.)
 static const char session_sql[] =
     "SET synchronous_commit = on; SET statement_timeout = '30s'; SET lock_timeout = '15s';"
     "SET idle_in_transaction_session_timeout = '60s'; SET timezone = 'UTC'; SET jit = off;"
-    "SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan;"
+    "SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_custom_plan;"
     "SET temp_buffers = '32MB'; SET work_mem = '32MB'";
 
 static const char stage_sql[] =
@@ -214,8 +217,7 @@ static pg_status_t check_writable(store_t *s)
 
 pg_status_t store_open(store_t *s)
 {
-    static const char *const statements[][2] = {
-        {"look", look_sql}, {"write", write_sql}, {"detail", detail_sql}};
+    static const char *const statements[][2] = {{"write", write_sql}, {"detail", detail_sql}};
     forget_definitions(s);
     if (pg_open(s->pg)) return PG_FAILED;
     pg_status_t status = pg_run(s->pg, session_sql);
@@ -493,7 +495,7 @@ static pg_status_t look(store_t *s, row_t **rows, size_t n, size_t *writes)
     PGresult *r = NULL;
     clear_mask(s, n);
     for (size_t i = 0; i < n; i++) rows[i]->verdict = VERDICT_known;
-    pg_status_t status = pg_execute(s->pg, "look", 0, NULL, NULL, NULL, &r);
+    pg_status_t status = pg_query(s->pg, look_sql, 0, NULL, NULL, NULL, &r);
     if (status == PG_OK) *writes = judge_rows(s, r, rows, n);
     PQclear(r);
     return status;

@@ -509,6 +509,24 @@ def test_several_sinks_write_the_same_rows(cluster, database):
                                    " WHERE r.poll >= i.poll") == 0
 
 
+def test_keys_are_looked_up_in_the_primary_key(cluster, database):
+    """Not in another index that begins with source_id, once the table is not tiny: a source may have a million items."""
+    def scans():
+        return dict(cluster.rows(database, "SELECT indexrelname, idx_scan FROM pg_stat_user_indexes"
+                                           " WHERE relname = 'items'"))
+    with Miner() as miner:
+        with Sink(database) as sink:
+            miner.connect(sink)
+            for n in range(10):
+                miner.store(batch([item(f"k{n}-{k}", title="t" * 50) for k in range(1000)]))
+        with Sink(database) as sink:  # statistics are told at the latest when the session ends
+            miner.connect(sink)
+            before = wait_until(lambda: scans()["items_pkey"] and scans())
+            assert set(miner.store(batch([item(f"k3-{k}") for k in range(1000)], due=T0 + MINUTE))) == {KNOWN}
+    after = wait_until(lambda: scans()["items_pkey"] >= before["items_pkey"] + 1000 and scans())
+    assert after["items_newest_of_source"] == before["items_newest_of_source"]
+
+
 def test_newer_schema_is_left_alone(cluster, database):
     with Sink(database) as sink:
         sink.wait_log(r"postgres state=up")
