@@ -2,6 +2,7 @@
 #include "common/arena.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,13 +113,14 @@ size_t arena_used(const arena_t *a)
 
 void arena_reset(arena_t *a)
 {
-    block_t *b = a->newest;
-    while (b && b->older) {
-        block_t *older = b->older;
-        free(b);
-        b = older;
+    block_t *keep = NULL;
+    for (block_t *b = a->newest, *older; b; b = older) {
+        older = b->older;
+        bool better = b->size <= LARGEST_BLOCK && (!keep || b->size > keep->size);
+        free(better ? keep : b);
+        if (better) keep = b;
     }
-    if (b) b->used = 0;
-    a->newest = b;
+    if (keep) keep->older = NULL, keep->used = 0;
+    a->newest = keep;
     a->used = 0;
 }

@@ -21,7 +21,7 @@ __attribute__((format(printf, 2, 3))) char *arena_printf(arena_t *arena, const c
 
 // Bytes handed out since the last reset.
 size_t arena_used(const arena_t *arena);
-// Forgets every allocation, keeps the first block for reuse.
+// Forgets every allocation; keeps its largest usual block (at most 1 MiB) for reuse.
 void arena_reset(arena_t *arena);
 
 #endif

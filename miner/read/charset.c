@@ -64,10 +64,14 @@ static size_t sequence(const unsigned char *s, size_t len, size_t *bad)
     return need + 1;
 }
 
-// Bytes of ASCII that s starts with, eight at a time.
+// Bytes of ASCII that s starts with, many at a time.
 static size_t ascii_prefix(const char *s, size_t len)
 {
     size_t i = 0;
+    for (uint64_t w[4]; i + sizeof w <= len; i += sizeof w) {
+        memcpy(w, s + i, sizeof w);
+        if ((w[0] | w[1] | w[2] | w[3]) & 0x8080808080808080u) break;
+    }
     for (uint64_t word; i + 8 <= len; i += 8) {
         memcpy(&word, s + i, 8);
         if (word & 0x8080808080808080u) break;
@@ -76,11 +80,31 @@ static size_t ascii_prefix(const char *s, size_t len)
     return i;
 }
 
+static bool is_tail(char c)
+{
+    return ((unsigned char)c & 0xC0) == 0x80;
+}
+
+// The length of the commonest sequences at s, those of two or three bytes that any tail bytes complete; 0 for
+// all others, right or wrong.
+static size_t usual_sequence(const char *s, size_t len)
+{
+    unsigned char lead = (unsigned char)s[0];
+    if (len < 3 || lead < 0xC2 || !is_tail(s[1])) return 0;
+    if (lead < 0xE0) return 2;
+    return lead > 0xE0 && lead < 0xF0 && lead != 0xED && is_tail(s[2]) ? 3 : 0;
+}
+
 size_t charset_valid_prefix(const char *s, size_t len)
 {
     size_t i = 0, bad;
-    while ((i += ascii_prefix(s + i, len - i)) < len) {
-        size_t n = sequence((const unsigned char *)s + i, len - i, &bad);
+    while (i < len) {
+        if ((unsigned char)s[i] < 0x80) {
+            i += ascii_prefix(s + i, len - i);
+            continue;
+        }
+        size_t n = usual_sequence(s + i, len - i);
+        if (!n) n = sequence((const unsigned char *)s + i, len - i, &bad);
         if (!n) return i;
         i += n;
     }
@@ -156,6 +180,7 @@ typedef struct {
     lxb_encoding_t encoding;
     enum { WIDE_NO, WIDE_32LE, WIDE_32BE } utf32;
     size_t skip; // bytes of byte order mark
+    bool valid;  // the bytes are known to be valid UTF-8
 } verdict_t;
 
 static bool starts(const char *s, size_t len, const char *prefix, size_t n)
@@ -167,9 +192,12 @@ static bool by_mark(const char *s, size_t len, verdict_t *v)
 {
     if (starts(s, len, "\xFF\xFE\0\0", 4)) return *v = (verdict_t){.utf32 = WIDE_32LE, .skip = 4}, true;
     if (starts(s, len, "\0\0\xFE\xFF", 4)) return *v = (verdict_t){.utf32 = WIDE_32BE, .skip = 4}, true;
-    if (starts(s, len, "\xEF\xBB\xBF", 3)) return *v = (verdict_t){LXB_ENCODING_UTF_8, WIDE_NO, 3}, true;
-    if (starts(s, len, "\xFF\xFE", 2)) return *v = (verdict_t){LXB_ENCODING_UTF_16LE, WIDE_NO, 2}, true;
-    if (starts(s, len, "\xFE\xFF", 2)) return *v = (verdict_t){LXB_ENCODING_UTF_16BE, WIDE_NO, 2}, true;
+    if (starts(s, len, "\xEF\xBB\xBF", 3))
+        return *v = (verdict_t){.encoding = LXB_ENCODING_UTF_8, .skip = 3}, true;
+    if (starts(s, len, "\xFF\xFE", 2))
+        return *v = (verdict_t){.encoding = LXB_ENCODING_UTF_16LE, .skip = 2}, true;
+    if (starts(s, len, "\xFE\xFF", 2))
+        return *v = (verdict_t){.encoding = LXB_ENCODING_UTF_16BE, .skip = 2}, true;
     return false;
 }
 
@@ -265,11 +293,10 @@ static verdict_t judge(const char *s, size_t len, const char *content_type, char
 {
     verdict_t v = {.encoding = LXB_ENCODING_UNDEFINED};
     if (by_mark(s, len, &v)) return v;
-    size_t ascii = ascii_prefix(s, len);
     bool plain = !memchr(s, 0x1B, len) && !memchr(s, 0, len);
-    bool valid = ascii == len || charset_valid_prefix(s + ascii, len - ascii) == len - ascii;
+    bool valid = charset_valid_prefix(s, len) == len;
     // ASCII means the same in every encoding that can have written it
-    if (plain && valid) return v.encoding = LXB_ENCODING_UTF_8, v;
+    if (plain && valid) return (verdict_t){.encoding = LXB_ENCODING_UTF_8, .valid = true};
     if (by_nuls(s, len, &v)) return v;
     v.encoding = by_header(content_type);
     // declared wide, but markup without a single NUL is not
@@ -289,6 +316,7 @@ int charset_to_utf8(arena_t *arena, const char *bytes, size_t len, const char *c
     const lxb_encoding_data_t *encoding = v.utf32 ? NULL : lxb_encoding_data(v.encoding);
     if (name)
         *name = encoding ? (const char *)encoding->name : v.utf32 == WIDE_32BE ? "UTF-32BE" : "UTF-32LE";
+    if (v.valid) return *out = bytes, *out_len = len, 0;
     if (encoding && v.encoding == LXB_ENCODING_UTF_8) return repair(arena, bytes, len, out, out_len);
     buf_t buf;
     buf_init(&buf, len * WORST_GROWTH + 4 * CHUNK);

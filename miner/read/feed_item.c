@@ -114,33 +114,10 @@ static void trim(const char **text, size_t *len)
     while (*len && is_space((*text)[*len - 1])) --*len;
 }
 
-static bool is_plain(char c)
-{
-    return (unsigned char)c >= 0x20 || c == '\n' || c == '\t';
-}
-
-// No control characters in it, eight bytes at a time.
-static bool is_clean(const char *s, size_t len)
-{
-    size_t i = 0;
-    for (uint64_t word; i + 8 <= len; i += 8) {
-        memcpy(&word, s + i, 8);
-        // a byte below 0x20 borrows into its high bit
-        if (!((word - 0x2020202020202020u) & ~word & 0x8080808080808080u)) continue;
-        for (size_t k = i; k < i + 8; k++) {
-            if (!is_plain(s[k])) return false;
-        }
-    }
-    for (; i < len; i++) {
-        if (!is_plain(s[i])) return false;
-    }
-    return true;
-}
-
 // text_verbatim, faster for what the parser has checked already.
 static const char *copy_verbatim(feed_list_t *l, const char *text, size_t len, size_t max)
 {
-    if (!is_clean(text, len)) return text_verbatim(l->arena, text, len, max);
+    if (!text_is_clean(text, len)) return text_verbatim(l->arena, text, len, max);
     return arena_strndup(l->arena, text, text_cut(text, len, max));
 }
 

@@ -139,10 +139,12 @@ static void want_break(writer_t *w)
 
 static void put(writer_t *w, const char *s, size_t n)
 {
-    static const char *const gaps[] = {"", " ", "\n", "\n\n"};
+    static const char gaps[][3] = {"", " ", "\n", "\n\n"};
+    static const size_t lengths[] = {0, 1, 1, 2};
     if (w->full) return;
-    const char *gap = w->len == 0 ? "" : w->one_line && w->gap ? " " : gaps[w->gap];
-    size_t g = strlen(gap), fits = w->cap - w->len;
+    unsigned kind = w->len == 0 ? GAP_NONE : w->one_line && w->gap ? GAP_SPACE : w->gap;
+    const char *gap = gaps[kind];
+    size_t g = lengths[kind], fits = w->cap - w->len;
     w->gap = GAP_NONE;
     if (g >= fits) {
         w->full = true;
@@ -154,6 +156,7 @@ static void put(writer_t *w, const char *s, size_t n)
     w->full = take < n;
     memcpy(w->out + w->len, s, take);
     w->len += take;
+    while (w->full && w->len && w->out[w->len - 1] == ' ') w->len--;
 }
 
 static bool is_space(unsigned char c)
@@ -171,23 +174,39 @@ static size_t special(const unsigned char *s, size_t n, bool *space)
     return 2;
 }
 
+static bool ends_run(unsigned char c)
+{
+    return c <= ' ' || c == 0x7F || c == 0xC2;
+}
+
+// Length of what s starts with and can be copied as it is, lone spaces between characters included.
+static size_t run_length(const unsigned char *s, const unsigned char *end)
+{
+    const unsigned char *p = s;
+    for (; p < end; p++) {
+        if (!ends_run(*p)) continue;
+        bool lone = *p == ' ' && p > s && p + 1 < end && !ends_run(p[1]);
+        bool letter = *p == 0xC2 && p + 1 < end && p[1] > 0xA0;
+        if (!lone && !letter) break;
+    }
+    return (size_t)(p - s);
+}
+
 // Text in which white space folds.
 static void put_folded(writer_t *w, const char *text, size_t n)
 {
-    const unsigned char *s = (const unsigned char *)text, *end = s + n, *from = s;
-    while (s < end) {
+    const unsigned char *s = (const unsigned char *)text, *end = s + n;
+    while (s < end && !w->full) {
         bool space = false;
+        size_t run = run_length(s, end);
+        if (run) put(w, (const char *)s, run);
+        s += run;
+        if (s == end) break;
         size_t skip = special(s, (size_t)(end - s), &space);
-        if (!skip) {
-            s++;
-            continue;
-        }
-        if (s > from) put(w, (const char *)from, (size_t)(s - from));
         if (space) want_gap(w, GAP_SPACE);
+        if (!skip) put(w, (const char *)s, skip = 1); // a lead byte with nothing behind it
         s += skip;
-        from = s;
     }
-    if (s > from) put(w, (const char *)from, (size_t)(s - from));
 }
 
 // Text whose line breaks are meant, as in <pre>.
@@ -253,17 +272,42 @@ const char *text_clean(arena_t *arena, const char *s, size_t len, text_mode_t mo
     return finish(&w);
 }
 
+// Eight bytes at once: is there a control character?
+static bool has_control(uint64_t word)
+{
+    return (word - 0x2020202020202020u) & ~word & 0x8080808080808080u; // it borrows into its high bit
+}
+
+static bool is_kept(char c)
+{
+    return (unsigned char)c >= 0x20 || c == '\n' || c == '\t';
+}
+
+bool text_is_clean(const char *s, size_t len)
+{
+    size_t i = 0;
+    for (uint64_t word; i + 8 <= len; i += 8) {
+        memcpy(&word, s + i, 8);
+        if (!has_control(word)) continue;
+        for (size_t k = i; k < i + 8; k++)
+            if (!is_kept(s[k])) return false;
+    }
+    for (; i < len; i++)
+        if (!is_kept(s[i])) return false;
+    return true;
+}
+
 const char *text_verbatim(arena_t *arena, const char *s, size_t len, size_t max)
 {
     if (!(s = valid_utf8(arena, s, len, &len))) return NULL;
     len = text_cut(s, len, max);
+    if (text_is_clean(s, len)) return arena_strndup(arena, s, len);
     char *out = arena_alloc(arena, len + 1), *p = out;
     if (!out) return NULL;
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if (c >= 0x20 || c == '\n' || c == '\t')
+        if (is_kept(s[i]))
             *p++ = s[i];
-        else if (c == '\r' && (i + 1 == len || s[i + 1] != '\n'))
+        else if (s[i] == '\r' && (i + 1 == len || s[i + 1] != '\n'))
             *p++ = '\n';
     }
     *p = '\0';

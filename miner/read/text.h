@@ -25,6 +25,8 @@ typedef enum {
 const char *text_clean(arena_t *arena, const char *s, size_t len, text_mode_t mode, size_t max);
 // Like text_clean, but white space stays as it is: values of attributes, JSON strings, html.
 const char *text_verbatim(arena_t *arena, const char *s, size_t len, size_t max);
+// Has s no control characters but line feeds and tabs? Then text_verbatim keeps it as it is.
+bool text_is_clean(const char *s, size_t len);
 // The text of an HTML fragment: tags stripped, entities decoded once, script and style left out. Linear in
 // len, builds no tree.
 const char *text_from_html(arena_t *arena, const char *html, size_t len, text_mode_t mode, size_t max);
