@@ -101,17 +101,33 @@ static void drop_due(holding_t *h, int i)
     memmove(&h->dues[i], &h->dues[i + 1], (size_t)(h->n_dues - i) * sizeof h->dues[0]);
 }
 
+// In the calm each page is polled in time, by one miner at a time.
+static void watch(world_t *w, const sim_miner_t *m, const holding_t *h)
+{
+    page_t *p = h->page;
+    int64_t every = w->every[p->template];
+    p->polls++;
+    if (p->polled_at && w->now - p->polled_at > every * 21 / 20 + 1000)
+        sim_fail(w, "%s (every %lld ms) was not polled for %lld ms", p->url, (long long)every,
+                 (long long)(w->now - p->polled_at));
+    p->polled_at = w->now;
+    for (int i = 0; i < MAX_MINERS; i++) {
+        const sim_miner_t *other = &w->miners[i];
+        const holding_t *theirs = other->alive && other != m ? holding_of(other, h->id) : NULL;
+        if (theirs && theirs->running) sim_fail(w, "%s and %s poll %s at once", m->name, other->name, p->url);
+        if (theirs && theirs->n_dues) sim_fail(w, "%s and %s hold dues of %s", m->name, other->name, p->url);
+    }
+}
+
 static void start_poll(world_t *w, sim_miner_t *m, holding_t *h, int64_t due)
 {
-    static uint64_t runs;
     h->running = true;
     h->running_due = due;
-    h->run = ++runs;
+    h->run = ++m->polls;
     h->started = w->now + m->offset;
-    m->polls++;
     int64_t took = 20 + (int64_t)sim_random(w, 300);
     if (w->host_slow_until[h->page->host] > w->now) took += (int64_t)sim_random(w, 20000);
-    if (w->calm) h->page->polls++;
+    if (w->settled) watch(w, m, h);
     event_t *e = later(w, m, took, EV_POLL_READ);
     e->source = h->id;
     e->run = h->run;
@@ -120,12 +136,15 @@ static void start_poll(world_t *w, sim_miner_t *m, holding_t *h, int64_t due)
 // All dues whose time has come: the latest is polled, those before it are skipped; while a poll runs all are.
 static void take_dues(world_t *w, sim_miner_t *m, holding_t *h)
 {
-    int ready = 0;
+    bool overloaded = m->overloaded_until > w->now;
+    int ready = 0, wanted = h->running || overloaded ? 0 : 1;
+    error_class_t reason = h->running   ? ERR_still_running
+                           : overloaded ? ERR_overloaded
+                                        : ERR_missed_while_down;
     while (ready < h->n_dues && h->dues[ready].at <= w->now) ready++;
-    while (ready > 1 || (ready == 1 && h->running)) {
+    while (ready > wanted) {
         settle(h, h->dues[0].due);
-        report(w, m, h, h->dues[0].due, OUTCOME_BOTH, RESULT_skipped,
-               h->running ? ERR_still_running : ERR_missed_while_down);
+        report(w, m, h, h->dues[0].due, OUTCOME_BOTH, RESULT_skipped, reason);
         drop_due(h, 0);
         ready--;
     }
@@ -148,8 +167,9 @@ static void end_poll(world_t *w, sim_miner_t *m, holding_t *h)
 
 static void on_read(world_t *w, sim_miner_t *m, holding_t *h)
 {
-    if (w->host_fails_until[h->page->host] > w->now) {
-        report(w, m, h, h->running_due, OUTCOME_BOTH, RESULT_failed, ERR_http_5xx);
+    bool sick = m->sick_until > w->now;
+    if (w->host_fails_until[h->page->host] > w->now || sick) {
+        report(w, m, h, h->running_due, OUTCOME_BOTH, RESULT_failed, sick ? ERR_dns : ERR_http_5xx);
         end_poll(w, m, h);
         return;
     }
@@ -398,8 +418,9 @@ static void on_beat(world_t *w, sim_miner_t *m)
         miner_dial(w, m);
         return;
     }
-    wire_heartbeat_t beat = {
-        .heard_ms = w->now - m->heard, .polls = m->polls, .state = m->draining ? MINER_draining : MINER_ok};
+    wire_heartbeat_t beat = {.heard_ms = w->now - m->heard, .polls = m->polls, .state = MINER_ok};
+    if (m->overloaded_until > w->now) beat.state = MINER_overloaded;
+    if (m->draining) beat.state = MINER_draining;
     say(w, m, WIRE_TYPE_HEARTBEAT, &beat);
 }
 

@@ -11,7 +11,13 @@
 #include "common/check.h"
 #include "proto/template.h"
 
-enum { CTL_PEER = 1, EVENTS_MAX = 2000000, FAULT_EVERY_MS = 4000 };
+enum {
+    CTL_PEER = 1,
+    EVENTS_MAX = 2000000,
+    FAULT_EVERY_MS = 4000,
+    EVERY_STEPS = 30, // seconds from 2 s on
+    LONGEST_EVERY_MS = 2000 + EVERY_STEPS * 1000
+};
 
 typedef struct held_send {
     struct held_send *next;
@@ -165,7 +171,7 @@ static void on_store(void *context, const store_op_t *op)
         w->cap_ops = w->cap_ops ? w->cap_ops * 2 : 1024;
         w->ops = xrealloc(w->ops, w->cap_ops * sizeof *w->ops);
     }
-    int64_t at = w->now + 1 + (int64_t)sim_random(w, 20);
+    int64_t at = w->now + 1 + (int64_t)sim_random(w, w->slow_disk_until > w->now ? 3000 : 20);
     if (w->n_ops && w->ops[w->n_ops - 1].durable_at > at) at = w->ops[w->n_ops - 1].durable_at; // in order
     sim_op_t *o = &w->ops[w->n_ops++];
     o->durable_at = at;
@@ -287,7 +293,7 @@ static void change_template(world_t *w)
     case 0: request(w, "disable", args, 1); break;
     case 1: request(w, "enable", args, 1); break;
     case 2: request(w, "remove", args, 1); break;
-    default: w->every[t] = 2000 + (int64_t)sim_random(w, 30) * 1000; add_template(w, t, true);
+    default: w->every[t] = 2000 + (int64_t)sim_random(w, EVERY_STEPS) * 1000; add_template(w, t, true);
     }
 }
 
@@ -359,6 +365,13 @@ static bool strike(world_t *w, fault_t fault)
     case FAULT_clock_jump: w->wall_error += (int64_t)sim_random(w, 7200000) - 3600000; return true;
     case FAULT_failing_host: w->host_fails_until[host] = w->now + 2 * span; return true;
     case FAULT_slow_host: w->host_slow_until[host] = w->now + 2 * span; return true;
+    case FAULT_slow_disk: w->slow_disk_until = w->now + span; return true;
+    case FAULT_sick_miner:
+        if (m) m->sick_until = w->now + 2 * span;
+        return m != NULL;
+    case FAULT_overload:
+        if (m) m->overloaded_until = w->now + span;
+        return m != NULL;
     case FAULT_sink_away: w->sink_away_until = w->now + span; return true;
     case FAULT_change_template: change_template(w); return true;
     case FAULT_COUNT: break;
@@ -414,6 +427,7 @@ static void on_fault(world_t *w)
 
 static void on_page(world_t *w)
 {
+    if (w->quiet) return;
     w->pages[sim_random(w, (uint64_t)w->n_pages)].version++;
     sim_schedule(w, (int64_t)sim_random(w, 500), EV_PAGE, NULL, 0);
 }
@@ -510,7 +524,7 @@ static void make_pages(world_t *w)
     w->n_hosts = 5 + (int)sim_random(w, MAX_HOSTS - 4);
     w->n_templates = 2 + (int)sim_random(w, MAX_TEMPLATES - 1);
     w->n_pages = 50 + (int)sim_random(w, MAX_SOURCES - 49);
-    for (int t = 0; t < w->n_templates; t++) w->every[t] = 2000 + (int64_t)sim_random(w, 30) * 1000;
+    for (int t = 0; t < w->n_templates; t++) w->every[t] = 2000 + (int64_t)sim_random(w, EVERY_STEPS) * 1000;
     for (int i = 0; i < w->n_pages; i++) {
         page_t *p = &w->pages[i];
         *p = (page_t){
@@ -534,7 +548,8 @@ static int64_t last_sleeper(const world_t *w)
 // All faults end: everybody is up, every template is there.
 static void make_calm(world_t *w)
 {
-    w->extra_delay_until = w->sink_away_until = w->now;
+    w->extra_delay_until = w->sink_away_until = w->slow_disk_until = w->now;
+    for (int i = 0; i < MAX_MINERS; i++) w->miners[i].sick_until = w->miners[i].overloaded_until = 0;
     if (!w->broker) start_broker(w);
     for (int i = 0; i < MAX_HOSTS; i++) w->host_fails_until[i] = w->host_slow_until[i] = w->now;
     for (int i = 0; i < 3; i++)
@@ -561,6 +576,16 @@ static void check_calm(world_t *w, int64_t span)
                      p->polls, (long long)span);
         if (!broker_owner(w->broker, p->id)[0]) sim_fail(w, "%s has no owner", p->url);
     }
+    if (!broker_balanced(w->broker)) sim_fail(w, "one miner has more than its share");
+}
+
+// Once nothing changes any more, everything that there was is stored: no validator ever hid a change.
+static void check_stored(world_t *w)
+{
+    for (int i = 0; i < w->n_pages; i++)
+        if (w->pages[i].stored_version != w->pages[i].version)
+            sim_fail(w, "%s is at version %llu, the sink has %llu", w->pages[i].url,
+                     (unsigned long long)w->pages[i].version, (unsigned long long)w->pages[i].stored_version);
 }
 
 int world_run(world_t *w, uint64_t seed, int slots, bool trace)
@@ -586,8 +611,10 @@ int world_run(world_t *w, uint64_t seed, int slots, bool trace)
     if (fine && run_until(w, last_sleeper(w))) make_calm(w);
     if (!w->failure[0] && run_until(w, w->now + 3 * w->slot_ms + 15000)) {
         int64_t span = 3 * w->slot_ms + 65000;
-        for (int i = 0; i < w->n_pages; i++) w->pages[i].polls = 0;
+        w->settled = true;
         if (run_until(w, w->now + span)) check_calm(w, span);
+        w->quiet = true;
+        if (!w->failure[0] && run_until(w, w->now + LONGEST_EVERY_MS + 5000)) check_stored(w);
     }
     return w->failure[0] ? -1 : 0;
 }

@@ -23,13 +23,13 @@ enum {
 };
 
 // -- faults -------------------------------------------------------------------------------------------
-#define SIM_FAULTS(X)                                                                                     \
-    X(disconnect)                                                                                         \
-    X(delay)                                                                                              \
-    X(kill_miner)                                                                                         \
-    X(freeze_miner)                                                                                       \
-    X(drain_miner) X(add_miner) X(kill_broker) X(stall_broker) X(clock_jump) X(failing_host) X(slow_host) \
-        X(sink_away) X(change_template)
+// clang-format off
+#define SIM_FAULTS(X) \
+    X(disconnect) X(delay) X(kill_miner) X(freeze_miner) X(drain_miner) \
+    X(add_miner) X(sick_miner) X(overload) X(kill_broker) X(stall_broker) \
+    X(clock_jump) X(slow_disk) X(failing_host) X(slow_host) X(sink_away) \
+    X(change_template)
+// clang-format on
 #define SIM_FAULT_ENUM(name) FAULT_##name,
 typedef enum { SIM_FAULTS(SIM_FAULT_ENUM) FAULT_COUNT } fault_t;
 
@@ -42,6 +42,7 @@ typedef struct { // a page somewhere on the web
     uint64_t version;        // of its content
     uint64_t stored_version; // the newest that is safe in the sink
     int polls;               // in the calm at the end
+    int64_t polled_at;       // its last poll there
 } page_t;
 
 typedef struct { // a source as a miner holds it
@@ -67,7 +68,7 @@ typedef struct {
     char name[16];
     int64_t heard;  // when it last heard the broker
     int64_t offset; // what it reckons broker time to be, less its own clock
-    int64_t frozen_until;
+    int64_t frozen_until, sick_until, overloaded_until;
     map_t holdings;  // by source id
     map_t templates; // id -> version
     wire_outcome_t unacked[MAX_UNACKED];
@@ -113,9 +114,11 @@ typedef struct {
     int n_hosts;
     int64_t host_fails_until[MAX_HOSTS], host_slow_until[MAX_HOSTS];
     int64_t sink_away_until;
-    int64_t extra_delay_until;
+    int64_t extra_delay_until, slow_disk_until;
     map_t link_last[2]; // per direction: peer -> when its last message arrives
-    bool calm;          // no more faults; polls are counted
+    bool calm;          // no more faults
+    bool settled;       // and all is normal again: polls are counted and watched
+    bool quiet;         // pages change no more
     uint64_t struck[FAULT_COUNT];
     uint64_t hash; // of the trace
     bool trace;
