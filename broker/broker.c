@@ -109,16 +109,14 @@ void broker_load_template(broker_t *b, const char *name, const char *json, int64
     }
     listing_t *l = catalog_add(&b->catalog, arena, t, json, (uint64_t)version);
     l->enabled = enabled;
+    catalog_add_sources(&b->catalog, l);
 }
 
 void broker_load_source(broker_t *b, const store_source_t *row)
 {
-    listing_t *l = map_get(&b->catalog.listings, row->template_id);
-    if (!l) return;
-    source_t *s = l->n_sources < l->template->n_urls
-                      ? catalog_add_source(&b->catalog, l, row->url, row->ordinal)
-                      : NULL;
-    if (!s) return;
+    source_t *s = map_get(&b->catalog.sources, row->id);
+    if (!s) return; // its template was replaced by one that lacks it
+    source_set_ordinal(s, row->ordinal);
     s->generation = row->generation;
     s->last_ok = row->last_ok;
     source_set_validators(s, row->etag, row->last_modified, row->fetch_url, row->body_hash);
@@ -135,8 +133,20 @@ static void store_given(broker_t *b)
     store_number(b, "given_until", b->built_until);
 }
 
+// The store had not written their rows yet when the broker ended.
+static void complete_sources(broker_t *b)
+{
+    size_t pos = 0;
+    for (source_t *s; (s = map_next(&b->catalog.sources, &pos));) {
+        if (s->ordinal != NO_ORDINAL) continue;
+        source_set_ordinal(s, NO_ORDINAL);
+        broker_store_source(b, s);
+    }
+}
+
 void broker_start(broker_t *b, instant_t now)
 {
+    complete_sources(b);
     int64_t given = b->given_until - b->config.slot_ms - lead_ms(b);
     slew_init(&b->slew, now,
               given > b->accounted ? given : b->accounted); // time never goes back, whatever the wall says

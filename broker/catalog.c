@@ -30,7 +30,6 @@ static void validators_free(validators_t *v)
 static void source_free(source_t *s)
 {
     validators_free(s->validators);
-    free(s->url);
     free(s);
 }
 
@@ -141,27 +140,36 @@ void catalog_remove_lane(catalog_t *c, lane_t *l)
     free(l);
 }
 
-source_t *catalog_add_source(catalog_t *c, listing_t *l, const char *url, int64_t ordinal)
+static void add_source(catalog_t *c, listing_t *l, const char *url)
 {
     uint64_t id = source_id(l->template->name, url);
-    if (map_get(&c->sources, id)) return NULL;
+    if (map_get(&c->sources, id)) return;
     source_t *s = xcalloc(1, sizeof *s);
     s->id = id;
     s->listing = l;
-    s->url = xstrdup(url);
+    s->url = url;
     s->generation = (uint32_t)l->stamp;
     s->cost_ms = FIRST_COST_MS;
+    s->ordinal = NO_ORDINAL;
     s->lane = lane_of(c, url);
-    s->ordinal = ordinal < 0 ? s->lane->next_ordinal : (uint32_t)ordinal;
-    if (s->ordinal >= s->lane->next_ordinal) s->lane->next_ordinal = s->ordinal + 1;
     s->lane_next = s->lane->sources;
     if (s->lane_next) s->lane_next->lane_prev = s;
     s->lane->sources = s;
     if (s->lane->n_sources++ == 0) c->empty--;
-    CHECK(l->n_sources < l->template->n_urls);
     l->sources[l->n_sources++] = s;
     map_put(&c->sources, id, s);
-    return s;
+}
+
+void catalog_add_sources(catalog_t *c, listing_t *l)
+{
+    for (size_t i = 0; i < l->template->n_urls; i++) add_source(c, l, l->template->urls[i]);
+}
+
+void source_set_ordinal(source_t *s, uint32_t ordinal)
+{
+    lane_t *l = s->lane;
+    s->ordinal = ordinal == NO_ORDINAL ? l->next_ordinal : ordinal;
+    if (s->ordinal >= l->next_ordinal) l->next_ordinal = s->ordinal + 1;
 }
 
 static void unlist(listing_t *l, const source_t *s)

@@ -18,6 +18,8 @@ typedef struct lane lane_t;
 typedef struct listing listing_t;
 struct miner;
 
+#define NO_ORDINAL UINT32_MAX
+
 // What a source's next poll starts from; follows the sink's ack (invariant 2).
 typedef struct {
     uint64_t body_hash;
@@ -30,9 +32,9 @@ struct source {
     lane_t *lane;
     source_t *lane_prev, *lane_next;
     wheel_node_t wheel;       // the slot of its next due that no slot holds yet
-    char *url;                // as declared
+    const char *url;          // as declared; the listing's
     validators_t *validators; // NULL: none
-    uint32_t ordinal;         // at its host; makes the phase
+    uint32_t ordinal;         // at its host; makes the phase. NO_ORDINAL: none yet
     uint32_t generation;      // another one voids what miners remember
     // Dues, broker ms. Those in (done, held] of the grid, and extra (0: none), are open: given out or waiting
     // to be. extra is one that was added, or one whose poll runs while later dues are settled.
@@ -98,9 +100,11 @@ void catalog_remove(catalog_t *catalog, listing_t *listing);
 // All listings in the order of their names; *n of them; the caller frees the array.
 listing_t **catalog_sorted(const catalog_t *catalog, size_t *n);
 
-// Adds a source, and its lane to the orphans if it is new. ordinal < 0: the next one of the host. NULL if
-// there is a source of this id already.
-source_t *catalog_add_source(catalog_t *catalog, listing_t *listing, const char *url, int64_t ordinal);
+// Adds a source for each URL of listing's template, and their lanes to the orphans if they are new. They have
+// no ordinal yet.
+void catalog_add_sources(catalog_t *catalog, listing_t *listing);
+// Gives source its ordinal; NO_ORDINAL: the next one of its host.
+void source_set_ordinal(source_t *source, uint32_t ordinal);
 // The source is gone after this; it must not be in the wheel. Its lane stays, empty perhaps.
 void catalog_remove_source(catalog_t *catalog, source_t *source);
 // Removes an empty lane; nobody may own it.

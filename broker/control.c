@@ -121,12 +121,6 @@ static void drop_sources(broker_t *b, listing_t *l)
     }
 }
 
-static void add_sources(broker_t *b, listing_t *l)
-{
-    for (size_t i = 0; i < l->template->n_urls; i++)
-        catalog_add_source(&b->catalog, l, l->template->urls[i], -1);
-}
-
 // What a replaced template's source keeps: its place, and what is known of it, but not its validators: the
 // new template reads the page anew.
 typedef struct {
@@ -151,9 +145,13 @@ static void restore(broker_t *b, const kept_t *kept, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         source_t *s = map_get(&b->catalog.sources, kept[i].id);
-        if (!s) continue;
-        s->ordinal = kept[i].ordinal;
-        s->last_ok = kept[i].last_ok;
+        if (s) {
+            source_set_ordinal(s, kept[i].ordinal);
+            s->last_ok = kept[i].last_ok;
+        } else {
+            store_op_t gone = {.kind = STORE_SOURCE_GONE, .source.id = kept[i].id};
+            broker_store(b, &gone);
+        }
     }
 }
 
@@ -162,13 +160,11 @@ static listing_t *replace(broker_t *b, listing_t *old, arena_t *arena, template_
     size_t n = 0;
     kept_t *kept = keep(old, &n);
     uint64_t version = old->version + 1;
-    store_op_t gone = {.kind = STORE_TEMPLATE_GONE, .name = t->name};
     leave_all(b, old, "replaced");
-    broker_store(b, &gone);
     drop_sources(b, old);
     catalog_remove(&b->catalog, old);
     listing_t *l = catalog_add(&b->catalog, arena, t, json, version);
-    add_sources(b, l);
+    catalog_add_sources(&b->catalog, l);
     restore(b, kept, n);
     free(kept);
     assign_sweep(b);
@@ -244,9 +240,12 @@ static void command_add(call_t *c)
     bool change = strcmp(action, "unchanged") != 0 && !flag(c, "dry_run");
     if (change) {
         listing_t *l = old ? replace(b, old, arena, t, json) : catalog_add(&b->catalog, arena, t, json, 1);
-        if (!old) add_sources(b, l);
-        store_template(b, l);
-        for (size_t i = 0; i < l->n_sources; i++) broker_store_source(b, l->sources[i]);
+        if (!old) catalog_add_sources(&b->catalog, l);
+        for (size_t i = 0; i < l->n_sources; i++) {
+            if (l->sources[i]->ordinal == NO_ORDINAL) source_set_ordinal(l->sources[i], NO_ORDINAL);
+            broker_store_source(b, l->sources[i]);
+        }
+        store_template(b, l); // last: with it, its sources' older validators must be gone
         enter_all(b, l);
         log_info("template", "name=%s action=%s sources=%zu version=%" PRIu64, t->name, action, l->n_sources,
                  l->version);

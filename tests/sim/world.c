@@ -227,8 +227,7 @@ static void load(world_t *w)
         }
         if (!last || last->kind == STORE_TEMPLATE_GONE) continue;
         broker_load_template(w->broker, name, last->text, last->number, last->flag);
-        for (size_t i = w->n_ops;
-             i-- > since;) // the latest row of a source first; others then are duplicates
+        for (size_t i = since; i < w->n_ops; i++)
             if (w->ops[i].op.kind == STORE_SOURCE && w->ops[i].op.source.template_id == template_id(name))
                 broker_load_source(w->broker, &w->ops[i].op.source);
     }
@@ -533,6 +532,7 @@ static void make_pages(world_t *w)
         char name[16];
         snprintf(name, sizeof name, "t%d", p->template);
         p->id = source_id(name, p->url);
+        if (w->trace) printf("%016llx %s %s\n", (unsigned long long)p->id, name, p->url);
     }
 }
 

@@ -464,7 +464,7 @@ static void restart(world_t *w)
     for (size_t i = 0; i < w->n_ops; i++)
         if (w->ops[i].kind == STORE_TEMPLATE)
             broker_load_template(w->broker, w->ops[i].name, w->ops[i].text, w->ops[i].number, w->ops[i].flag);
-    for (size_t i = w->n_ops; i-- > 0;) // the latest row of a source comes first, later ones are duplicates
+    for (size_t i = 0; i < w->n_ops; i++)
         if (w->ops[i].kind == STORE_SOURCE) broker_load_source(w->broker, &w->ops[i].source);
     broker_start(w->broker, w->now);
 }
