@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "common/check.h"
+#include "miner/read/xpath.h"
 
 enum {
     CHUNK = 64 << 10,      // bytes between two looks at an unfinished token
@@ -39,6 +40,7 @@ dom_t *dom_new(void)
 void dom_destroy(dom_t **dom)
 {
     if (!*dom) return;
+    if ((*dom)->document) xpath_forget(lxb_dom_interface_node((*dom)->document));
     if ((*dom)->document) lxb_html_document_destroy((*dom)->document);
     free(*dom);
     *dom = NULL;
@@ -54,6 +56,7 @@ static size_t tree_bytes(const dom_t *dom)
 void dom_clean(dom_t *dom)
 {
     if (!dom->document) return;
+    xpath_forget(lxb_dom_interface_node(dom->document));
     if (tree_bytes(dom) > USUAL_TREE)
         dom->document = lxb_html_document_destroy(dom->document);
     else

@@ -289,6 +289,7 @@ typedef struct {
 static bool collect(void *ctx, node_t *node)
 {
     found_t *f = ctx;
+    if (select_is_leaf(node)) return true;
     if (f->n == MAX_ITEMS + 1) return false;
     if (f->n == f->cap) {
         f->cap = f->cap ? f->cap * 2 : 64;

@@ -11,6 +11,7 @@
 #include "miner/read/html.h"
 #include "miner/read/json.h"
 #include "miner/read/sitemap.h"
+#include "miner/read/xpath.h"
 
 struct reader {
     const template_t *template;
@@ -77,6 +78,7 @@ static int compile(reader_t *r, const template_t *t, template_error_t *error)
 reader_t *reader_new(const template_t *t, template_error_t *error)
 {
     reader_t *r = xcalloc(1, sizeof *r);
+    xpath_setup();
     r->template = t;
     if (compile(r, t, error) != 0) reader_destroy(&r);
     return r;

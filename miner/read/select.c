@@ -1,4 +1,4 @@
-// Select: the dialect around CSS.
+// Select: the dialect around CSS and XPath.
 #include "miner/read/select.h"
 
 #include <lexbor/dom/dom.h>
@@ -11,13 +11,15 @@
 #include "common/check.h"
 #include "miner/read/css.h"
 #include "miner/read/text.h"
+#include "miner/read/xpath.h"
 #include "proto/limits.h"
 
 typedef lxb_dom_node_t node_t;
 typedef enum { TAKE_BY_TYPE, TAKE_TEXT, TAKE_ATTRIBUTE, TAKE_CONTENT } take_t;
 
 struct selector {
-    css_t *css; // NULL: the scope itself
+    css_t *css;     // NULL (and no XPath): the scope itself
+    xpath_t *xpath; // or NULL
     take_t take;
     char *attribute; // in lower case
 };
@@ -82,12 +84,21 @@ static int fail(template_error_t *error, const char *path, const char *text, con
     return template_fail(error, path, "\"%.80s\": %s%s", text, why, hint);
 }
 
+static int compile_xpath(selector_t *sel, const char *text, size_t len, const char *path,
+                         template_error_t *error)
+{
+    char why[160];
+    sel->xpath = xpath_new(text, len, why, sizeof why);
+    return sel->xpath ? 0 : template_fail(error, path, "\"xpath:%.80s\": %s", text, why);
+}
+
 static int compile(selector_t *sel, const char *text, const char *path, template_error_t *error)
 {
     char why[160];
     const char *css = text;
     size_t len = strlen(text);
     trim(&css, &len);
+    if (len >= 6 && memcmp(css, "xpath:", 6) == 0) return compile_xpath(sel, css + 6, len - 6, path, error);
     if (take_suffix(sel, css, &len) != 0)
         return fail(error, path, text, "::attr() needs an attribute's name");
     trim(&css, &len);
@@ -112,6 +123,7 @@ void selector_destroy(selector_t **selector)
 {
     if (!*selector) return;
     css_destroy(&(*selector)->css);
+    xpath_destroy(&(*selector)->xpath);
     free((*selector)->attribute);
     free(*selector);
     *selector = NULL;
@@ -127,9 +139,15 @@ bool selector_is_plain(const selector_t *sel)
 read_status_t select_each(const selector_t *sel, node_t *scope, int64_t *steps, select_found_t found,
                           void *ctx)
 {
+    if (sel->xpath) return xpath_find(sel->xpath, scope, steps, found, ctx) == 0 ? READ_OK : READ_TOO_COMPLEX;
     if (sel->css) return css_find(sel->css, scope, steps, found, ctx) == 0 ? READ_OK : READ_TOO_COMPLEX;
     found(ctx, scope);
     return READ_OK;
+}
+
+bool select_is_leaf(const node_t *node)
+{
+    return node->type != LXB_DOM_NODE_TYPE_ELEMENT && node->type != LXB_DOM_NODE_TYPE_DOCUMENT;
 }
 
 static bool take_named(node_t *node, const char *name, raw_t *out)
@@ -193,10 +211,41 @@ static read_status_t take_by_type(node_t *node, field_type_t type, bool one_line
     return take_text(node, one_line, arena, out);
 }
 
+// Text that XPath gave is no markup yet.
+static read_status_t take_escaped(raw_t text, arena_t *arena, raw_t *out)
+{
+    buf_t buf;
+    buf_init(&buf, MAX_CONTENT);
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.text[i];
+        int rc = c == '&'   ? buf_puts(&buf, "&amp;")
+                 : c == '<' ? buf_puts(&buf, "&lt;")
+                            : buf_append(&buf, &c, 1);
+        if (rc != 0) break;
+    }
+    out->text = arena_strndup(arena, buf.len ? buf.data : "", buf.len);
+    out->len = buf.len;
+    buf_free(&buf);
+    return out->text ? READ_OK : READ_TOO_BIG;
+}
+
+// A text or attribute, which only XPath finds.
+static read_status_t take_leaf(const node_t *node, field_type_t type, arena_t *arena, raw_t *out)
+{
+    const lexbor_str_t *s = node->type == LXB_DOM_NODE_TYPE_ATTRIBUTE
+                                ? ((const lxb_dom_attr_t *)node)->value
+                                : &((const lxb_dom_character_data_t *)node)->data;
+    raw_t raw = s && s->data ? (raw_t){(const char *)s->data, s->length} : (raw_t){"", 0};
+    if (type == TYPE_HTML) return take_escaped(raw, arena, out);
+    *out = raw;
+    return READ_OK;
+}
+
 read_status_t select_take(const selector_t *sel, node_t *node, field_type_t type, bool one_line,
                           arena_t *arena, raw_t *out)
 {
     *out = (raw_t){NULL, 0};
+    if (select_is_leaf(node)) return take_leaf(node, type, arena, out);
     switch (sel->take) {
     case TAKE_BY_TYPE: return take_by_type(node, type, one_line, arena, out);
     case TAKE_TEXT: return take_text(node, one_line, arena, out);

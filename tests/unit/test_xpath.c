@@ -1,0 +1,305 @@
+// needs: miner/read proto common
+// XPath selectors: what they give from a document and from an item, what is refused, and that they always
+// end.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+#include <lexbor/html/html.h>
+
+#include "miner/read/dom.h"
+#include "miner/read/read.h"
+#include "miner/read/select.h"
+#include "proto/limits.h"
+
+static const char page[] =
+    "<!doctype html><html><head><title>T</title></head><body id=top><!-- note -->"
+    "<div class='item' id=i1><h2>One <small>small</small></h2><a href='/1'>link1</a><p>p1</p></div>"
+    "<div class='item' id=i2><h2>Two</h2><a href='/2'>link2</a><ul><li>1<li>2<li>3</ul></div>"
+    "<p id=n>price: 12.50 EUR</p><svg id=v viewBox='0 0 1 1'><linearGradient id=g /></svg></body></html>";
+
+typedef struct {
+    arena_t *arena;
+    dom_t *dom;
+    lxb_dom_node_t *root;
+} fixture_t;
+
+static void open_page(fixture_t *f, const char *html)
+{
+    char detail[200];
+    f->arena = arena_new(4 << 20);
+    f->dom = dom_new();
+    assert_int_equal(dom_parse(f->dom, html, strlen(html), &f->root, detail), READ_OK);
+}
+
+static void close_page(fixture_t *f)
+{
+    dom_clean(f->dom);
+    dom_destroy(&f->dom);
+    arena_destroy(&f->arena);
+}
+
+typedef struct {
+    const selector_t *selector;
+    arena_t *arena;
+    char out[400];
+} listing_t;
+
+// "i1 i2": ids of elements, text of all else.
+static bool list_match(void *ctx, lxb_dom_node_t *node)
+{
+    listing_t *l = ctx;
+    raw_t raw = {NULL, 0};
+    size_t at = strlen(l->out), n = 0;
+    const char *id = NULL;
+    if (node->type == LXB_DOM_NODE_TYPE_ELEMENT)
+        id = (const char *)lxb_dom_element_get_attribute(lxb_dom_interface_element(node),
+                                                         (const lxb_char_t *)"id", 2, &n);
+    if (!id) {
+        assert_int_equal(select_take(l->selector, node, TYPE_TEXT, true, l->arena, &raw), READ_OK);
+        id = raw.text, n = raw.len;
+    }
+    snprintf(l->out + at, sizeof l->out - at, "%s%.*s", at ? " " : "", (int)n, id);
+    return true;
+}
+
+static void expect(fixture_t *f, lxb_dom_node_t *scope, const char *selector, const char *matches)
+{
+    template_error_t error;
+    selector_t *sel = selector_new(selector, "items", &error);
+    if (!sel) fail_msg("%s: %s", selector, error.text);
+    listing_t l = {.selector = sel, .arena = f->arena};
+    int64_t steps = 100000;
+    assert_int_equal(select_each(sel, scope, &steps, list_match, &l), READ_OK);
+    if (strcmp(l.out, matches) != 0) fail_msg("`%s` gives \"%s\", not \"%s\"", selector, l.out, matches);
+    selector_destroy(&sel);
+}
+
+static lxb_dom_node_t *by_id(fixture_t *f, const char *id)
+{
+    return lxb_dom_interface_node(lxb_dom_element_by_id(lxb_dom_interface_element(f->root->first_child->next),
+                                                        (const lxb_char_t *)id, strlen(id)));
+}
+
+static void from_a_document(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"xpath://div", "i1 i2"},
+        {"xpath: //div[@class='item'] ", "i1 i2"},
+        {"xpath://div[contains(concat(' ', @class, ' '), ' item ')][2]", "i2"},
+        {"xpath://a/@href", "/1 /2"},
+        {"xpath://a/@href/..", "link1 link2"},
+        {"xpath://h2/text()", "One  Two"},
+        {"xpath:string(//h2)", "One small"},
+        {"xpath:count(//li)", "3"},
+        {"xpath:1 div 2", "0.5"},
+        {"xpath:number('x')", ""},
+        {"xpath:''", ""},
+        {"xpath:count(//a) = 2", "true"},
+        {"xpath:normalize-space(substring-before(substring-after(//p[@id='n'], 'price:'), 'EUR'))", "12.50"},
+        {"xpath:translate('bar','abc','AB')", "BAr"},
+        {"xpath://li[last()] | //h2[1]", "One small Two 3"},
+        {"xpath://comment()", " note "},
+        {"xpath://lineargradient", "g"},
+        {"xpath:id('x')", ""},
+        {"xpath://div[2]/preceding-sibling::div", "i1"},
+        {"xpath://*[@id='i2']/ancestor::body", "top"},
+        {"xpath://p[. = 'p1']/../@id", "i1"},
+        {"xpath://div[h2 = 'Two']", "i2"},
+        {"xpath://nothing", ""},
+    };
+    fixture_t f;
+    open_page(&f, page);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) expect(&f, f.root, cases[i][0], cases[i][1]);
+    close_page(&f);
+}
+
+static void from_an_item(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"xpath:.", "i2"},
+        {"xpath:@id", "i2"},
+        {"xpath:./h2", "Two"},
+        {"xpath:.//li", "1 2 3"},
+        {"xpath:li", ""},
+        {"xpath:preceding-sibling::div/a/@href", "/1"},
+        {"xpath:string(h2)", "Two"},
+        {"xpath:count(.//li) + 1", "4"},
+        {"xpath:/html/body/@id", "top"},
+    };
+    fixture_t f;
+    open_page(&f, page);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect(&f, by_id(&f, "i2"), cases[i][0], cases[i][1]);
+    close_page(&f);
+}
+
+static void bad_expressions_are_refused_with_a_reason(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"xpath:", "no valid XPath"},
+        {"xpath://a[", "no valid XPath"},
+        {"xpath://a]", "no valid XPath"},
+        {"xpath:'a", "no valid XPath"},
+        {"xpath:count('x')", "no valid XPath"},
+        {"xpath://a[ends-with(@href, 'x')]", "no function ends-with()"},
+        {"xpath://a[matches(., 'x')]", "no function matches()"},
+        {"xpath://a[$x]", "variables"},
+        {"xpath://svg:rect", "prefixes"},
+        {"xpath://a/text()::text", "no valid XPath"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        template_error_t error = {.line = 7};
+        selector_t *sel = selector_new(cases[i][0], "fields.x", &error);
+        if (sel) fail_msg("`%s` was taken", cases[i][0]);
+        assert_string_equal(error.field, "fields.x");
+        if (!strstr(error.text, cases[i][1])) fail_msg("`%s`: %s", cases[i][0], error.text);
+    }
+}
+
+static bool count(void *ctx, lxb_dom_node_t *node)
+{
+    (void)node;
+    ++*(size_t *)ctx;
+    return true;
+}
+
+static double cpu_s(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void explosive(const char *html, const char *const *selectors, size_t n_selectors)
+{
+    fixture_t f;
+    open_page(&f, html);
+    for (size_t i = 0; i < n_selectors; i++) {
+        template_error_t error;
+        selector_t *sel = selector_new(selectors[i], "items", &error);
+        if (!sel) fail_msg("%s: %s", selectors[i], error.text);
+        int64_t steps = 40000000;
+        size_t found = 0;
+        double start = cpu_s();
+        read_status_t status = select_each(sel, f.root, &steps, count, &found);
+        double took = cpu_s() - start;
+        if (getenv("SHOW"))
+            printf("%.2f s, %zu, %s: %s\n", took, found, read_status_name(status), selectors[i]);
+        assert_true(status == READ_OK || status == READ_TOO_COMPLEX);
+#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+        if (took > 1.0) fail_msg("%s took %.2f s", selectors[i], took);
+#endif
+        selector_destroy(&sel);
+    }
+    close_page(&f);
+}
+
+static void explosive_expressions_end_at_the_budget(void **state)
+{
+    (void)state;
+    static const char *const flat[] = {
+        "xpath://div[//div[//div]]",
+        "xpath://div[count(//div) > count(preceding::div)]",
+        "xpath://div = //p",
+        "xpath://div | //p",
+        "xpath:(//div | //p)[last()]",
+        "xpath://div//following::p",
+        "xpath://*[string-length(string(/)) > 3]",
+        "xpath://p[. < 5]",
+    };
+    size_t n = 0, size = 4 << 20;
+    char *html = malloc(size);
+    for (int i = 0; i < 14000; i++) n += (size_t)sprintf(html + n, "<div>d%d</div><p>p%d</p>", i, i);
+    explosive(html, flat, sizeof flat / sizeof *flat);
+    static const char *const deep[] = {
+        "xpath://*[contains(., 'zz')]",
+        "xpath://*[contains(., string(/))]",
+        "xpath://*[. = 'aaaa']",
+        "xpath://*[. < 5]",
+        "xpath://*[normalize-space() = 'x']",
+        "xpath://div[.//div[.//div]]",
+        "xpath:translate(string(/), string(/), 'b')",
+    };
+    n = 0;
+    for (int i = 0; i < 3500; i++) n += (size_t)sprintf(html + n, "<div>");
+    memset(html + n, 'a', 2 << 20);
+    html[n + (2 << 20)] = 0;
+    explosive(html, deep, sizeof deep / sizeof *deep);
+    free(html);
+}
+
+static void items_and_fields_by_xpath(void **state)
+{
+    (void)state;
+    static const char json[] =
+        "{\"name\":\"x\",\"url\":\"https://a.example/l/\",\"items\":\"xpath://div[@class='item']\","
+        "\"key\":\"xpath:@id\",\"fields\":{\"title\":[\"xpath:h3\",\"xpath:h2\"],\"url\":\"xpath:a/@href\","
+        "\"n\":{\"select\":\"xpath:count(.//li)\",\"type\":\"integer\"},\"long\":\"xpath:string-length(h2) > "
+        "3\","
+        "\"markup\":{\"select\":\"xpath:concat('<', h2)\",\"type\":\"html\"},"
+        "\"points\":{\"select\":\"xpath:.//li\",\"all\":true,\"type\":\"list\"}}}";
+    arena_t *arena = arena_new(1 << 20), *results = arena_new(DOCUMENT_ARENA);
+    template_error_t error;
+    template_t *t = template_parse(arena, json, strlen(json), &error);
+    if (!t) fail_msg("%s: %s", error.field, error.text);
+    assert_int_equal(t->kind, KIND_HTML);
+    reader_t *reader = reader_new(t, &error);
+    if (!reader) fail_msg("%s: %s", error.field, error.text);
+    for (int i = 0; i < 3; i++) {
+        items_t items;
+        document_t document = {.bytes = page, .len = strlen(page), .url = "https://a.example/l/"};
+        arena_reset(results);
+        assert_int_equal(reader_items(reader, results, &document, &items), READ_OK);
+        assert_int_equal(items.n_items, 2);
+        assert_string_equal(items.items[0].title, "One small");
+        assert_string_equal(items.items[1].key, "i2");
+        assert_string_equal(items.items[1].url, "https://a.example/2");
+        assert_string_equal(items.items[1].fields, "{\"n\":3,\"long\":\"false\",\"markup\":\"&lt;Two\","
+                                                   "\"points\":[\"1\",\"2\",\"3\"]}");
+    }
+    reader_destroy(&reader);
+    arena_destroy(&arena);
+    arena_destroy(&results);
+}
+
+// Values that are no elements cannot be items.
+static void items_are_elements(void **state)
+{
+    (void)state;
+    static const char json[] =
+        "{\"name\":\"x\",\"url\":\"https://a.example/l/\",\"items\":\"xpath:string(//h2)\","
+        "\"fields\":{\"title\":\"h2\"}}";
+    arena_t *arena = arena_new(1 << 20), *results = arena_new(DOCUMENT_ARENA);
+    template_error_t error;
+    template_t *t = template_parse(arena, json, strlen(json), &error);
+    reader_t *reader = reader_new(t, &error);
+    items_t items;
+    document_t document = {.bytes = page, .len = strlen(page), .url = "https://a.example/l/"};
+    assert_int_equal(reader_items(reader, results, &document, &items), READ_ROTTED);
+    reader_destroy(&reader);
+    arena_destroy(&arena);
+    arena_destroy(&results);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(from_a_document),
+        cmocka_unit_test(from_an_item),
+        cmocka_unit_test(bad_expressions_are_refused_with_a_reason),
+        cmocka_unit_test(explosive_expressions_end_at_the_budget),
+        cmocka_unit_test(items_and_fields_by_xpath),
+        cmocka_unit_test(items_are_elements),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
