@@ -78,9 +78,8 @@ static int count_sources(ctl_t *ctl, const char *name, progress_t *progress)
         int result = ctl_ask(ctl, NULL, "sources", args, *cursor ? 2 : 1, &reply);
         if (result != CTL_OK) return result;
         yyjson_doc *doc = yyjson_read(reply->json, strlen(reply->json), 0);
-        yyjson_val *rows = yyjson_doc_get_root(doc), *row;
-        size_t i, max;
-        yyjson_arr_foreach(rows, i, max, row) count_source(progress, row);
+        yyjson_arr_iter rows = yyjson_arr_iter_with(yyjson_doc_get_root(doc));
+        for (yyjson_val *row; (row = yyjson_arr_iter_next(&rows));) count_source(progress, row);
         snprintf(cursor, sizeof cursor, "%s", reply->cursor);
         yyjson_doc_free(doc);
     } while (*cursor);

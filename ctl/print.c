@@ -257,14 +257,13 @@ static void print_table(print_t *print, yyjson_val *rows, size_t n)
 int print_page(print_t *print, yyjson_val *rows)
 {
     if (!yyjson_is_arr(rows)) return -1;
-    size_t n = yyjson_arr_size(rows), i, max;
-    yyjson_val *row;
+    size_t n = yyjson_arr_size(rows);
+    yyjson_arr_iter it = yyjson_arr_iter_with(rows);
     if (!n) return 0;
     if (print->json) {
-        yyjson_arr_foreach(rows, i, max, row)
-        {
+        for (size_t i = 0; i < n; i++) {
             fputs(print->rows + i ? ",\n " : "[", print->out);
-            print_json(print->out, row);
+            print_json(print->out, yyjson_arr_iter_next(&it));
         }
     } else {
         if (!print->n && name_columns(print, yyjson_arr_get_first(rows))) return -1;
@@ -303,10 +302,9 @@ void print_json(FILE *out, yyjson_val *value)
 
 static size_t widest_name(yyjson_val *object)
 {
-    size_t widest = 0, i, max;
-    yyjson_val *key, *value;
-    yyjson_obj_foreach(object, i, max, key, value)
-    {
+    size_t widest = 0;
+    yyjson_obj_iter it = yyjson_obj_iter_with(object);
+    for (yyjson_val *key; (key = yyjson_obj_iter_next(&it));) {
         size_t n = yyjson_get_len(key);
         if (n > widest && n < 40) widest = n;
     }
@@ -316,8 +314,8 @@ static size_t widest_name(yyjson_val *object)
 // A member that is an object becomes one line: "late 3, no_miner 2".
 static void print_member(FILE *out, yyjson_val *key, yyjson_val *value, int64_t now_ms)
 {
-    size_t i, max;
-    yyjson_val *k, *v;
+    yyjson_obj_iter it = yyjson_obj_iter_with(value);
+    const char *comma = "";
     if (!yyjson_is_obj(value)) {
         char *text = cell_text(yyjson_get_str(key), value, now_ms);
         fputs(text, out);
@@ -325,10 +323,9 @@ static void print_member(FILE *out, yyjson_val *key, yyjson_val *value, int64_t 
         return;
     }
     if (!yyjson_obj_size(value)) fputc('-', out);
-    yyjson_obj_foreach(value, i, max, k, v)
-    {
-        char *text = cell_text(yyjson_get_str(k), v, now_ms);
-        fputs(i ? ", " : "", out);
+    for (yyjson_val *k; (k = yyjson_obj_iter_next(&it)); comma = ", ") {
+        char *text = cell_text(yyjson_get_str(k), yyjson_obj_iter_get_val(k), now_ms);
+        fputs(comma, out);
         term_print(out, yyjson_get_str(k), false);
         fprintf(out, " %s", text);
         free(text);
@@ -337,15 +334,14 @@ static void print_member(FILE *out, yyjson_val *key, yyjson_val *value, int64_t 
 
 void print_object(FILE *out, yyjson_val *object, bool json, int64_t now_ms)
 {
-    size_t i, max, widest = widest_name(object);
-    yyjson_val *key, *value;
+    size_t widest = widest_name(object);
+    yyjson_obj_iter it = yyjson_obj_iter_with(object);
     if (json) {
         print_json(out, object);
         fputc('\n', out);
         return;
     }
-    yyjson_obj_foreach(object, i, max, key, value)
-    {
+    for (yyjson_val *key; (key = yyjson_obj_iter_next(&it));) {
         char *name = cell_text("", key, now_ms);
         size_t n = strlen(name);
         if (ends(name, "_ms")) name[n - 3] = '\0';
@@ -354,7 +350,7 @@ void print_object(FILE *out, yyjson_val *object, bool json, int64_t now_ms)
             if (*p == '_') *p = ' ';
         fprintf(out, "%-*s  ", (int)widest, name);
         free(name);
-        print_member(out, key, value, now_ms);
+        print_member(out, key, yyjson_obj_iter_get_val(key), now_ms);
         fputc('\n', out);
     }
 }

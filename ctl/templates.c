@@ -110,10 +110,8 @@ static void tell_added(const file_t *file, yyjson_val *answer, bool dry_run)
     printf(": %s, %llu source%s", action, (unsigned long long)sources, sources == 1 ? "" : "s");
     if (bound > 0) printf(", new posts are stored within %s", term_span(bound, span));
     fputc('\n', stdout);
-    yyjson_val *warnings = yyjson_obj_get(answer, "warnings"), *warning;
-    size_t i, max;
-    yyjson_arr_foreach(warnings, i, max, warning)
-    {
+    yyjson_arr_iter warnings = yyjson_arr_iter_with(yyjson_obj_get(answer, "warnings"));
+    for (yyjson_val *warning; (warning = yyjson_arr_iter_next(&warnings));) {
         fputs("  warning: ", stdout);
         term_print(stdout, yyjson_is_str(warning) ? yyjson_get_str(warning) : "?", false);
         fputc('\n', stdout);

@@ -87,13 +87,10 @@ void term_print(FILE *out, const char *text, bool lines)
 {
     char piece[16];
     size_t len = strlen(text);
-    for (size_t i = 0, used = 1; i < len; i += used) {
+    for (size_t i = 0, used; i < len; i += used) {
+        int n = escape((const unsigned char *)text + i, len - i, &used, piece);
         bool pass = lines && (text[i] == '\n' || text[i] == '\t');
-        used = 1;
-        if (pass)
-            fputc(text[i], out);
-        else
-            fwrite(piece, 1, (size_t)escape((const unsigned char *)text + i, len - i, &used, piece), out);
+        fwrite(pass ? text + i : piece, 1, pass ? 1 : (size_t)n, out);
     }
 }
 

@@ -97,10 +97,10 @@ static void put_text(yyjson_mut_doc *doc, yyjson_mut_val *row, const char *name,
 static void put_fields(yyjson_mut_doc *doc, yyjson_mut_val *row, const char *fields)
 {
     yyjson_doc *parsed = fields ? yyjson_read(fields, strlen(fields), 0) : NULL;
-    yyjson_val *object = yyjson_doc_get_root(parsed), *key, *value;
-    size_t i, max;
-    yyjson_obj_foreach(object, i, max, key, value)
-        yyjson_mut_obj_add(row, yyjson_val_mut_copy(doc, key), yyjson_val_mut_copy(doc, value));
+    yyjson_obj_iter it = yyjson_obj_iter_with(yyjson_doc_get_root(parsed));
+    for (yyjson_val *key; (key = yyjson_obj_iter_next(&it));)
+        yyjson_mut_obj_add(row, yyjson_val_mut_copy(doc, key),
+                           yyjson_val_mut_copy(doc, yyjson_obj_iter_get_val(key)));
     yyjson_doc_free(parsed);
 }
 
