@@ -25,6 +25,16 @@ static const command_t commands[] = {
      "how\n"
      "long it took. Nothing is stored and no broker is needed. --file reads a saved document instead.",
      run_try},
+    {"select", "SELECTOR [FILE]", "show what a selector finds in a document",
+     "Prints each match as one line of JSON. SELECTOR is CSS (with ::text or ::attr(name)), "
+     "xpath:EXPRESSION, "
+     "or\n"
+     "JSONPath; FILE a saved page or document, standard input without it. XML takes XPath only.",
+     run_select},
+    {"robots", "URL", "whether robots.txt lets a URL be fetched, and which line says so",
+     "Fetches the robots.txt of the URL's host, or reads --file, and says what holds for the URL.\n"
+     "Exit status: 0 allowed, 1 not.",
+     run_robots},
     {"status", "", "the cluster in a few lines", NULL, run_status},
     {"miners", "", "live miners, their load and last outcome", NULL, run_miners},
     {"sources", "[NAME]", "sources (of one template): who polls them, when, with what result", NULL,

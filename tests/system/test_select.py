@@ -1,0 +1,108 @@
+"""rtm-ctl select and robots: small tools that need no cluster."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from cluster import build_dir
+
+CTL = os.path.join(build_dir(), "rtm-ctl")
+PAGE = """<!doctype html><title>T</title><ul><li class=post><a href="/a?b&amp;c">One\x1b[2J</a>
+<li class=post><a href="/b"><b>T</b>wo</a></ul><p>5 of 7</p>"""
+FEED = """<?xml version="1.0"?><rss xmlns:dc="http://purl.org/dc/elements/1.1/"><channel>
+<item id="x"><title>One</title><dc:creator>ann</dc:creator></item><item><title>Two</title></item></channel></rss>"""
+DOCUMENT = '{"posts": [{"id": 12345678901234567890, "title": "One"}, {"id": 1.50, "title": "Two"}]}'
+ROBOTS = """User-agent: *
+Disallow: /private/
+Allow: /private/open
+
+User-agent: other
+Disallow: /
+"""
+
+
+def ctl(*args, input=None):
+    return subprocess.run([CTL, *map(str, args)], input=input, capture_output=True, text=True, timeout=30)
+
+
+def lines(*args, input):
+    done = ctl("select", *args, input=input)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("selector, matches", [
+    ("li.post > a::attr(href)", ["/a?b&c", "/b"]),
+    ("li.post b::text", ["T"]),
+    ("xpath://a/@href", ["/a?b&c", "/b"]),
+    ("xpath:count(//li)", ["2"]),
+    ("xpath:substring-before(//p, ' ')", ["5"]),
+    ("table", []),
+])
+def test_values_of_pages(selector, matches):
+    assert lines(selector, input=PAGE) == matches
+
+
+def test_elements_of_pages():
+    for selector in ("li.post > a", "xpath://li[@class='post']/a"):
+        first, second = lines(selector, input=PAGE)
+        assert second == {"element": "a", "attributes": {"href": "/b"}, "text": "Two", "html": "<b>T</b>wo"}
+        assert first["attributes"]["href"] == "/a?b&c"
+    assert "\x1b" not in ctl("select", "li", input=PAGE).stdout
+
+
+@pytest.mark.parametrize("selector, matches", [
+    ("$.posts[*].title", ["One", "Two"]),
+    ("posts[?@.title == 'Two'].title", ["Two"]),
+    ("$..nothing", []),
+])
+def test_values_of_json(selector, matches):
+    assert lines(selector, input=DOCUMENT) == matches
+
+
+def test_numbers_keep_their_digits():
+    assert ctl("select", "$..id", input=DOCUMENT).stdout == "12345678901234567890\n1.50\n"
+
+
+def test_xml():
+    assert lines("xpath://item/title/text()", input=FEED) == ["One", "Two"]
+    assert lines("//dc:creator", input=FEED) == [{"element": "dc:creator", "attributes": {}, "text": "ann"}]
+    assert lines("//item/@id", input=FEED) == ["x"]
+    assert lines("--kind", "xml", "xpath:count(//x)", input="<r><x/><x/></r>") == ["2"]
+
+
+def test_a_file(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(PAGE)
+    assert json.loads(ctl("select", "p::text", page).stdout) == "5 of 7"
+    assert ctl("select", "p", tmp_path / "none").returncode == 1
+
+
+@pytest.mark.parametrize("args, document, words", [
+    (["a["], PAGE, "CSS"), (["xpath://a["], PAGE, "XPath"), (["$.a["], DOCUMENT, "JSONPath"), (["$.a"], "<p>", "JSON"),
+    (["--kind", "xml", "//a["], FEED, "XPath"), (["--kind", "pdf", "a"], PAGE, "html, xml or json"), ([""], PAGE, "empty"),
+])
+def test_what_is_wrong_is_told(args, document, words):
+    done = ctl("select", *args, input=document)
+    assert done.returncode in (1, 2) and words in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.parametrize("url, agent, allowed, line", [
+    ("https://a.example/", "rtm", True, 0), ("https://a.example/private/x", "rtm", False, 2),
+    ("/private/open/y?z", "rtm", True, 3), ("https://a.example/x", "other", False, 6),
+])
+def test_robots(tmp_path, url, agent, allowed, line):
+    (tmp_path / "robots.txt").write_text(ROBOTS)
+    done = ctl("robots", "--json", "--file", tmp_path / "robots.txt", "--agent", agent, url)
+    said = json.loads(done.stdout)
+    assert done.returncode == (0 if allowed else 1) and said["allowed"] is allowed and said["line"] == line
+    assert not line or said["rule"] == ROBOTS.splitlines()[line - 1]
+    told = ctl("robots", "--file", "-", "--agent", agent, url, input=ROBOTS)
+    assert told.stdout.startswith("allowed" if allowed else "forbidden") and (not line or f"line {line}: " in told.stdout)
+
+
+def test_robots_refuses_what_is_no_url(tmp_path):
+    (tmp_path / "robots.txt").write_text(ROBOTS)
+    assert ctl("robots", "ftp://a.example/").returncode == 1
+    assert ctl("robots", "--file", tmp_path / "none", "https://a.example/").returncode == 1
