@@ -248,12 +248,19 @@ static double cpu_seconds(void)
 }
 
 // MAX_DOCUMENT bytes of unit, in which %d counts, behind prefix.
+// As much as a document may be; less where a sanitizer makes each allocation dear.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { HOSTILE_BYTES = MAX_DOCUMENT / 32 };
+#else
+enum { HOSTILE_BYTES = MAX_DOCUMENT };
+#endif
+
 static char *repeat(const char *prefix, const char *unit, size_t *len)
 {
-    char *html = malloc(MAX_DOCUMENT + 100);
+    char *html = malloc(HOSTILE_BYTES + 100);
     size_t n = (size_t)sprintf(html, "%s", prefix);
     const char *hole = strstr(unit, "%d");
-    for (int i = 0; n < MAX_DOCUMENT - 64; i++) {
+    for (int i = 0; n < HOSTILE_BYTES - 64; i++) {
         if (hole)
             n += (size_t)sprintf(html + n, "%.*s%d%s", (int)(hole - unit), unit, i, hole + 2);
         else
