@@ -4,7 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "miner/read/text.h"
 #include "miner/read/url.h"
+#include "proto/limits.h"
 
 typedef struct {
     const char *s;
@@ -47,19 +49,31 @@ static span_t tag_attribute(const char *tag, const char *end, const char *name)
     return (span_t){NULL, 0};
 }
 
+static const char *next_link(const char *p, const char *end)
+{
+    while ((p = memchr(p, '<', (size_t)(end - p))) && end - p > 5 && strncasecmp(p, "<link", 5) != 0) p++;
+    return p && end - p > 5 ? p : NULL;
+}
+
+static const char *resolve(urls_t *urls, arena_t *arena, span_t href)
+{
+    const char *url = href.s ? text_decode_entities(arena, href.s, href.len, MAX_URL) : NULL;
+    return url ? urls_resolve(urls, arena, url, strlen(url)) : NULL;
+}
+
 const char *feed_discover(arena_t *arena, const document_t *document, const char *text, size_t len)
 {
     const char *end = text + len, *found = NULL;
     urls_t *urls = urls_new();
     (void)urls_set_base(urls, document->url, document->url ? strlen(document->url) : 0);
-    for (const char *p = text; !found && (p = memmem(p, (size_t)(end - p), "<link", 5)); p++) {
+    for (const char *p = text; !found && (p = next_link(p, end)); p++) {
         const char *stop = memchr(p, '>', (size_t)(end - p));
         if (!stop) break;
         span_t rel = tag_attribute(p, stop, "rel"), type = tag_attribute(p, stop, "type");
         span_t href = tag_attribute(p, stop, "href");
         if (contains(rel, "alternate") &&
             (contains(type, "rss+xml") || contains(type, "atom+xml") || contains(type, "feed+json")))
-            found = urls_resolve(urls, arena, href.s, href.len);
+            found = resolve(urls, arena, href);
     }
     urls_destroy(&urls);
     return found;

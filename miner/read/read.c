@@ -2,6 +2,7 @@
 #include "miner/read/read.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,6 +100,24 @@ void reader_destroy(reader_t **reader)
 
 // -- reading --------------------------------------------------------------------------------------
 
+static bool looks_like_sitemap(const document_t *document)
+{
+    size_t head = document->len < 4096 ? document->len : 4096;
+    return head && (memmem(document->bytes, head, "<urlset", 7) ||
+                    memmem(document->bytes, head, "<sitemapindex", 13) ||
+                    memcmp(document->bytes, "\x1F\x8B", head < 2 ? head : 2) == 0);
+}
+
+// Feeds and sitemaps say of themselves what they are.
+static read_status_t read_auto(const template_t *t, arena_t *arena, const document_t *document, items_t *out)
+{
+    if (t->kind == KIND_AUTO && looks_like_sitemap(document)) return sitemap_items(t, arena, document, out);
+    read_status_t status = feed_items(t, arena, document, out);
+    if (status == READ_NOT_THIS_KIND && out->next_url)
+        snprintf(out->detail, sizeof out->detail, "an HTML page; its feed is %.150s", out->next_url);
+    return status;
+}
+
 static read_status_t read_kind(reader_t *r, arena_t *arena, const document_t *document, items_t *out)
 {
     switch (r->template->kind) {
@@ -106,7 +125,7 @@ static read_status_t read_kind(reader_t *r, arena_t *arena, const document_t *do
     case KIND_JSON: return json_items(r->json, arena, document, out);
     case KIND_SITEMAP: return sitemap_items(r->template, arena, document, out);
     case KIND_FEED:
-    case KIND_AUTO: return feed_items(r->template, arena, document, out);
+    case KIND_AUTO: return read_auto(r->template, arena, document, out);
     case KIND_PAGE:
     case KIND_STREAM: break;
     }

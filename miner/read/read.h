@@ -49,7 +49,7 @@ typedef struct {
     size_t n_items;
     size_t matched;           // items before filters and without-key drops
     size_t *selector_matches; // per selector of `items` then fields in order, for `rtm-ctl try`; may be NULL
-    const char *next_url;     // next page, or NULL
+    const char *next_url;     // where to go on, or NULL: see reader_items
     char detail[200];         // for a status other than READ_OK: what was found where
 } items_t;
 
@@ -60,6 +60,12 @@ reader_t *reader_new(const template_t *template, template_error_t *error);
 void reader_destroy(reader_t **reader);
 
 // Reads a list page, feed or JSON document. All results live in arena.
+// out->next_url, with READ_OK: the next page of this list. The caller reads it as part of the same poll, by
+// the same rules, while it has read fewer than template->pages pages, the page gave an item that was not
+// known, and the URL is none that this poll has read already. With READ_NOT_THIS_KIND (kinds feed and auto):
+// a page came that names its feed. The caller reads that URL instead, once per poll and not again from there;
+// when it parsed, it may go there directly from then on, as after a permanent redirect. Without next_url the
+// status is the outcome.
 read_status_t reader_items(reader_t *reader, arena_t *arena, const document_t *document, items_t *out);
 // Reads a detail page: fills *out (url, key left NULL) from the detail fields; *drop is set when a page
 // filter or a missing required field says that the item is not wanted.
