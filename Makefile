@@ -59,7 +59,7 @@ UNIT  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 BENCH := $(patsubst bench/%.c,$(BUILD)/bench-%,$(wildcard bench/*.c))
 
 SEEDS ?= 2000
-.PHONY: all check unit sim system asan tsan lint format install clean help bench-programs
+.PHONY: all check unit sim mutations system asan tsan lint format install clean help bench-programs
 all: $(PROGRAMS:%=$(BUILD)/%) $(BUILD)/bench-site
 
 define archive_rule
@@ -109,6 +109,8 @@ system: all $(BENCH)
 	RTM_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q tests/system
 sim: $(BUILD)/sim
 	$(BUILD)/sim --seeds $(SEEDS)
+mutations:
+	tests/sim/mutations $(BUILD) $(SEEDS)
 check: unit sim system
 asan:
 	$(MAKE) BUILD=$(BUILD)-asan SAN=asan check
@@ -134,7 +136,8 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan
 help:
 	@printf '%s\n' 'make            build all programs into $(BUILD)/' \
-	  'make check      unit and system tests' 'make sim        seeded worlds of the broker (SEEDS=2000)' 'make asan       the same under ASan and UBSan' \
+	  'make check      unit and system tests' 'make sim        seeded worlds of the broker (SEEDS=2000)' \
+	  'make mutations  whether the simulator finds bugs put in on purpose' 'make asan       the same under ASan and UBSan' \
 	  'make tsan       unit tests under ThreadSanitizer' 'make lint       clang-format, cppcheck, clang-tidy' \
 	  'make format     clang-format -i' 'make install    to PREFIX ($(PREFIX)), DESTDIR is honoured' \
 	  'make clean      remove what was built' 'make V=1        shows the commands'

@@ -13,9 +13,9 @@
 #include "common/log.h"
 #include "tests/sim/world.h"
 
-enum { FAILURES_MAX = 5, JOBS_MAX = 16 };
+enum { JOBS_MAX = 16 };
 
-static int64_t seeds, first, one, slots, jobs;
+static int64_t seeds, first, one, slots, jobs, failures;
 static bool trace;
 
 static const conf_option_t options[] = {
@@ -24,6 +24,7 @@ static const conf_option_t options[] = {
     {"seed", CONF_INT, "N", NULL, "replay just this one", &one, 0, 0},
     {"slots", CONF_INT, "N", "20", "slots with faults per world", &slots, 1, 100000},
     {"jobs", CONF_INT, "N", "2", "processes that share the work", &jobs, 1, JOBS_MAX},
+    {"failures", CONF_INT, "N", "5", "failed worlds that end the run", &failures, 1, 1000000},
     {"trace", CONF_FLAG, NULL, NULL, "print every event, and the broker's log", &trace, 0, 0},
 };
 static const conf_t conf = {"sim", "[OPTIONS]", "Simulates rtm's broker in seeded worlds full of faults.",
@@ -71,7 +72,7 @@ static void run_job(int64_t job, tally_t *tallies)
     for (int64_t s = first + job; s < first + seeds; s += jobs) {
         uint64_t failed = 0;
         for (int64_t j = 0; j < jobs; j++) failed += tallies[j].failed;
-        if (failed >= FAILURES_MAX) break;
+        if (failed >= (uint64_t)failures) break;
         run_one(w, s, &tallies[job]);
     }
     free(w);

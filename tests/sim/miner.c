@@ -63,7 +63,7 @@ static void report(world_t *w, sim_miner_t *m, const holding_t *h, int64_t due, 
                           .error = (uint64_t)error,
                           .took_ms = 50,
                           .started = h->started,
-                          .generation = h->generation,
+                          .generation = h->running ? h->running_generation : h->generation,
                           .etag = "",
                           .last_modified = "",
                           .fetch_url = ""};
@@ -107,6 +107,7 @@ static void watch(world_t *w, const sim_miner_t *m, const holding_t *h)
     page_t *p = h->page;
     int64_t every = w->every[p->template];
     p->polls++;
+    if (w->removed[p->template]) sim_fail(w, "%s is polled though it is disabled", p->url);
     if (p->polled_at && w->now - p->polled_at > every * 21 / 20 + 1000)
         sim_fail(w, "%s (every %lld ms) was not polled for %lld ms", p->url, (long long)every,
                  (long long)(w->now - p->polled_at));
@@ -123,6 +124,7 @@ static void start_poll(world_t *w, sim_miner_t *m, holding_t *h, int64_t due)
 {
     h->running = true;
     h->running_due = due;
+    h->running_generation = h->generation;
     h->run = ++m->polls;
     h->started = w->now + m->offset;
     int64_t took = 20 + (int64_t)sim_random(w, 300);
@@ -187,10 +189,18 @@ static void on_read(world_t *w, sim_miner_t *m, holding_t *h)
     e->run = h->run;
 }
 
+static uint64_t stored_key(uint64_t source, uint64_t generation)
+{
+    return source ^ generation * 0x9e3779b97f4a7c15ULL;
+}
+
 static void on_stored(world_t *w, sim_miner_t *m, holding_t *h)
 {
     if (h->read_version > h->page->stored_version) h->page->stored_version = h->read_version;
-    h->known_version = h->read_version;
+    uint64_t key = stored_key(h->id, h->running_generation);
+    if (h->read_version >= (uintptr_t)map_get(&w->stored, key))
+        map_put(&w->stored, key, (void *)(uintptr_t)(h->read_version + 1));
+    if (h->running_generation == h->generation) h->known_version = h->read_version;
     report(w, m, h, h->running_due, OUTCOME_STORED, RESULT_changed, ERR_none);
     end_poll(w, m, h);
 }
@@ -257,9 +267,10 @@ static void define(world_t *w, sim_miner_t *m, const wire_source_t *row)
     h->generation = row->generation;
     h->known_version = strtoull(row->etag, NULL, 10);
     h->last_ok = row->last_ok;
-    if (h->known_version > h->page->stored_version)
-        sim_fail(w, "source %016llx: the broker knows version %llu, the sink %llu", (unsigned long long)h->id,
-                 (unsigned long long)h->known_version, (unsigned long long)h->page->stored_version);
+    uint64_t stored = (uintptr_t)map_get(&w->stored, stored_key(h->id, h->generation));
+    if (h->known_version >= stored && h->known_version)
+        sim_fail(w, "%s: the broker knows version %llu, the sink has %llu of this generation", h->page->url,
+                 (unsigned long long)h->known_version, (unsigned long long)stored - (stored > 0));
 }
 
 static bool has_due(const holding_t *h, int64_t due)

@@ -588,11 +588,32 @@ static void check_stored(world_t *w)
                      (unsigned long long)w->pages[i].version, (unsigned long long)w->pages[i].stored_version);
 }
 
+// A miner that joins disturbs nobody: what moves to it is polled on time and by one at once.
+static void join_another(world_t *w)
+{
+    for (int i = 0; i < MAX_MINERS; i++) {
+        if (w->miners[i].alive) continue;
+        miner_start(w, &w->miners[i]);
+        return;
+    }
+}
+
+// What is disabled is polled no more.
+static void disable_one(world_t *w)
+{
+    wire_arg_t args[] = {{"name", "t0"}};
+    request(w, "disable", args, 1);
+    run_until(w, w->now + 500);
+    w->removed[0] = true;
+    run_until(w, w->now + w->slot_ms);
+}
+
 int world_run(world_t *w, uint64_t seed, int slots, bool trace)
 {
     static const int64_t lengths[] = {8000, 20000, 60000};
     *w = (world_t){.seed = seed, .random = seed, .next_peer = 2, .next_incarnation = 1, .trace = trace};
     w->held_last = &w->held;
+    map_init(&w->stored);
     map_init(&w->link_last[0]);
     map_init(&w->link_last[1]);
     w->arena = arena_new((size_t)1 << 30);
@@ -612,9 +633,11 @@ int world_run(world_t *w, uint64_t seed, int slots, bool trace)
     if (!w->failure[0] && run_until(w, w->now + 3 * w->slot_ms + 15000)) {
         int64_t span = 3 * w->slot_ms + 65000;
         w->settled = true;
-        if (run_until(w, w->now + span)) check_calm(w, span);
+        if (run_until(w, w->now + span / 2)) join_another(w);
+        if (!w->failure[0] && run_until(w, w->now + span - span / 2)) check_calm(w, span);
         w->quiet = true;
         if (!w->failure[0] && run_until(w, w->now + LONGEST_EVERY_MS + 5000)) check_stored(w);
+        if (!w->failure[0]) disable_one(w);
     }
     return w->failure[0] ? -1 : 0;
 }
@@ -626,6 +649,7 @@ void world_free(world_t *w)
         if (w->miners[i].alive) miner_free(&w->miners[i]);
     for (size_t i = 0; i < w->n_events; i++) free(w->queue[i]);
     drop_held(w);
+    map_free(&w->stored);
     map_free(&w->link_last[0]);
     map_free(&w->link_last[1]);
     free(w->queue);

@@ -55,6 +55,7 @@ typedef struct { // a source as a miner holds it
     int n_dues;
     bool running, revoked; // revoked while it ran: forgotten afterwards
     int64_t running_due;
+    uint64_t running_generation;
     uint64_t read_version;  // what the running poll found
     uint64_t known_version; // validators
     int64_t started, last_ok;
@@ -110,7 +111,8 @@ typedef struct {
     int n_pages;
     int n_templates, template_sources[MAX_TEMPLATES];
     int64_t every[MAX_TEMPLATES];
-    bool removed[MAX_TEMPLATES];
+    bool removed[MAX_TEMPLATES]; // in the calm: nobody may poll it
+    map_t stored;                // page and generation -> newest version that is safe in the sink, plus 1
     int n_hosts;
     int64_t host_fails_until[MAX_HOSTS], host_slow_until[MAX_HOSTS];
     int64_t sink_away_until;
