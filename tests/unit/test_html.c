@@ -250,7 +250,7 @@ static double cpu_seconds(void)
 // MAX_DOCUMENT bytes of unit, in which %d counts, behind prefix.
 // As much as a document may be; less where a sanitizer makes each allocation dear.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { HOSTILE_BYTES = MAX_DOCUMENT / 32 };
+enum { HOSTILE_BYTES = MAX_DOCUMENT / 256 };
 #else
 enum { HOSTILE_BYTES = MAX_DOCUMENT };
 #endif
