@@ -33,6 +33,7 @@ enum {
     MAX_DOCUMENT = 8 << 20, // decoded bytes of one response (option of the miner)
     MAX_ITEMS = 10000,      // per document; more is an error
     MAX_REDIRECTS = 5,
+    MAX_PAGES = 1000,          // of a list in one poll
     DOCUMENT_ARENA = 64 << 20, // all memory of one document's items
 };
 

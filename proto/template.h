@@ -36,6 +36,7 @@ typedef struct {
     bool all;                 // all matches (joined, or a list), not just the first
     bool required;            // an item without it is dropped (the prototype's title)
     bool tracked;             // counts for a revision (see `track`)
+    bool untracked;           // does not, unless `track` names it
 } field_t;
 
 // The prototype's pageFilters: a page whose `selector` text equals `value` is dropped.
@@ -65,6 +66,10 @@ typedef struct {
     field_t *key; // or NULL: guid, url, hash
     field_t *fields;
     size_t n_fields;
+
+    // further pages of a list
+    field_t *next;  // the next page's URL, or what `format` makes one of in place of {}; or NULL
+    uint32_t pages; // of one poll, at most
 
     // list -> detail
     const char *follow; // the field that holds the detail page's URL, or NULL: no details

@@ -217,6 +217,33 @@ static int member_detail(parse_t *p, yyjson_val *value, const char *path)
     return 0;
 }
 
+// -- further pages --------------------------------------------------------------------------------
+
+static int member_next(parse_t *p, yyjson_val *value, const char *path)
+{
+    static const member_t rows[] = {
+        {"select", field_select}, {"match", field_match}, {"format", field_format}};
+    field_t *f = p->field = p->t->next = arena_calloc(p->arena, 1, sizeof *f);
+    if (!f) return template_fail(p->error, path, "the template is too big");
+    f->name = "next";
+    if (!yyjson_is_obj(value) ? field_select(p, value, path) : read_members(p, value, path, rows, ROWS(rows)))
+        return -1;
+    if (f->n_selectors == 0) return template_fail(p->error, path, "has no `select`");
+    f->type = f->format ? TYPE_TEXT : TYPE_URL;
+    const char *at = f->format ? strstr(f->format, "{}") : NULL;
+    if (!f->format || (at && !strstr(at + 2, "{}"))) return 0;
+    return template_fail(p->error, "next.format",
+                         "must hold {} once, where the value goes: \"/list?after={}\"");
+}
+
+static int member_pages(parse_t *p, yyjson_val *value, const char *path)
+{
+    if (!yyjson_is_uint(value) || yyjson_get_uint(value) < 1 || yyjson_get_uint(value) > MAX_PAGES)
+        return template_fail(p->error, path, "must be a whole number from 1 to %d", MAX_PAGES);
+    p->t->pages = (uint32_t)yyjson_get_uint(value);
+    return 0;
+}
+
 // -- politeness and requests ----------------------------------------------------------------------
 
 static int polite_concurrency(parse_t *p, yyjson_val *value, const char *path)
@@ -400,7 +427,8 @@ int template_native(parse_t *p, yyjson_val *root)
         {"drop", member_drop},       {"detail", member_detail},     {"order", member_order},
         {"track", member_track},     {"every", member_every},       {"fresh_within", member_fresh_within},
         {"timeout", member_timeout}, {"priority", member_priority}, {"politeness", member_politeness},
-        {"headers", member_headers}, {"disabled", member_disabled},
+        {"headers", member_headers}, {"disabled", member_disabled}, {"next", member_next},
+        {"pages", member_pages},
     };
     p->t->priority = PRIORITY_NORMAL;
     if (read_members(p, root, "", rows, ROWS(rows)) != 0) return -1;
@@ -445,9 +473,29 @@ static int check_kind(parse_t *p)
     if (t->kind == KIND_HTML && t->n_items == 0)
         return template_fail(p->error, "items",
                              "is missing; kind \"html\" needs a CSS selector for one item");
+    if (t->kind == KIND_PAGE) return template_page(p);
     if (t->n_fields == 0)
         return template_fail(p->error, "fields",
                              "is missing; say what to read: {\"title\": \"a selector\", ...}");
+    return 0;
+}
+
+// Where pages may follow, and how they are found.
+static int check_pages(parse_t *p)
+{
+    static const char *links[] = {"a[rel~=next]", "link[rel~=next]"};
+    static field_t usual = {.name = "next", .type = TYPE_URL, .selectors = links, .n_selectors = 2};
+    template_t *t = p->t;
+    const char *what = template_kind_name(t->kind);
+    bool selects = t->kind == KIND_HTML || t->kind == KIND_JSON;
+    if (t->next && !selects)
+        return template_fail(p->error, "next", "kind \"%s\" has no selectors; leave it out", what);
+    if (t->pages > 1 && !selects && t->kind != KIND_FEED && t->kind != KIND_AUTO)
+        return template_fail(p->error, "pages", "kind \"%s\" has no further pages; leave it out", what);
+    if (t->pages > 1 && t->kind == KIND_JSON && !t->next)
+        return template_fail(p->error, "next",
+                             "is missing; say where the next page's URL stands, \"$.next\"");
+    if (t->pages > 1 && t->kind == KIND_HTML && !t->next) t->next = &usual;
     return 0;
 }
 
@@ -525,7 +573,8 @@ static int check_names(parse_t *p)
 static bool is_tracked(const template_t *t, const field_t *f)
 {
     if (t->n_track == 0)
-        return f->type == TYPE_TEXT || f->type == TYPE_HTML || f->type == TYPE_URL || f->type == TYPE_LIST;
+        return !f->untracked &&
+               (f->type == TYPE_TEXT || f->type == TYPE_HTML || f->type == TYPE_URL || f->type == TYPE_LIST);
     for (size_t i = 0; i < t->n_track; i++)
         if (strcmp(t->track[i], f->name) == 0) return true;
     return false;
@@ -538,6 +587,7 @@ static void fill_defaults(parse_t *p)
     if (t->every_ms == 0) t->every_ms = t->fresh_within_ms / 2;
     if (t->every_ms < SECOND) t->every_ms = SECOND;
     if (t->timeout_ms == 0) t->timeout_ms = 20 * SECOND;
+    if (t->pages == 0) t->pages = 1;
     if (t->host_concurrency == 0) t->host_concurrency = 2;
     if (!p->gap_given) t->host_gap_ms = 200;
     if (!p->order_given) t->order = t->kind == KIND_FEED || t->kind == KIND_AUTO ? ORDER_NEWEST : ORDER_NONE;
@@ -552,7 +602,7 @@ static void fill_defaults(parse_t *p)
 int template_complete(parse_t *p)
 {
     if (!p->kind_given) p->t->kind = implied_kind(p->t);
-    if (check_kind(p) != 0 || check_names(p) != 0 || check_formats(p) != 0) return -1;
+    if (check_kind(p) != 0 || check_pages(p) != 0 || check_names(p) != 0 || check_formats(p) != 0) return -1;
     fill_defaults(p);
     return 0;
 }

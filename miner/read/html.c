@@ -8,6 +8,7 @@
 
 #include "common/check.h"
 #include "miner/read/charset.h"
+#include "miner/read/next.h"
 #include "miner/read/select.h"
 #include "miner/read/text.h"
 #include "proto/limits.h"
@@ -35,7 +36,9 @@ struct html_list {
     const template_t *template;
     selector_t **items;
     fieldset_t fields;
-    reading_t *key; // or NULL
+    reading_t *key;    // or NULL
+    reading_t *next;   // the same, with its rule
+    next_t *next_rule; // ...
     size_t n_counts;
 };
 
@@ -116,9 +119,13 @@ static int compile_list(html_list_t *l, const template_t *t, template_error_t *e
             return template_fail(
                 error, "items", "\"%.80s\" must select an element; leave `::...` to the fields", t->items[i]);
     if (compile_fields(&l->fields, t, false, &l->n_counts, error) != 0) return -1;
-    if (!t->key) return 0;
-    l->key = xcalloc(1, sizeof *l->key);
-    return compile_reading(l->key, t->key, "key", &l->n_counts, error);
+    if (t->key) l->key = xcalloc(1, sizeof *l->key);
+    if (t->key && compile_reading(l->key, t->key, "key", &l->n_counts, error) != 0) return -1;
+    if (!t->next) return 0;
+    l->next = xcalloc(1, sizeof *l->next);
+    if (compile_reading(l->next, t->next, "next", &l->n_counts, error) != 0) return -1;
+    l->next_rule = next_new(t, error);
+    return l->next_rule ? 0 : -1;
 }
 
 html_list_t *html_list_new(const template_t *t, template_error_t *error)
@@ -137,6 +144,9 @@ void html_list_destroy(html_list_t **list)
     free_fields(&l->fields);
     if (l->key) free_selectors(l->key->selectors, l->key->field->n_selectors);
     free(l->key);
+    if (l->next) free_selectors(l->next->selectors, l->next->field->n_selectors);
+    free(l->next);
+    next_destroy(&l->next_rule);
     free(l);
     *list = NULL;
 }
@@ -339,6 +349,38 @@ static read_status_t read_items(html_list_t *l, page_t *page, items_t *out)
     return status;
 }
 
+typedef struct {
+    html_list_t *list;
+    page_t *page;
+    const document_t *document;
+    const selector_t *selector;
+    const char **out;
+    read_status_t status;
+} paging_t;
+
+static bool take_next(void *ctx, node_t *node)
+{
+    paging_t *p = ctx;
+    raw_t raw;
+    p->status = select_take(p->selector, node, p->list->next->field->type, true, p->page->arena, &raw);
+    if (p->status == READ_OK && raw.text)
+        p->status = next_read(p->list->next_rule, p->page->tools->urls, p->page->arena, p->document, raw.text,
+                              raw.len, p->out);
+    return p->status == READ_OK && !*p->out;
+}
+
+static read_status_t read_next(html_list_t *l, page_t *page, const document_t *document, items_t *out)
+{
+    paging_t p = {.list = l, .page = page, .document = document, .out = &out->next_url};
+    for (size_t i = 0; l->next && i < l->next->field->n_selectors && !out->next_url; i++) {
+        p.selector = l->next->selectors[i];
+        read_status_t status = select_each(p.selector, page->root, &page->steps, take_next, &p);
+        if (status != READ_OK || p.status != READ_OK) return status != READ_OK ? status : p.status;
+        if (out->next_url) out->selector_matches[l->next->first_count + i]++;
+    }
+    return READ_OK;
+}
+
 read_status_t html_items(html_list_t *l, const html_tools_t *tools, arena_t *arena,
                          const document_t *document, items_t *out)
 {
@@ -348,6 +390,7 @@ read_status_t html_items(html_list_t *l, const html_tools_t *tools, arena_t *are
     if (status == READ_OK) {
         item_document(l->fields.writer, arena, tools->urls);
         status = read_items(l, &page, out);
+        if (status == READ_OK) status = read_next(l, &page, document, out);
     }
     explain(status, out->detail);
     dom_clean(tools->dom);

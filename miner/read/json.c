@@ -10,6 +10,7 @@
 #include "miner/read/charset.h"
 #include "miner/read/item.h"
 #include "miner/read/jsonpath.h"
+#include "miner/read/next.h"
 #include "proto/limits.h"
 
 typedef struct {
@@ -21,8 +22,9 @@ struct json_reader {
     const template_t *template;
     item_writer_t *writer;
     urls_t *urls;
-    paths_t items, key;
-    paths_t *fields; // one per field of the template
+    paths_t items, key, next;
+    next_t *next_rule; // or NULL
+    paths_t *fields;   // one per field of the template
     nodelist_t found, nodes;
     int64_t work; // left for this document
 };
@@ -70,6 +72,8 @@ static bool compile_all(json_reader_t *r, const template_t *t, template_error_t 
     char where[MAX_NAME + 20];
     if (!compile(&r->items, t->items, t->n_items, "items", error)) return false;
     if (t->key && !compile(&r->key, t->key->selectors, t->key->n_selectors, "key", error)) return false;
+    if (t->next && !compile(&r->next, t->next->selectors, t->next->n_selectors, "next", error)) return false;
+    if (t->next && !(r->next_rule = next_new(t, error))) return false;
     for (size_t i = 0; i < t->n_fields; i++) {
         snprintf(where, sizeof where, "fields.%s", t->fields[i].name);
         if (!compile(&r->fields[i], t->fields[i].selectors, t->fields[i].n_selectors, where, error))
@@ -95,6 +99,8 @@ void json_reader_destroy(json_reader_t **reader)
     if (!r) return;
     free_paths(&r->items);
     free_paths(&r->key);
+    free_paths(&r->next);
+    next_destroy(&r->next_rule);
     for (size_t i = 0; i < r->template->n_fields; i++) free_paths(&r->fields[i]);
     free(r->fields);
     item_writer_destroy(&r->writer);
@@ -350,6 +356,29 @@ static read_status_t read_items(json_reader_t *r, yyjson_val *root, arena_t *are
     return status;
 }
 
+static read_status_t take_next(json_reader_t *r, arena_t *arena, const document_t *document, yyjson_val *v,
+                               items_t *out)
+{
+    const char *text = yyjson_is_str(v) ? yyjson_get_str(v) : yyjson_is_raw(v) ? yyjson_get_raw(v) : NULL;
+    return text ? next_read(r->next_rule, r->urls, arena, document, text, yyjson_get_len(v), &out->next_url)
+                : READ_OK;
+}
+
+// From the root; only texts and numbers say where it goes on.
+static read_status_t read_next(json_reader_t *r, arena_t *arena, const document_t *document, yyjson_val *root,
+                               items_t *out)
+{
+    for (size_t i = 0; i < r->next.n && !out->next_url; i++) {
+        if (jsonpath_select(r->next.paths[i], root, &r->work, &r->nodes) != JSONPATH_OK)
+            return READ_TOO_COMPLEX;
+        for (size_t k = 0; k < r->nodes.n && !out->next_url; k++) {
+            read_status_t status = take_next(r, arena, document, r->nodes.nodes[k], out);
+            if (status != READ_OK) return status;
+        }
+    }
+    return READ_OK;
+}
+
 static size_t count_selectors(const template_t *t)
 {
     size_t n = t->n_items;
@@ -369,6 +398,7 @@ read_status_t json_items(json_reader_t *r, arena_t *arena, const document_t *doc
     item_document(r->writer, arena, r->urls);
     r->work = JSONPATH_MAX_WORK;
     status = read_items(r, yyjson_doc_get_root(doc), arena, out);
+    if (status == READ_OK) status = read_next(r, arena, document, yyjson_doc_get_root(doc), out);
     if (status == READ_OK && out->matched == 0) {
         status = READ_ROTTED;
         snprintf(out->detail, sizeof out->detail, "`items` matched nothing");

@@ -10,6 +10,7 @@
 #include "miner/read/feed.h"
 #include "miner/read/filter.h"
 #include "miner/read/html.h"
+#include "miner/read/identity.h"
 #include "miner/read/json.h"
 #include "miner/read/sitemap.h"
 #include "miner/read/xpath.h"
@@ -60,16 +61,17 @@ static const html_tools_t *my_tools(void)
 static int compile(reader_t *r, const template_t *t, template_error_t *error)
 {
     switch (t->kind) {
-    case KIND_HTML: r->html = html_list_new(t, error); break;
+    case KIND_HTML:
+    case KIND_PAGE: r->html = html_list_new(t, error); break;
     case KIND_JSON: r->json = json_reader_new(t, error); break;
     case KIND_FEED:
     case KIND_AUTO:
     case KIND_SITEMAP: break;
-    case KIND_PAGE:
     case KIND_STREAM:
         return template_fail(error, "kind", "\"%s\" cannot be read yet", template_kind_name(t->kind));
     }
-    if ((t->kind == KIND_HTML && !r->html) || (t->kind == KIND_JSON && !r->json)) return -1;
+    if (((t->kind == KIND_HTML || t->kind == KIND_PAGE) && !r->html) || (t->kind == KIND_JSON && !r->json))
+        return -1;
     if (t->follow && !(r->detail = html_detail_new(t, error))) return -1;
     r->filters = filters_new(t, false, error);
     if (r->filters) r->detail_filters = filters_new(t, true, error);
@@ -118,6 +120,24 @@ static read_status_t read_auto(const template_t *t, arena_t *arena, const docume
     return status;
 }
 
+// The one item of a watched page: without what is watched there is none.
+static read_status_t read_page(reader_t *r, arena_t *arena, const document_t *document, items_t *out)
+{
+    read_status_t status = html_items(r->html, my_tools(), arena, document, out);
+    if (status != READ_OK) return status;
+    item_t *item = out->items;
+    if (out->n_items == 0 || !item->content) {
+        snprintf(out->detail, sizeof out->detail, "what is watched is not in the page, or has no text");
+        return READ_ROTTED;
+    }
+    identity_t identity;
+    identity_init(&identity, arena);
+    item->url = document->url ? arena_strdup(arena, document->url) : NULL;
+    int rc = identity_assign(&identity, item, item->url, NULL);
+    identity_free(&identity);
+    return rc == 0 && (item->url || !document->url) ? READ_OK : READ_TOO_BIG;
+}
+
 static read_status_t read_kind(reader_t *r, arena_t *arena, const document_t *document, items_t *out)
 {
     switch (r->template->kind) {
@@ -126,7 +146,7 @@ static read_status_t read_kind(reader_t *r, arena_t *arena, const document_t *do
     case KIND_SITEMAP: return sitemap_items(r->template, arena, document, out);
     case KIND_FEED:
     case KIND_AUTO: return read_auto(r->template, arena, document, out);
-    case KIND_PAGE:
+    case KIND_PAGE: return read_page(r, arena, document, out);
     case KIND_STREAM: break;
     }
     return READ_NOT_THIS_KIND;

@@ -101,12 +101,148 @@ static void a_feed_is_no_sitemap(void **state)
     close_template(&f);
 }
 
+#define PAGE "{\"name\":\"a\",\"url\":\"" URL "\",\"kind\":\"page\""
+
+static void a_watched_page_is_one_item(void **state)
+{
+    (void)state;
+    fixture_t f;
+    open_template(
+        &f, PAGE
+        ",\"items\":[\"#gone\",\".price\"],\"fields\":{\"stock\":{\"select\":\"b\",\"type\":\"integer\"}}}");
+    assert_int_equal(
+        read_text(&f, "<title>(1) Shop</title><p class=price>10 EUR<p class=price>9 USD<b>7</b>"), READ_OK);
+    assert_int_equal(f.items.n_items, 1);
+    assert_string_equal(f.items.items[0].key, URL);
+    assert_string_equal(f.items.items[0].url, URL);
+    assert_string_equal(f.items.items[0].title, "(1) Shop");
+    assert_string_equal(f.items.items[0].content, "10 EUR\n9 USD7");
+    assert_string_equal(f.items.items[0].fields, "{\"stock\":7}");
+    uint64_t hash = f.items.items[0].content_hash;
+    read_text(&f, "<title>(2) Shop</title><i>new</i><p class=price>10 EUR<p class=price>9 USD<b>7</b>");
+    assert_int_equal(f.items.items[0].content_hash, hash);
+    read_text(&f, "<title>(2) Shop</title><p class=price>11 EUR<p class=price>9 USD<b>7</b>");
+    assert_int_not_equal(f.items.items[0].content_hash, hash);
+    assert_int_equal(read_text(&f, "<title>Shop</title><p>sold out"), READ_ROTTED);
+    assert_int_equal(read_text(&f, "<p class=price> <p>sold out"), READ_ROTTED);
+    close_template(&f);
+}
+
+static void a_whole_page_or_its_markup(void **state)
+{
+    (void)state;
+    fixture_t f;
+    open_template(&f, PAGE "}");
+    assert_int_equal(read_text(&f, "<title>T</title><script>x()</script><p>One<p>Two"), READ_OK);
+    assert_string_equal(f.items.items[0].content, "One\n\nTwo");
+    close_template(&f);
+    open_template(
+        &f, PAGE ",\"fields\":{\"content\":{\"select\":\"xpath://p[2]\",\"type\":\"html\"},\"title\":\"h1\"},"
+                 "\"track\":[\"title\"]}");
+    assert_int_equal(read_text(&f, "<h1>H</h1><p>One<p><b>Two</b>"), READ_OK);
+    assert_string_equal(f.items.items[0].content, "<b>Two</b>");
+    assert_string_equal(f.items.items[0].title, "H");
+    close_template(&f);
+    refused(PAGE ",\"key\":\"b\"}", "key", "URL");
+    refused(PAGE ",\"fields\":{\"url\":\"a\"}}", "fields.url", "own");
+    refused(PAGE ",\"items\":\"p\",\"fields\":{\"content\":\"a\"}}", "fields.content", "keep one");
+    refused(PAGE ",\"items\":\"p[\"}", "fields.content", "CSS");
+    refused(PAGE ",\"pages\":2}", "pages", "no further pages");
+}
+
+#define HTML "{\"name\":\"a\",\"url\":\"" URL "\",\"items\":\"li\",\"fields\":{\"title\":\"b\"},"
+
+static const char *next_of(const char *json, const char *text)
+{
+    static char out[300];
+    fixture_t f;
+    open_template(&f, json);
+    assert_int_equal(read_text(&f, text), READ_OK);
+    snprintf(out, sizeof out, "%s", f.items.next_url ? f.items.next_url : "none");
+    close_template(&f);
+    return out;
+}
+
+static void the_next_page_of_html(void **state)
+{
+    (void)state;
+#define LIST "<li><b>x</b></li>"
+    static const char plain[] = HTML "\"pages\":3,\"next\":[\"a.newer\",\".pager a:last-child\"]}";
+    assert_string_equal(
+        next_of(plain, LIST "<div class=pager><a href='?page=1'>1</a><a href='?page=2'>></a>"),
+        "https://a.example/list?page=2");
+    assert_string_equal(next_of(plain, "<base href='https://b.example/'>" LIST "<a class=newer href=x>"),
+                        "https://b.example/x");
+    assert_string_equal(next_of(plain, LIST "<a class=newer href='" URL "'>self</a>"), "none");
+    assert_string_equal(next_of(plain, LIST "<a class=newer href='javascript:x()'>"), "none");
+    assert_string_equal(next_of(plain, LIST), "none");
+    assert_string_equal(next_of(HTML "\"pages\":2}", LIST "<link rel='x next' href=/p2>"),
+                        "https://a.example/p2");
+    assert_string_equal(next_of(HTML "\"pages\":1}", LIST "<link rel=next href=/p2>"), "none");
+    assert_string_equal(
+        next_of(HTML "\"next\":\"xpath://a[contains(., 'More')]/@href\"}", LIST "<a href=/m>More"),
+        "https://a.example/m");
+    assert_string_equal(
+        next_of(HTML "\"next\":{\"select\":\"#more::attr(data-last)\",\"match\":\"t_(.+)\",\"format\":"
+                     "\"/list?after={}&n=2\"}}",
+                LIST "<p id=more data-last='t_a&amp;b'>"),
+        "https://a.example/list?after=a%26b&n=2");
+}
+
+static void the_next_page_of_json(void **state)
+{
+    (void)state;
+#define JSON                         \
+    "{\"name\":\"a\",\"url\":\"" URL \
+    "\",\"kind\":\"json\",\"items\":\"$.d[*]\",\"fields\":{\"title\":\"$.t\"},\"pages\":5,"
+    static const char url[] = JSON "\"next\":\"$.links.next\"}";
+    assert_string_equal(next_of(url, "{\"d\":[{\"t\":1}],\"links\":{\"next\":\"/list?page=2\"}}"),
+                        "https://a.example/list?page=2");
+    assert_string_equal(next_of(url, "{\"d\":[{\"t\":1}],\"links\":{\"next\":null}}"), "none");
+    assert_string_equal(next_of(url, "{\"d\":[{\"t\":1}],\"links\":{\"next\":false}}"), "none");
+    assert_string_equal(next_of(url, "{\"d\":[{\"t\":1}]}"), "none");
+    static const char token[] = JSON "\"next\":{\"select\":\"$.after\",\"format\":\"?after={}\"}}";
+    assert_string_equal(next_of(token, "{\"d\":[{\"t\":1}],\"after\":\"a=/b\"}"),
+                        "https://a.example/list?after=a%3D%2Fb");
+    assert_string_equal(next_of(token, "{\"d\":[{\"t\":1}],\"after\":12345678901234567890}"),
+                        "https://a.example/list?after=12345678901234567890");
+    assert_string_equal(next_of(token, "{\"d\":[{\"t\":1}],\"after\":\"\"}"), "none");
+}
+
+static void the_next_page_of_a_feed(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        next_of("{\"name\":\"a\",\"url\":\"" URL "\",\"pages\":9}",
+                "<feed xmlns='http://www.w3.org/2005/Atom'><link rel='next' href='/f?2'/><entry><id>1</id>"
+                "</entry></feed>"),
+        "https://a.example/f?2");
+}
+
+static void bad_paging_is_refused(void **state)
+{
+    (void)state;
+    refused(HTML "\"pages\":0}", "pages", "1 to 1000");
+    refused(HTML "\"pages\":\"2\"}", "pages", "1 to 1000");
+    refused(HTML "\"next\":\"a[\"}", "next", "CSS");
+    refused(HTML "\"next\":{\"format\":\"/{}\"}}", "next", "select");
+    refused(HTML "\"next\":{\"select\":\"a\",\"format\":\"/{id}\"}}", "next.format", "{}");
+    refused(HTML "\"next\":{\"select\":\"a\",\"match\":\"(\"}}", "next.match", "");
+    refused(JSON "\"next\":\"$.a[\"}", "next", "JSONPath");
+    refused("{\"name\":\"a\",\"url\":\"" URL
+            "\",\"kind\":\"json\",\"fields\":{\"title\":\"$.t\"},\"pages\":5}",
+            "next", "missing");
+    refused("{\"name\":\"a\",\"url\":\"" URL "\",\"kind\":\"feed\",\"next\":\"a\"}", "next", "leave it out");
+    refused("{\"name\":\"a\",\"url\":\"" URL "\",\"kind\":\"sitemap\",\"pages\":2}", "pages", "leave it out");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(auto_looks_at_the_document),
-        cmocka_unit_test(a_feed_is_no_sitemap),
+        cmocka_unit_test(auto_looks_at_the_document), cmocka_unit_test(a_feed_is_no_sitemap),
+        cmocka_unit_test(a_watched_page_is_one_item), cmocka_unit_test(a_whole_page_or_its_markup),
+        cmocka_unit_test(the_next_page_of_html),      cmocka_unit_test(the_next_page_of_json),
+        cmocka_unit_test(the_next_page_of_a_feed),    cmocka_unit_test(bad_paging_is_refused),
     };
-    (void)refused;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -194,7 +194,7 @@ static void explosive(const char *html, const char *const *selectors, size_t n_s
         read_status_t status = select_each(sel, f.root, &steps, count, &found);
         double took = cpu_s() - start;
         if (getenv("SHOW"))
-            printf("%.2f s, %zu, %s: %s\n", took, found, read_status_name(status), selectors[i]);
+            fprintf(stderr, "%.2f s, %zu, %s: %s\n", took, found, read_status_name(status), selectors[i]);
         assert_true(status == READ_OK || status == READ_TOO_COMPLEX);
 #if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
         if (took > 1.0) fail_msg("%s took %.2f s", selectors[i], took);

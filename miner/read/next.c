@@ -1,0 +1,69 @@
+// Next: `match`, then `format`, then an absolute URL.
+#include "miner/read/next.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/check.h"
+#include "miner/read/value.h"
+#include "proto/limits.h"
+
+struct next {
+    const field_t *field;
+    value_rule_t *rule;
+};
+
+next_t *next_new(const template_t *t, template_error_t *error)
+{
+    next_t *n = xcalloc(1, sizeof *n);
+    n->field = t->next;
+    n->rule = value_rule_new(t->next, "next", error);
+    if (!n->rule) next_destroy(&n);
+    return n;
+}
+
+void next_destroy(next_t **next)
+{
+    if (!*next) return;
+    value_rule_destroy(&(*next)->rule);
+    free(*next);
+    *next = NULL;
+}
+
+// A token may hold anything; in a URL it is one part of a query or path.
+static int append_escaped(buf_t *out, const char *s)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    int rc = 0;
+    for (; *s && rc == 0; s++)
+        rc = strchr(plain, *s) ? buf_append(out, s, 1) : buf_printf(out, "%%%02X", (unsigned char)*s);
+    return rc;
+}
+
+static const char *put_together(const field_t *field, urls_t *urls, arena_t *arena, const char *value)
+{
+    const char *url = NULL, *at = strstr(field->format, "{}");
+    buf_t out;
+    buf_init(&out, MAX_URL);
+    if (buf_append(&out, field->format, (size_t)(at - field->format)) == 0 &&
+        append_escaped(&out, value) == 0 && buf_puts(&out, at + 2) == 0)
+        url = urls_resolve(urls, arena, out.data, out.len);
+    buf_free(&out);
+    return url;
+}
+
+read_status_t next_read(next_t *n, urls_t *urls, arena_t *arena, const document_t *document, const char *raw,
+                        size_t len, const char **out)
+{
+    value_t value = {.ms = TIME_NONE};
+    switch (value_read(n->rule, urls, arena, raw, len, true, MAX_URL, &value)) {
+    case VALUE_OK: break;
+    case VALUE_NONE: return READ_OK;
+    case VALUE_EFFORT: return READ_TOO_COMPLEX;
+    case VALUE_NO_SPACE: return READ_TOO_BIG;
+    }
+    const char *url = n->field->format ? put_together(n->field, urls, arena, value.text) : value.text;
+    if (url && !(document->url && strcmp(url, document->url) == 0)) *out = url;
+    return READ_OK;
+}
