@@ -113,7 +113,7 @@ mutations:
 	tests/sim/mutations $(BUILD) $(SEEDS)
 check: unit sim system
 asan:
-	$(MAKE) BUILD=$(BUILD)-asan SAN=asan check
+	$(MAKE) BUILD=$(BUILD)-asan SAN=asan SEEDS=100 check
 tsan:
 	$(MAKE) BUILD=$(BUILD)-tsan SAN=tsan unit
 
