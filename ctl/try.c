@@ -9,12 +9,19 @@
 #include "ctl/ctl.h"
 #include "ctl/get.h"
 #include "ctl/print.h"
+#include "miner/read/hint.h"
 #include "miner/read/read.h"
 #include "miner/read/robots.h"
 #include "proto/limits.h"
 #include "proto/template.h"
 
-enum { URLS_DEFAULT = 3, DETAILS_MAX = 64, TEMPLATE_ARENA = 64 << 20, ROBOTS_TIMEOUT_MS = 10000 };
+enum {
+    URLS_DEFAULT = 3,
+    DETAILS_MAX = 64,
+    TEMPLATE_ARENA = 64 << 20,
+    ROBOTS_TIMEOUT_MS = 10000,
+    HINTS_MAX = 8
+};
 
 typedef struct {
     // options
@@ -41,6 +48,8 @@ typedef struct {
     read_status_t read;
     items_t items;
     bool dropped; // detail page: not wanted
+    hint_t hints[HINTS_MAX];
+    size_t n_hints;
 } look_t;
 
 // -- template and file ----------------------------------------------------------------------------
@@ -70,6 +79,9 @@ static void read_list(try_t *t, look_t *look)
     int64_t start = clock_mono_us();
     look->read = reader_items(t->reader, t->arena, &look->document, &look->items);
     look->read_us = clock_mono_us() - start;
+    if (look->read == READ_OK || look->read == READ_ROTTED)
+        look->n_hints = hint_html(t->template, t->arena, &look->document, look->items.selector_matches,
+                                  look->hints, HINTS_MAX);
 }
 
 static void read_detail(try_t *t, look_t *look)
@@ -178,6 +190,19 @@ static yyjson_mut_val *selector_rows(yyjson_mut_doc *doc, const template_t *temp
     return rows;
 }
 
+static yyjson_mut_val *hint_rows(yyjson_mut_doc *doc, const look_t *look)
+{
+    yyjson_mut_val *rows = yyjson_mut_arr(doc);
+    for (size_t i = 0; i < look->n_hints; i++) {
+        yyjson_mut_val *row = yyjson_mut_arr_add_obj(doc, rows);
+        yyjson_mut_obj_add_str(doc, row, "field", look->hints[i].field);
+        yyjson_mut_obj_add_str(doc, row, "selector", look->hints[i].selector);
+        yyjson_mut_obj_add_str(doc, row, "instead", look->hints[i].instead);
+        yyjson_mut_obj_add_uint(doc, row, "matches", look->hints[i].matches);
+    }
+    return rows;
+}
+
 // -- telling --------------------------------------------------------------------------------------
 
 static const char *read_name(const look_t *look)
@@ -204,6 +229,7 @@ static void tell_json(const try_t *t, const look_t *look, bool detail)
     put_text(doc, o, "next_url", look->items.next_url);
     yyjson_mut_obj_add_val(doc, o, "selectors",
                            selector_rows(doc, t->template, detail ? NULL : look->items.selector_matches));
+    yyjson_mut_obj_add_val(doc, o, "hints", hint_rows(doc, look));
     size_t len;
     char *json = yyjson_mut_write(doc, 0, &len);
     if (json) term_print_json(stdout, json, len);
@@ -219,6 +245,19 @@ static void print_rows_of(yyjson_mut_val *rows)
     print_begin(&print, stdout, false, clock_wall_ms());
     if (print_page(&print, yyjson_doc_get_root(copy)) == 0) print_end(&print, NULL);
     yyjson_doc_free(copy);
+}
+
+static void tell_hints(const look_t *look)
+{
+    if (look->n_hints) puts("");
+    for (size_t i = 0; i < look->n_hints; i++) {
+        const hint_t *h = &look->hints[i];
+        fputs("hint: `", stdout);
+        term_print(stdout, h->selector, false);
+        fputs("` matched 0; `", stdout);
+        term_print(stdout, h->instead, false);
+        printf("` matches %zu\n", h->matches);
+    }
 }
 
 static void tell_table(const try_t *t, const look_t *look, bool detail)
@@ -244,6 +283,7 @@ static void tell_table(const try_t *t, const look_t *look, bool detail)
     if (look->items.n_items) puts(""), print_rows_of(item_rows(doc, &look->items));
     if (!detail && look->items.selector_matches)
         puts(""), print_rows_of(selector_rows(doc, t->template, look->items.selector_matches));
+    tell_hints(look);
     puts("");
     yyjson_mut_doc_free(doc);
 }

@@ -106,3 +106,17 @@ def test_robots_refuses_what_is_no_url(tmp_path):
     (tmp_path / "robots.txt").write_text(ROBOTS)
     assert ctl("robots", "ftp://a.example/").returncode == 1
     assert ctl("robots", "--file", tmp_path / "none", "https://a.example/").returncode == 1
+
+
+def test_try_hints_at_what_matches(tmp_path):
+    """A selector that the site has left behind."""
+    (tmp_path / "page.html").write_text("".join(
+        f"<tr class=athing><td><span class=titleline><a href=/{i}>A title of some length, {i}</a></span>" for i in range(30))
+        .join(("<table>", "</table>")))
+    (tmp_path / "t.json").write_text(json.dumps(
+        {"name": "t", "kind": "html", "url": "https://a.example/", "items": "a.storylink", "fields": {"title": "::text"}}))
+    table = ctl("try", "--file", tmp_path / "page.html", tmp_path / "t.json")
+    assert table.returncode == 1
+    assert "`a.storylink` matched 0; `span.titleline > a` matches 30" in table.stdout
+    told = json.loads(ctl("try", "--json", "--file", tmp_path / "page.html", tmp_path / "t.json").stdout)
+    assert told["hints"] == [{"field": "items", "selector": "a.storylink", "instead": "span.titleline > a", "matches": 30}]

@@ -228,7 +228,9 @@ static void explosive_expressions_end_at_the_budget(void **state)
         "xpath://*[. < 5]",
         "xpath://*[normalize-space() = 'x']",
         "xpath://div[.//div[.//div]]",
+#ifndef __SANITIZE_ADDRESS__ // libxml2 grows this result by realloc, which always copies there
         "xpath:translate(string(/), string(/), 'b')",
+#endif
     };
     n = 0;
     for (int i = 0; i < 3500; i++) n += (size_t)sprintf(html + n, "<div>");
