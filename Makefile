@@ -124,7 +124,7 @@ lint:
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,performance,portability \
 	    --suppress=missingIncludeSystem -I. $(filter-out tests/%,$(filter %.c,$(C_FILES)))
 	printf '%s\n' $(filter-out tests/%,$(filter %.c,$(C_FILES))) | \
-	    xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=c11 -D_GNU_SOURCE -DRTM_VERSION=\"0\" -I. -I$(BUILD) $(filter-out -I/usr/include,$(shell pkg-config --cflags $(PKGS))) || exit 255' tidy
+	    xargs -P 2 -n 1 sh -c 'clang-tidy --quiet "$$@" -- -std=c11 -D_GNU_SOURCE -DRTM_VERSION=\"0\" -I. -I$(BUILD) $(filter-out -I/usr/include,$(shell pkg-config --cflags $(PKGS))) || exit 255' tidy
 format:
 	clang-format -i $(C_FILES)
 
@@ -142,4 +142,4 @@ help:
 	  'make format     clang-format -i' 'make install    to PREFIX ($(PREFIX)), DESTDIR is honoured' \
 	  'make clean      remove what was built' 'make V=1        shows the commands'
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

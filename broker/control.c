@@ -453,7 +453,7 @@ static void put_miner(call_t *c, yyjson_mut_val *rows, const miner_t *m)
     put_int(c, o, "rss_kib", (int64_t)m->beat.rss_kib);
     put_int(c, o, "heard_ms", b->instant.mono - m->heard);
     put_time(c, o, "joined_ms", m->joined_at);
-    put_time(c, o, "last_outcome_ms", m->last_outcome);
+    put_time(c, o, "last_report_ms", m->last_outcome);
     put_str(c, o, "last_outcome",
             !m->last_outcome ? ""
             : m->last_error  ? error_class_name(m->last_error)

@@ -258,7 +258,8 @@ static int open_router(edge_t *e, const char *endpoint)
     set_int(e->router, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
     set_int(e->router, ZMQ_HEARTBEAT_IVL, 2000);
     set_int(e->router, ZMQ_HEARTBEAT_TIMEOUT, 6000);
-    set_int(e->router, ZMQ_IPV6, 1);
+    set_int(e->router, ZMQ_IPV6,
+            strchr(endpoint, '[') || strchr(endpoint, '*')); // else IPv4 is shown as ::ffff:...
     CHECK(zmq_setsockopt(e->router, ZMQ_MAXMSGSIZE, &max, sizeof max) == 0);
     if (zmq_bind(e->router, endpoint)) {
         log_error("cannot_listen", "endpoint=%s error=\"%s\"", endpoint, zmq_strerror(errno));
