@@ -57,6 +57,8 @@ struct css {
     complex_t *complexes;
     size_t n;
     uintptr_t tag;  // what each match must be, so that most nodes need no more than one look; 0: several
+    bool classed;   // each match must have a class
+    bool inside;    // a match can lie in the scope
     size_t outside; // how many of the siblings that follow the scope a match can lie in
 };
 
@@ -247,6 +249,21 @@ static size_t reach(const complex_t *x)
     return n;
 }
 
+// Whether a match can lie in the scope: not where it is to follow the scope.
+static bool stays_inside(const complex_t *x)
+{
+    lxb_css_selector_combinator_t lead = x->compounds[0].combinator;
+    return lead != LXB_CSS_SELECTOR_COMBINATOR_SIBLING && lead != LXB_CSS_SELECTOR_COMBINATOR_FOLLOWING;
+}
+
+static bool wants_class(const complex_t *x)
+{
+    const compound_t *last = &x->compounds[x->n - 1];
+    for (size_t i = 0; i < last->n; i++)
+        if (last->tests[i].kind == TEST_CLASS) return true;
+    return false;
+}
+
 // The tag that the last compound asks for first, or 0.
 static uintptr_t tag_of(const complex_t *x)
 {
@@ -265,6 +282,8 @@ static int compile_list(compiler_t *c, const lxb_css_selector_list_t *list, css_
         complex_t *x = &css->complexes[css->n++];
         if (compile_complex(c, list, x) != 0) return -1;
         if (reach(x) > css->outside) css->outside = reach(x);
+        css->inside = css->inside || stays_inside(x);
+        css->classed = wants_class(x) && (css->n == 1 || css->classed);
         css->tag = css->n == 1 || css->tag == tag_of(x) ? tag_of(x) : 0;
     }
     c->depth--;
@@ -694,7 +713,8 @@ static int search_tree(const css_t *css, query_t *q, node_t *root, css_found_t f
 {
     for (node_t *n = root; n; n = next_in(n, root)) {
         if (--*q->steps <= 0) return -1;
-        if (css->tag && n->local_name != css->tag) continue;
+        if (css->tag ? n->local_name != css->tag : !is_element(n)) continue;
+        if (css->classed && is_element(n) && !lxb_dom_interface_element(n)->attr_class) continue;
         if (is_element(n) && match_any_complex(q, css, n) && *q->steps > 0 && !found(ctx, n)) return 1;
     }
     return *q->steps > 0 ? 0 : -1;
@@ -703,7 +723,7 @@ static int search_tree(const css_t *css, query_t *q, node_t *root, css_found_t f
 static int search(const css_t *css, query_t *q, css_found_t found, void *ctx)
 {
     q->outside = false;
-    int rc = search_tree(css, q, q->scope, found, ctx);
+    int rc = css->inside ? search_tree(css, q, q->scope, found, ctx) : 0;
     q->outside = true;
     node_t *s = q->scope;
     for (size_t i = 0; rc == 0 && i < css->outside && (s = element_after(s)); i++)

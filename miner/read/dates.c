@@ -600,15 +600,85 @@ static int64_t unix_time(const char *s, size_t len)
     return n == 16 && whole ? value / 1000 : TIME_NONE;
 }
 
+// -- the layouts of most documents, without the search ----------------------------------------------
+
+// Does text have the form of layout, in which 0 is any digit?
+static bool has_form(const char *text, const char *layout)
+{
+    for (; *layout; text++, layout++)
+        if (*layout == '0' ? !is_digit(*text) : *text != *layout) return false;
+    return true;
+}
+
+// "+00:00" or "+0000" at s, to the end.
+static bool plain_offset(const char *s, size_t len, int *zone)
+{
+    bool colon = len == 6 && s[3] == ':';
+    if ((len != 5 && !colon) || (*s != '+' && *s != '-') || !has_form(s + 1, "00") ||
+        !has_form(s + len - 2, "00"))
+        return false;
+    int hours = two(s + 1), minutes = two(s + len - 2);
+    *zone = (*s == '-' ? -1 : 1) * (hours * 60 + minutes);
+    return hours <= 15 && minutes < 60;
+}
+
+// 2003-06-03T09:39:21Z, with a fraction or an offset. false: something else.
+static bool plain_rfc3339(const char *s, size_t len, date_t *d)
+{
+    if (len < 20 || !has_form(s, "0000-00-00T00:00:00")) return false;
+    d->year = two(s) * 100 + two(s + 2);
+    d->month = two(s + 5);
+    d->day = two(s + 8);
+    d->hour = two(s + 11);
+    d->minute = two(s + 14);
+    d->second = two(s + 17);
+    size_t i = 19;
+    if (s[i] == '.') {
+        while (++i < len && is_digit(s[i])) {
+        }
+        if (i == 20) return false;
+        d->ms = fraction_ms(s + 20, i - 20);
+    }
+    return (i + 1 == len && s[i] == 'Z') || plain_offset(s + i, len - i, &d->zone);
+}
+
+static int three_letters(const char *s, const char *names)
+{
+    for (int i = 0; *names; i++, names += 3)
+        if (memcmp(s, names, 3) == 0) return i;
+    return -1;
+}
+
+// Tue, 03 Jun 2003 09:39:21 GMT, or with an offset. false: something else.
+static bool plain_rfc822(const char *s, size_t len, date_t *d)
+{
+    if (len < 28 || s[3] != ',' || !has_form(s + 4, " 00 ") || !has_form(s + 11, " 0000 00:00:00 "))
+        return false;
+    d->day = two(s + 5);
+    d->month = three_letters(s + 8, "JanFebMarAprMayJunJulAugSepOctNovDec") + 1;
+    d->year = two(s + 12) * 100 + two(s + 14);
+    d->hour = two(s + 17);
+    d->minute = two(s + 20);
+    d->second = two(s + 23);
+    if (d->month == 0 || three_letters(s, "MonTueWedThuFriSatSun") < 0) return false;
+    return (len == 29 && memcmp(s + 26, "GMT", 3) == 0) || plain_offset(s + 26, len - 26, &d->zone);
+}
+
 int64_t date_parse(const char *text, size_t len)
 {
+    date_t plain = {.has_zone = true};
+    int64_t ms = plain_rfc3339(text, len, &plain) ? moment(&plain) : TIME_NONE;
+    if (ms != TIME_NONE) return ms;
+    plain = (date_t){.has_zone = true};
+    ms = plain_rfc822(text, len, &plain) ? moment(&plain) : TIME_NONE;
+    if (ms != TIME_NONE) return ms;
     char folded[MAX_TEXT + 4];
     size_t n = date_fold(text, len, folded, sizeof folded);
     size_t start = 0;
     while (start < n && folded[start] == ' ') start++;
     while (n > start && folded[n - 1] == ' ') n--;
     if (n == start) return TIME_NONE;
-    int64_t ms = unix_time(folded + start, n - start);
+    ms = unix_time(folded + start, n - start);
     if (ms != TIME_NONE) return ms;
     date_t d = {.p = folded + start, .end = folded + n, .year = -1, .month = -1, .day = -1, .hour = -1};
     return scan(&d) && assign(&d) ? moment(&d) : TIME_NONE;

@@ -429,8 +429,28 @@ static bool walk(eval_t *ev, const segment_t *segment, yyjson_val *node, sink_t 
     return go_on;
 }
 
+// The commonest queries are nothing but names, one below the other. false: this is none, or not to be
+// afforded; nothing was done.
+static bool select_names(const jsonpath_t *path, yyjson_val *root, int64_t *work, nodelist_t *out)
+{
+    int64_t used = 0;
+    yyjson_val *v = root;
+    for (const segment_t *segment = path->query.segments; segment; segment = segment->next) {
+        const selector_t *s = segment->selectors;
+        if (segment->descendant || s->kind != SELECT_NAME || s->next) return false;
+        used += 1 + (int64_t)yyjson_obj_size(v) / 8;
+        v = yyjson_obj_getn(v, s->name, s->name_len); // NULL where v is no object
+    }
+    if (used > *work || out->cap == 0) return false;
+    *work -= used;
+    out->n = v ? 1 : 0;
+    out->nodes[0] = v;
+    return true;
+}
+
 jsonpath_status_t jsonpath_select(jsonpath_t *path, yyjson_val *root, int64_t *work, nodelist_t *out)
 {
+    if (select_names(path, root, work, out)) return JSONPATH_OK;
     eval_t ev = {.path = path, .root = root, .work = *work};
     sink_t sink = {.list = out};
     out->n = 0;

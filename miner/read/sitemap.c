@@ -14,7 +14,7 @@
 #include "miner/read/xml_sax.h"
 #include "proto/limits.h"
 
-enum { NAME_MAX_LEN = 80 };
+enum { NAME_MAX_LEN = 80, URI_CACHE = 8 };
 
 typedef struct {
     feed_list_t list;
@@ -26,6 +26,10 @@ typedef struct {
     feed_item_t *item;       // or NULL: outside
     char name[NAME_MAX_LEN]; // of the open element, with its usual prefix
     buf_t text;
+    struct {
+        const xmlChar *uri; // interned by the parser: compared as pointers
+        const char *usual;
+    } uris[URI_CACHE];
 } sitemap_t;
 
 static void sitemap_init(sitemap_t *s, const template_t *template, arena_t *arena, const document_t *document)
@@ -46,6 +50,18 @@ static bool is(const char *a, const char *b)
     return strcasecmp(a, b) == 0;
 }
 
+// feed_prefix, once per namespace of a document.
+static const char *usual_prefix(sitemap_t *s, const xmlChar *uri)
+{
+    size_t i = 0;
+    while (i < URI_CACHE - 1 && s->uris[i].uri && s->uris[i].uri != uri) i++;
+    if (s->uris[i].uri != uri) {
+        s->uris[i].uri = uri;
+        s->uris[i].usual = feed_prefix((const char *)uri);
+    }
+    return s->uris[i].usual;
+}
+
 static void start_item(sitemap_t *s, bool index)
 {
     s->is_sitemap = true;
@@ -58,15 +74,24 @@ static void start_item(sitemap_t *s, bool index)
     if (index && buf_puts(&s->list.json, "true") == 0) feed_item_json(&s->list, s->item, "sitemap");
 }
 
+static void set_name(sitemap_t *s, const char *usual, const char *local)
+{
+    size_t before = strlen(usual), len = strlen(local);
+    s->name[0] = '\0'; // no element of a sitemap has a longer name
+    if (before + len + 2 > sizeof s->name) return;
+    char *at = stpcpy(s->name, usual);
+    if (before) *at++ = ':';
+    memcpy(at, local, len + 1);
+}
+
 static void on_start(void *ctx, const xmlChar *local, const xmlChar *prefix, const xmlChar *uri, int n_ns,
                      const xmlChar **ns, int n_attributes, int n_defaulted, const xmlChar **list)
 {
     (void)n_ns, (void)ns, (void)n_attributes, (void)n_defaulted, (void)list;
     sitemap_t *s = ctx;
-    const char *usual = uri ? feed_prefix((const char *)uri) : NULL;
+    const char *usual = uri ? usual_prefix(s, uri) : NULL;
     if (!usual) usual = prefix ? (const char *)prefix : "";
-    int n = snprintf(s->name, sizeof s->name, "%s%s%s", usual, *usual ? ":" : "", (const char *)local);
-    if (n < 0 || (size_t)n >= sizeof s->name) s->name[0] = '\0'; // no element of a sitemap has such a name
+    set_name(s, usual, (const char *)local);
     buf_reset(&s->text);
     if (s->depth++ == 0 || is(s->root, "repaired"))
         snprintf(s->root, sizeof s->root, "%s", (const char *)local);

@@ -19,7 +19,8 @@ struct urls {
     lexbor_mraw_t *scratch; // of resolved URLs
     lexbor_mraw_t *kept;    // of the base
     lxb_url_t *base;        // or NULL
-    unsigned resolved;      // since scratch was cleaned
+    char *base_text;   // what urls_set_base made base of, or NULL: most documents' is that of the one before
+    unsigned resolved; // since scratch was cleaned
 };
 
 urls_t *urls_new(void)
@@ -41,6 +42,7 @@ void urls_destroy(urls_t **urls)
     lxb_url_parser_destroy(u->parser, true);
     lexbor_mraw_destroy(u->scratch, true);
     lexbor_mraw_destroy(u->kept, true);
+    free(u->base_text);
     free(u);
     *urls = NULL;
 }
@@ -67,15 +69,28 @@ static int keep_base(urls_t *u, const lxb_url_t *url)
     return u->base ? 0 : -1;
 }
 
+static void forget_text(urls_t *u)
+{
+    free(u->base_text);
+    u->base_text = NULL;
+}
+
 int urls_set_base(urls_t *u, const char *url, size_t len)
 {
+    if (url && u->base && u->base_text && strlen(u->base_text) == len && memcmp(u->base_text, url, len) == 0)
+        return 0;
     u->base = NULL;
-    return url ? keep_base(u, parse(u, NULL, url, len)) : -1;
+    forget_text(u);
+    if (!url || keep_base(u, parse(u, NULL, url, len)) != 0) return -1;
+    u->base_text = xstrndup(url, len);
+    return 0;
 }
 
 int urls_move_base(urls_t *u, const char *url, size_t len)
 {
-    return keep_base(u, parse(u, u->base, url, len));
+    if (keep_base(u, parse(u, u->base, url, len)) != 0) return -1;
+    forget_text(u);
+    return 0;
 }
 
 // -- resolving ------------------------------------------------------------------------------------
@@ -88,8 +103,27 @@ static bool is_space(char c)
 // Characters that the parser would leave as they are, wherever they stand behind the host.
 static bool is_plain(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c && strchr("-_~/?=&+,:;@!$()*", c));
+    static const bool plain['z' + 1] = {
+        ['!'] = 1, ['$'] = 1, ['&'] = 1, ['('] = 1, [')'] = 1, ['*'] = 1, ['+'] = 1, [','] = 1,
+        ['-'] = 1, ['/'] = 1, [':'] = 1, [';'] = 1, ['='] = 1, ['?'] = 1, ['@'] = 1, ['_'] = 1};
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || c == '~' ||
+           ((unsigned char)c < sizeof plain && plain[(unsigned char)c]);
+}
+
+// Length of a host name at s that needs no look: labels of lower case and digits, the last one no number. 0:
+// it does.
+static size_t normal_host(const char *s, size_t len)
+{
+    size_t i = 0, label = 0;
+    char last = '.';
+    for (; i < len && s[i] != '/'; last = s[i++]) {
+        bool letter = s[i] >= 'a' && s[i] <= 'z', digit = s[i] >= '0' && s[i] <= '9';
+        if (s[i] == '.' && last != '.')
+            label = i + 1;
+        else if (!letter && !digit && !(s[i] == '-' && last != '-'))
+            return 0;
+    }
+    return last != '.' && s[label] >= 'a' && s[label] <= 'z' ? i : 0;
 }
 
 // Most links are absolute and in normal form already; recognising these saves the parser's work.
@@ -98,15 +132,14 @@ static bool is_normal(const char *s, size_t len)
     size_t i = 0;
     if (len > 8 && memcmp(s, "https://", 8) == 0) i = 8;
     if (len > 7 && memcmp(s, "http://", 7) == 0) i = 7;
-    if (!i) return false;
-    char last = 0;
-    for (; i < len && s[i] != '/'; last = s[i++])
-        if (!((s[i] >= 'a' && s[i] <= 'z') || s[i] == '.' || (s[i] == '-' && last != '-'))) return false;
-    if (i == len || last == '.' || last == 0) return false;
-    for (bool path = true; i < len; last = s[i++]) {
-        if (s[i] == '?') path = false;
-        // a dot behind a slash may be a dot segment
-        if (s[i] == '.' ? path && last == '/' : !is_plain(s[i])) return false;
+    size_t host = i ? normal_host(s + i, len - i) : 0;
+    i += host;
+    if (!host || i == len) return false;
+    bool path = true;
+    for (char last = 0; i < len; last = s[i++]) {
+        if (s[i] == '?' || s[i] == '#') path = false;
+        // a dot behind a slash, however written, may be a dot segment
+        if (s[i] == '.' || s[i] == '%' ? path && last == '/' : !is_plain(s[i]) && s[i] != '#') return false;
     }
     return true;
 }

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/check.h"
 #include "miner/read/dates.h"
@@ -13,6 +12,8 @@
 #include "proto/limits.h"
 
 enum { MAX_DIGITS = 60 }; // of a number
+
+static const int64_t DAY_MS = 86400000;
 
 struct value_rule {
     const field_t *field;
@@ -168,9 +169,18 @@ static const char *without_zeros(const char *whole)
     return whole;
 }
 
+// Is text an integer as JSON writes it, and so its own canonical form?
+static bool is_canonical(const char *text)
+{
+    const char *s = text + (*text == '-');
+    size_t n = digits(s);
+    return n > 0 && n < MAX_DIGITS && !s[n] && (*s != '0' || (n == 1 && s == text));
+}
+
 static value_status_t read_integer(arena_t *arena, const char **text)
 {
     decimal_t d;
+    if (is_canonical(*text)) return VALUE_OK;
     if (read_decimal(*text, false, &d) != 0) return VALUE_NONE;
     apply_exponent(&d);
     const char *whole = without_zeros(d.whole);
@@ -182,6 +192,7 @@ static value_status_t read_integer(arena_t *arena, const char **text)
 static value_status_t read_number(arena_t *arena, const char **text)
 {
     decimal_t d;
+    if (is_canonical(*text)) return VALUE_OK;
     if (read_decimal(*text, true, &d) != 0) return VALUE_NONE;
     if (d.exponent <= 9) apply_exponent(&d);
     char exponent[8] = "";
@@ -193,23 +204,51 @@ static value_status_t read_number(arena_t *arena, const char **text)
 
 // -- the other types ------------------------------------------------------------------------------
 
+static char *put_digits(char *out, int64_t value, int n)
+{
+    for (int i = n; i-- > 0; value /= 10) out[i] = (char)('0' + value % 10);
+    return out + n;
+}
+
+// Year, month and day of a count of days since 1970-01-01; years are taken to begin in March, and cycles of
+// 400 of them on 0000-03-01.
+static void civil(int64_t days, int64_t *year, int *month, int *day)
+{
+    enum { CYCLE = 146097, TO_1970 = 719468 };
+    int64_t z = days + TO_1970, cycle = (z >= 0 ? z : z - CYCLE + 1) / CYCLE;
+    int d = (int)(z - cycle * CYCLE); // 0 .. CYCLE - 1
+    int y = (d - d / 1460 + d / 36524 - d / 146096) / 365;
+    int of_year = d - (365 * y + y / 4 - y / 100), m = (5 * of_year + 2) / 153;
+    *day = of_year - (153 * m + 2) / 5 + 1;
+    *month = m < 10 ? m + 3 : m - 9;
+    *year = cycle * 400 + y + (*month <= 2);
+}
+
 static value_status_t read_time(arena_t *arena, value_t *value)
 {
     value->ms = date_parse(value->text, strlen(value->text));
     if (value->ms == TIME_NONE) return VALUE_NONE;
-    int64_t seconds = value->ms / 1000, ms = value->ms % 1000;
-    if (ms < 0) ms += 1000, seconds--;
-    time_t t = (time_t)seconds;
-    struct tm tm;
-    if (!gmtime_r(&t, &tm)) return VALUE_NONE;
-    char out[64];
-    size_t n = strftime(out, sizeof out, "%Y-%m-%dT%H:%M:%S", &tm);
-    if (n == 0) return VALUE_NONE;
-    if (ms) n += (size_t)snprintf(out + n, sizeof out - n, ".%03d", (int)ms);
-    // strftime does not pad years before 1000
-    value->text = arena_printf(arena, "%.*s%sZ",
-                               4 - (int)strcspn(out, "-") > 0 ? 4 - (int)strcspn(out, "-") : 0, "000", out);
-    return value->text ? VALUE_OK : VALUE_NO_SPACE;
+    int64_t days = value->ms / DAY_MS, ms = value->ms % DAY_MS, year;
+    int month, day;
+    if (ms < 0) ms += DAY_MS, days--;
+    civil(days, &year, &month, &day);
+    if (year < 0 || year > 9999) return VALUE_NONE;
+    char *out = arena_alloc(arena, sizeof "0000-00-00T00:00:00.000Z"), *at = out;
+    if (!out) return VALUE_NO_SPACE;
+    value->text = out;
+    const struct {
+        int64_t part;
+        int digits;
+        char after;
+    } parts[] = {{year, 4, '-'},         {month, 2, '-'},           {day, 2, 'T'},
+                 {ms / 3600000, 2, ':'}, {ms / 60000 % 60, 2, ':'}, {ms / 1000 % 60, 2, '.'},
+                 {ms % 1000, 3, '\0'}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        at = put_digits(at, parts[i].part, parts[i].digits);
+        *at++ = parts[i].after;
+    }
+    memcpy(ms % 1000 ? at - 1 : at - 5, "Z", 2);
+    return VALUE_OK;
 }
 
 value_status_t value_convert(field_type_t type, urls_t *urls, arena_t *arena, value_t *value)
