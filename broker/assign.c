@@ -85,23 +85,33 @@ static void hand_over(broker_t *b, lane_t *l, miner_t *m, wire_cause_t cause)
 
 void assign_orphans(broker_t *b, wire_cause_t cause, const char *reason)
 {
+    b->assigning = false;
     if (b->grace_until || !b->catalog.orphans) return; // their owner may still claim them
     plan_t plan;
     plan_init(&plan, b);
     size_t n, sources = 0;
     lane_t **lanes = orphans_of(b, &n);
-    for (size_t i = 0; i < n && plan.n; i++) {
+    size_t i = 0;
+    for (; i < n && plan.n && sources < (size_t)b->config.budget; i++) {
         bin_t *bin = least(&plan);
         hand_over(b, lanes[i], bin->miner, cause);
         set_load(&plan, bin, bin->load + lanes[i]->cost + 1); // 1 deals out lanes that cost nothing yet
         sources += lanes[i]->n_sources;
     }
     if (n && plan.n)
-        log_info("assigned", "reason=%s hosts=%zu sources=%zu miners=%zu", reason, n, sources, plan.n);
+        log_info("assigned", "reason=%s hosts=%zu sources=%zu miners=%zu waiting=%zu", reason, i, sources,
+                 plan.n, n - i);
     else if (n)
         log_warn("unassigned", "reason=%s hosts=%zu no live miner", reason, n);
+    b->assigning = plan.n && i < n;
+    b->assigning_cause = cause;
     free(lanes);
     plan_free(&plan);
+}
+
+void assign_rest(broker_t *b)
+{
+    if (b->assigning) assign_orphans(b, b->assigning_cause, "rest");
 }
 
 void assign_returned(broker_t *b, lane_t *l)

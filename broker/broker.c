@@ -10,7 +10,7 @@
 #include "common/log.h"
 
 enum {
-    BUILD_BUDGET = 16384,      // sources per tick, so that no tick keeps heartbeats waiting
+    BUDGET = 4096,             // sources per tick, so that no tick keeps heartbeats waiting
     STALL_MS = 1000,           // between two ticks: the broker itself was away
     IDLE_SLOTS = 2,            // without progress: the miner loses its work
     CLOSE_AFTER_MAX_MS = 15000 // after a slot's end
@@ -69,6 +69,7 @@ broker_t *broker_new(const broker_config_t *config, const broker_out_t *out)
 {
     broker_t *b = xcalloc(1, sizeof *b);
     b->config = *config;
+    if (!b->config.budget) b->config.budget = BUDGET;
     b->out = *out;
     catalog_init(&b->catalog);
     registry_init(&b->registry);
@@ -477,7 +478,7 @@ static void build_slots(broker_t *b)
         b->building = true;
         store_given(b);
     }
-    for (int n = 0; b->building && n < BUILD_BUDGET; n++) {
+    for (int n = 0; b->building && n < b->config.budget; n++) {
         wheel_node_t *node = wheel_take(&b->wheel);
         if (node)
             dues_extend(b, HEAP_OWNER(node, source_t, wheel));
@@ -542,23 +543,29 @@ static void close_slots(broker_t *b)
     }
 }
 
-static void enter_all(broker_t *b)
+// Enters sources that are not in yet, a tick's worth. False: all are.
+static bool enter_some(broker_t *b)
 {
-    size_t pos = 0;
-    for (source_t *s; (s = map_next(&b->catalog.sources, &pos));) {
+    const map_t *sources = &b->catalog.sources;
+    if (b->enter_cap != sources->cap) b->enter_pos = 0; // the table has grown: from the start again
+    b->enter_cap = sources->cap;
+    int n = 0;
+    for (source_t *s; n < b->config.budget && (s = map_next(sources, &b->enter_pos));) {
         if (s->entered || !s->listing->enabled) continue;
+        n++;
         bool fresh = s->last_ok == 0 && s->polled_at == 0;
         int64_t accounted = fresh || !b->accounted ? b->now : b->accounted;
         dues_enter(b, s, accounted, accounted);
         if (fresh) dues_extra(b, s, CAUSE_added);
     }
+    return n == b->config.budget;
 }
 
 static void end_grace(broker_t *b)
 {
     if (!b->grace_until || b->instant.mono < b->grace_until) return;
+    if (enter_some(b)) return;
     b->grace_until = 0;
-    enter_all(b);
     assign_orphans(b, CAUSE_catch_up, "start");
 }
 
@@ -573,6 +580,7 @@ void broker_tick(broker_t *b, instant_t now)
     b->last_tick = now.mono;
     end_grace(b);
     expire_runs(b);
+    assign_rest(b);
     for (miner_t *m; (m = registry_expired(&b->registry, now.mono));) miner_gone(b, m, "silent");
     build_slots(b);
     close_slots(b);
@@ -590,7 +598,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 int64_t broker_deadline(const broker_t *b)
 {
-    if (b->building) return b->instant.mono;
+    if (b->building || b->assigning) return b->instant.mono;
     int64_t to_mono = b->instant.mono - b->now;
     int64_t at = b->report_at;
     if (b->grace_until) at = earlier(at, b->grace_until);

@@ -20,6 +20,7 @@ typedef struct {
     int64_t heartbeat_ms;
     int64_t liveness_ms;
     int64_t report_ms; // between two heartbeat lines in the log
+    int budget;        // sources handled at most per tick; 0: as many as cost some milliseconds
     // Checks a template's selectors: 0, or -1 with *error set. NULL: not checked (the simulator).
     int (*check_selectors)(const template_t *template, template_error_t *error);
 } broker_config_t;

@@ -27,11 +27,14 @@ struct broker {
         grace_until;   // mono: until then miners may claim what they held before the broker started; 0: over
     int64_t report_at; // mono: next heartbeat line
 
-    int64_t built_until;  // broker time: end of the last slot that is (being) given out
-    bool building;        // the wheel's ripe list is not empty yet
-    int64_t closed_until; // broker time: end of the last slot that was closed
-    int64_t given_until;  // loaded: end of the last slot that was given out before the start
-    int64_t accounted;    // loaded: dues up to here were accounted for before the start
+    int64_t built_until;          // broker time: end of the last slot that is (being) given out
+    bool building;                // the wheel's ripe list is not empty yet
+    size_t enter_pos, enter_cap;  // how far the table of sources has been entered at the start
+    bool assigning;               // more orphans wait than one tick may deal out
+    wire_cause_t assigning_cause; // of those
+    int64_t closed_until;         // broker time: end of the last slot that was closed
+    int64_t given_until;          // loaded: end of the last slot that was given out before the start
+    int64_t accounted;            // loaded: dues up to here were accounted for before the start
 
     uint64_t epoch;
     miner_t *outboxes; // miners with rows to flush
@@ -75,8 +78,10 @@ void outbox_drop(broker_t *broker, miner_t *miner);
 
 // -- assign.c: who owns which lane ----------------------------------------------------------------------
 
-// Gives every lane without owner to the least loaded miner.
+// Gives every lane without owner to the least loaded miner; if they are very many the rest waits for
+// assign_rest.
 void assign_orphans(broker_t *broker, wire_cause_t cause, const char *reason);
+void assign_rest(broker_t *broker);
 // Moves excess from miners above the mean to those below, by REVOKE.
 void assign_balance(broker_t *broker);
 // The owner has given lane back (or is gone): its target, or somebody, takes it.

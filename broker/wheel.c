@@ -39,19 +39,23 @@ void wheel_put(wheel_t *w, wheel_node_t *n, int64_t slot)
 
 void wheel_open(wheel_t *w, int64_t slot)
 {
-    wheel_node_t *head = &w->buckets[(uint64_t)slot % WHEEL_SIZE];
-    for (wheel_node_t *n = head->next, *next; n != head; n = next) {
-        next = n->next;
-        if (n->slot > slot) continue;
-        wheel_remove(n);
-        list_append(&w->ripe, n);
-    }
+    wheel_node_t *head = &w->buckets[(uint64_t)slot % WHEEL_SIZE], *ripe = &w->ripe;
+    w->opened = slot;
+    if (head->next == head) return;
+    head->next->prev = ripe->prev; // the whole list in one step, however long it is
+    ripe->prev->next = head->next;
+    head->prev->next = ripe;
+    ripe->prev = head->prev;
+    list_init(head);
 }
 
 wheel_node_t *wheel_take(wheel_t *w)
 {
-    wheel_node_t *n = w->ripe.next;
-    if (n == &w->ripe) return NULL;
-    wheel_remove(n);
-    return n;
+    for (;;) {
+        wheel_node_t *n = w->ripe.next;
+        if (n == &w->ripe) return NULL;
+        wheel_remove(n);
+        if (n->slot <= w->opened) return n;
+        wheel_put(w, n, n->slot); // of a later turn
+    }
 }

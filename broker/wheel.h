@@ -14,7 +14,8 @@ enum { WHEEL_SIZE = 1024 };
 
 typedef struct {
     wheel_node_t buckets[WHEEL_SIZE]; // list heads
-    wheel_node_t ripe;                // the slot that is being taken
+    wheel_node_t ripe;                // the bucket that is being taken
+    int64_t opened;                   // its slot
 } wheel_t;
 
 void wheel_init(wheel_t *wheel);

@@ -235,8 +235,11 @@ static void load(world_t *w)
 
 static void start_broker(world_t *w)
 {
-    broker_config_t config = {
-        .slot_ms = w->slot_ms, .heartbeat_ms = BEAT_MS, .liveness_ms = LIVENESS_MS, .report_ms = 1 << 30};
+    broker_config_t config = {.slot_ms = w->slot_ms,
+                              .heartbeat_ms = BEAT_MS,
+                              .liveness_ms = LIVENESS_MS,
+                              .report_ms = 1 << 30,
+                              .budget = w->budget};
     broker_out_t out = {.context = w, .send = on_send, .store = on_store};
     w->broker = broker_new(&config, &out);
     load(w);
@@ -620,6 +623,7 @@ int world_run(world_t *w, uint64_t seed, int slots, bool trace)
     w->scratch = arena_new(16 << 20);
     w->slot_ms = lengths[sim_random(w, 3)];
     w->now = 1000 + (int64_t)sim_random(w, 100000);
+    w->budget = sim_random(w, 2) ? 0 : 1 + (int)sim_random(w, 20);
     make_pages(w);
     start_broker(w);
     int n = 3 + (int)sim_random(w, 3);

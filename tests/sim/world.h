@@ -90,6 +90,7 @@ typedef struct {
     int64_t now;        // simulated ms (monotonic of everyone)
     int64_t wall_error; // of the broker's wall clock
     int64_t slot_ms;
+    int budget; // of the broker's ticks
     event_t **queue;
     size_t n_events, cap_events;
     uint64_t order; // ties are broken by it
