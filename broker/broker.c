@@ -491,7 +491,8 @@ static bool owes(const broker_t *b, const miner_t *m)
 {
     for (const lane_t *l = m->lanes; l; l = l->next)
         for (const source_t *s = l->sources; s; s = s->lane_next)
-            if (s->held > s->done && grid_next(source_grid(s), s->done) < b->closed_until) return true;
+            if (!s->away && s->held > s->done && grid_next(source_grid(s), s->done) < b->closed_until)
+                return true;
     return false;
 }
 

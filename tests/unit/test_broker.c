@@ -546,6 +546,119 @@ static void after_downtime_only_the_latest_due_is_caught_up(void **state)
     assert_string_equal(again->sources.v[0].etag, "\"x\"");
 }
 
+// -- what the simulator found ---------------------------------------------------------------------------
+
+// The first due of the source at index i that peer was sent.
+static wire_due_t first_due(world_t *w, uint64_t peer, size_t i, int64_t *due)
+{
+    wire_assign_t *a = heard(w, 0, peer, WIRE_TYPE_ASSIGN, 0);
+    *due = a->slot_start + a->dues.v[i].offset;
+    return a->dues.v[i];
+}
+
+static void a_long_poll_stays_open_while_later_dues_are_skipped(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "one", 1, "", false);
+    int64_t due;
+    uint64_t source = first_due(w, 1, 0, &due).source;
+    wire_outcome_t skip = {.seq = ++seqs[1],
+                           .kind = OUTCOME_BOTH,
+                           .source = source,
+                           .result = RESULT_skipped,
+                           .error = ERR_still_running,
+                           .etag = "",
+                           .last_modified = "",
+                           .fetch_url = ""};
+    wire_assign_t *a = heard(w, 0, 1, WIRE_TYPE_ASSIGN, 0);
+    for (size_t i = 0; i < a->dues.n; i++)
+        if (a->slot_start + a->dues.v[i].offset > due) skip.due = a->slot_start + a->dues.v[i].offset;
+    assert_true(skip.due > due);
+    wire_outcomes_t o = {.outcomes = {&skip, 1}};
+    say(w, 1, WIRE_TYPE_OUTCOMES, &o);
+    outcome(w, 1, source, due, OUTCOME_BOTH, RESULT_unchanged, NULL, w->now.wall);
+    broker_counts_t c = broker_counts(w->broker);
+    assert_int_equal(c.skipped, 1);
+    assert_int_equal(c.stored, 1);
+}
+
+static void nothing_is_revoked_before_the_inventory_came(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "news", 3, "", false);
+    int64_t due;
+    uint64_t source = first_due(w, 1, 0, &due).source, known = version(w, 1);
+    ready(w, 2, "m1", 1000); // dials again
+    size_t mark = w->n_sent;
+    wire_arg_t name[] = {{"name", "news"}};
+    command(w, "remove", name, 1);
+    assert_null(heard(w, mark, 2, WIRE_TYPE_REVOKE, 0));
+    add(w, "news", 2, "", false);
+    wire_holding_t row = {.source = source, .held = due, .version = known};
+    inventory(w, 2, &row, 1);
+    assert_int_equal(((wire_revoke_t *)heard(w, mark, 2, WIRE_TYPE_REVOKE, 0))->sources.v[0], source);
+    wire_assign_t *a = heard(w, mark, 2, WIRE_TYPE_ASSIGN, 0);
+    assert_int_equal(a->sources.n, 2); // both are sent anew
+    assert_int_not_equal(a->templates.v[0].version, known);
+}
+
+static void a_run_elsewhere_ends_with_the_next_inventory(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "one", 1, "", false);
+    int64_t due;
+    uint64_t source = first_due(w, 1, 0, &due).source;
+    ready(w, 2, "m1", 1000);
+    wire_holding_t row = {.source = source, .held = due, .running = true}; // was revoked: version 0
+    size_t mark = w->n_sent;
+    inventory(w, 2, &row, 1);
+    assert_int_equal(count_dues(w, mark, 2), 0);
+    ready(w, 3, "m1", 1000);
+    inventory(w, 3, NULL, 0); // its outcome was lost, but it runs no more
+    assert_true(count_dues(w, mark, 3) >= 1);
+}
+
+static void a_run_elsewhere_ends_with_its_lease(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "one", 1, "", false);
+    int64_t due;
+    uint64_t source = first_due(w, 1, 0, &due).source;
+    ready(w, 2, "m1", 1000);
+    wire_holding_t row = {.source = source, .held = due, .running = true};
+    inventory(w, 2, &row, 1);
+    size_t mark = w->n_sent;
+    pass_beating(w, 290000, 2, 0);
+    assert_int_equal(count_dues(w, mark, 2), 0);
+    pass_beating(w, 20000, 2, 0);
+    assert_true(count_dues(w, mark, 2) >= 1);
+}
+
+static void a_replacement_that_was_half_written_keeps_its_sources(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    add(w, "news", 5, "", false);
+    size_t before = w->n_ops;
+    add(w, "news", 7, "", true);
+    for (size_t n = before; n <= w->n_ops; n++) { // the broker dies after n operations
+        size_t all = w->n_ops;
+        w->n_ops = n;
+        restart(w);
+        size_t sources = broker_counts(w->broker).sources;
+        assert_true(sources == 5 || sources == 7);
+        w->n_ops = all;
+    }
+}
+
 // -- commands -------------------------------------------------------------------------------------------
 
 static void templates_are_refused_replaced_and_removed(void **state)
@@ -642,6 +755,11 @@ int main(void)
         TEST(a_lost_assignment_is_sent_again_after_a_reconnect),
         TEST(a_restart_forgets_nothing_and_reshuffles_nothing),
         TEST(after_downtime_only_the_latest_due_is_caught_up),
+        TEST(a_long_poll_stays_open_while_later_dues_are_skipped),
+        TEST(nothing_is_revoked_before_the_inventory_came),
+        TEST(a_run_elsewhere_ends_with_the_next_inventory),
+        TEST(a_run_elsewhere_ends_with_its_lease),
+        TEST(a_replacement_that_was_half_written_keeps_its_sources),
         TEST(templates_are_refused_replaced_and_removed),
         TEST(tables_come_in_pages),
         TEST(nonsense_disturbs_nobody),
