@@ -73,6 +73,13 @@ static size_t copied_text(const lxb_html_tree_t *tree)
     return ((const lxb_dom_character_data_t *)last)->data.length / 32;
 }
 
+// lexbor notes each error of the markup, without bound and in small steps. Nobody reads them.
+static void forget_errors(dom_t *dom)
+{
+    lexbor_array_obj_clean(dom->tree->parse_errors);
+    lexbor_array_obj_clean(dom->tree->tkz_ref->parse_errors);
+}
+
 static const char *excess(dom_t *dom, const lxb_html_token_t *token)
 {
     size_t depth = lexbor_array_length(dom->tree->open_elements);
@@ -83,8 +90,9 @@ static const char *excess(dom_t *dom, const lxb_html_token_t *token)
     if (depth > MAX_DEPTH) return "elements nest too deeply";
     if (formatting > MAX_FORMATTING) return "too many formatting elements are open";
     if (dom->work > MAX_WORK) return "the markup takes too many steps to parse";
-    if (++dom->tokens % LOOK_EVERY == 0 && tree_bytes(dom) > MAX_TREE) return "too many nodes";
-    return NULL;
+    if (++dom->tokens % LOOK_EVERY) return NULL;
+    forget_errors(dom);
+    return tree_bytes(dom) > MAX_TREE ? "too many nodes" : NULL;
 }
 
 static lxb_html_token_t *count_token(lxb_html_tokenizer_t *tkz, lxb_html_token_t *token, void *ctx)
