@@ -56,10 +56,12 @@ MAIN_bench-site := bench/site
 MAIN_sim        := tests/sim
 
 UNIT  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
+FUZZ  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH := $(patsubst bench/%.c,$(BUILD)/bench-%,$(wildcard bench/*.c))
 
 SEEDS ?= 2000
-.PHONY: all check unit sim mutations system asan tsan lint format install clean help bench-programs
+TIME  ?= 60
+.PHONY: all check unit sim mutations system asan tsan fuzz fuzz-programs lint format install clean help bench-programs
 all: $(PROGRAMS:%=$(BUILD)/%) $(BUILD)/bench-site
 
 define archive_rule
@@ -99,6 +101,9 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $$(foreach d,$$(call needs,tests/
 $(BUILD)/bench-%: $(BUILD)/bench/%.o $$(foreach d,$$(call needs,bench/$$*.c),$$(call archive,$$d))
 	$(if $(V),,@echo "  LINK $@")
 	$(Q)$(CC) $(OPT) -o $@ $^ $(LDFLAGS) $(LIBS)
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $$(foreach d,$$(call needs,tests/fuzz/$$*.c),$$(call archive,$$d))
+	$(if $(V),,@echo "  LINK $@")
+	$(Q)$(CC) $(OPT) -fsanitize=fuzzer -o $@ $^ $(LDFLAGS) $(LIBS)
 .SECONDARY:
 
 # -- tests ----------------------------------------------------------------------------------------
@@ -116,6 +121,10 @@ asan:
 	$(MAKE) BUILD=$(BUILD)-asan SAN=asan SEEDS=100 check
 tsan:
 	$(MAKE) BUILD=$(BUILD)-tsan SAN=tsan unit
+fuzz:
+	$(MAKE) BUILD=$(BUILD)-fuzz SAN=fuzz fuzz-programs
+	@scripts/run-fuzz $(TIME) $(FUZZ:$(BUILD)/%=$(BUILD)-fuzz/%)
+fuzz-programs: $(FUZZ)
 
 # -- tidiness -------------------------------------------------------------------------------------
 C_FILES = $(shell git ls-files '*.c' '*.h')
@@ -133,12 +142,13 @@ install: all
 	install -m 755 $(PROGRAMS:%=$(BUILD)/%) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 templates/*.json $(DESTDIR)$(PREFIX)/share/rtm/templates
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz
 help:
 	@printf '%s\n' 'make            build all programs into $(BUILD)/' \
 	  'make check      unit and system tests' 'make sim        seeded worlds of the broker (SEEDS=2000)' \
 	  'make mutations  whether the simulator finds bugs put in on purpose' 'make asan       the same under ASan and UBSan' \
-	  'make tsan       unit tests under ThreadSanitizer' 'make lint       clang-format, cppcheck, clang-tidy' \
+	  'make tsan       unit tests under ThreadSanitizer' \
+	  'make fuzz       each fuzzer for TIME=60 seconds' 'make lint       clang-format, cppcheck, clang-tidy' \
 	  'make format     clang-format -i' 'make install    to PREFIX ($(PREFIX)), DESTDIR is honoured' \
 	  'make clean      remove what was built' 'make V=1        shows the commands'
 
