@@ -72,6 +72,12 @@ static void keep(feed_list_t *l, feed_item_t *item, const char *name, yyjson_val
 {
     size_t len;
     if (yyjson_is_str(v) ? yyjson_get_len(v) == 0 : yyjson_is_null(v)) return;
+    if (yyjson_is_str(v)) {
+        buf_reset(&l->json);
+        if (feed_json_string(&l->json, yyjson_get_str(v), yyjson_get_len(v)) == 0)
+            feed_item_json(l, item, name);
+        return;
+    }
     char *json = yyjson_val_write(v, YYJSON_WRITE_ALLOW_INVALID_UNICODE, &len);
     buf_reset(&l->json);
     if (json && buf_append(&l->json, json, len) == 0) feed_item_json(l, item, name);
