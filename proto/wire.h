@@ -20,6 +20,9 @@
 
 #define WIRE_VERSION 1
 
+// The lists are laid out by hand.
+// clang-format off
+
 // -- rows -----------------------------------------------------------------------------------------
 
 // INVENTORY: a source that the miner holds. Dues are broker times (ms); done: the latest due that is settled
@@ -204,6 +207,7 @@
     M(REVOKE, revoke) M(REVOKED, revoked) M(OUTCOMES, outcomes) M(OUTCOMES_ACK, outcomes_ack)             \
         M(GOODBYE, goodbye) M(DISCONNECT, disconnect) M(ERROR, error) M(REQUEST, request) M(REPLY, reply) \
             M(HELLO, hello) M(GRANT, grant) M(BATCH, batch) M(ACK, ack)
+// clang-format on
 
 // -- structs ------------------------------------------------------------------------------------------
 
@@ -253,24 +257,20 @@ typedef enum {
     OUTCOME_BOTH = 3,   // nothing to store: polled and stored at once
 } wire_outcome_kind_t;
 
+// clang-format off
 #define WIRE_RESULTS(X) X(changed) X(unchanged) X(not_modified) X(failed) X(skipped)
-// Why a poll failed, or (from sink_backpressure on) why it was skipped. One list for logs, metrics, wire and
-// users.
-#define ERROR_CLASSES(X)                                                                                 \
-    X(none)                                                                                              \
-    X(dns)                                                                                               \
-    X(connect)                                                                                           \
-    X(tls)                                                                                               \
-    X(timeout)                                                                                           \
-    X(reset) X(truncated) X(too_big) X(redirects) X(bad_url) X(refused_address) X(http_4xx) X(not_found) \
-        X(gone) X(rate_limited) X(http_5xx) X(challenge) X(empty_body) X(not_this_kind) X(parse)         \
-            X(too_complex) X(rotted) X(robots) X(rejected) X(internal) X(quarantined) X(blocked)         \
-                X(dependency) X(overloaded) X(host_backoff) X(sink_backpressure) X(still_running)        \
-                    X(missed_while_down) X(no_miner) X(removed)
+// Why a poll failed, or (from quarantined on) why it was skipped. One list for logs, metrics, wire and users.
+#define ERROR_CLASSES(X)                                                                                     \
+    X(none) X(dns) X(connect) X(tls) X(timeout) X(reset) X(truncated) X(too_big) X(redirects) X(bad_url)     \
+    X(refused_address) X(http_4xx) X(not_found) X(gone) X(rate_limited) X(http_5xx) X(challenge)             \
+    X(empty_body) X(not_this_kind) X(parse) X(too_complex) X(rotted) X(robots) X(rejected) X(internal)       \
+    X(quarantined) X(blocked) X(dependency) X(overloaded) X(host_backoff) X(sink_backpressure)               \
+    X(still_running) X(missed_while_down) X(no_miner) X(removed)
 // Why a due is not polled by its owner at its phase.
-#define WIRE_CAUSES(X)        X(scheduled) X(added) X(reassigned) X(retry) X(triggered) X(catch_up)
-#define WIRE_MINER_STATES(X)  X(ok) X(draining) X(sink_backpressure) X(overloaded)
+#define WIRE_CAUSES(X) X(scheduled) X(added) X(reassigned) X(retry) X(triggered) X(catch_up)
+#define WIRE_MINER_STATES(X) X(ok) X(draining) X(sink_backpressure) X(overloaded)
 #define WIRE_VERDICT_NAMES(X) X(known) X(new) X(changed) X(lacks_detail) X(rejected) X(older)
+// clang-format on
 
 #define WIRE_RESULT_ENUM(name)  RESULT_##name,
 #define ERROR_CLASS_ENUM(name)  ERR_##name,
