@@ -152,6 +152,7 @@ bool select_is_leaf(const node_t *node)
 
 static bool take_named(node_t *node, const char *name, raw_t *out)
 {
+    if (node->type != LXB_DOM_NODE_TYPE_ELEMENT) return false; // the document
     const lxb_dom_attr_t *a = lxb_dom_interface_element(node)->first_attr;
     for (size_t len = strlen(name), n; a; a = a->next) {
         const char *have = (const char *)lxb_dom_attr_qualified_name((lxb_dom_attr_t *)a, &n);

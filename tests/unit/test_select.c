@@ -89,6 +89,7 @@ static void from_a_document(void **state)
     (void)state;
     static const char *const cases[][2] = {
         {"div.item", "i1 i2"},
+        {"::attr(id)", "-"},
         {"DIV.item", "i1 i2"},
         {".item.first", "i1"},
         {"#i2", "i2"},
