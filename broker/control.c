@@ -114,6 +114,7 @@ static void enter_all(broker_t *b, listing_t *l)
 
 static void drop_sources(broker_t *b, listing_t *l)
 {
+    b->enter_pos = 0; // removing moves others to where the walk has been
     while (l->n_sources) {
         lane_t *lane = l->sources[l->n_sources - 1]->lane;
         catalog_remove_source(&b->catalog, l->sources[l->n_sources - 1]);
