@@ -133,7 +133,7 @@ lint:
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,performance,portability \
 	    --suppress=missingIncludeSystem -I. $(filter-out tests/%,$(filter %.c,$(C_FILES)))
 	printf '%s\n' $(filter-out tests/%,$(filter %.c,$(C_FILES))) | \
-	    xargs -P 2 -n 1 sh -c 'clang-tidy --quiet "$$@" -- -std=c11 -D_GNU_SOURCE -DRTM_VERSION=\"0\" -I. -I$(BUILD) $(filter-out -I/usr/include,$(shell pkg-config --cflags $(PKGS))) || exit 255' tidy
+	    xargs -P 2 -n 1 sh -c 'clang-tidy --quiet "$$@" -- -std=c11 -D_GNU_SOURCE -DRTM_VERSION=\"0\" -I. -I$(BUILD) $(filter-out -I/usr/include,$(shell pkg-config --cflags $(PKGS))) || exit 1' tidy
 format:
 	clang-format -i $(C_FILES)
 

@@ -210,7 +210,7 @@ static char *make_template(char *name, size_t first, size_t n)
         make_url(url, sizeof url, first + i);
         at += sprintf(at, "%s\"%s\"", i ? "," : "", url);
     }
-    strcpy(at, "]}");
+    memcpy(at, "]}", sizeof "]}");
     return json;
 }
 

@@ -114,7 +114,7 @@ static lxb_status_t read_item(lxb_dom_node_t *item, lxb_css_selector_specificity
     for (size_t i = 0; i < bare.n_fields; i++) {
         const bare_selector_t *s = &bare.fields[i];
         lxb_dom_node_t *found = s->lead ? NULL : first(item, s);
-        for (lxb_dom_node_t *n = s->lead ? item->next : NULL; n && !found; n = n->next) {
+        for (lxb_dom_node_t *n = s->lead && item ? item->next : NULL; n && !found; n = n->next) {
             if (n->type != LXB_DOM_NODE_TYPE_ELEMENT) continue;
             found = first(n, s);
             if (s->lead == '+') break;
