@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -191,7 +192,7 @@ static void add_header(transfer_t *t, const char *name, const char *value)
 {
     char line[MAX_VALIDATOR + 32];
     if (!value || !*value || strlen(value) > MAX_VALIDATOR) return;
-    strcat(strcpy(line, name), value);
+    snprintf(line, sizeof line, "%s%s", name, value);
     t->headers = curl_slist_append(t->headers, line);
 }
 

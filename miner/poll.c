@@ -536,9 +536,10 @@ void polls_destroy(polls_t **polls)
     polls_t *ps = *polls;
     if (!ps) return;
     fetch_destroy(&ps->fetch);
-    while (ps->all) {
-        ps->all->source->poll = NULL;
-        poll_free(ps->all);
+    for (poll_t *p = ps->all, *next; p; p = next) {
+        next = p->next;
+        p->source->poll = NULL;
+        poll_free(p);
     }
     ship_destroy(&ps->ship);
     polite_destroy(&ps->polite);
