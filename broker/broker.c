@@ -534,7 +534,7 @@ static void close_slots(broker_t *b)
         int64_t from = b->closed_until;
         b->closed_until += b->config.slot_ms;
         slot_account_t *a = slots_at(&b->slots, from);
-        if (a && (a->due || a->skipped)) report_slot(b, a);
+        if (a && (a->due || a->skipped)) report_slot(a);
         if (a) a->closed = true;
         store_number(b, "accounted", from);
         store_skips(b, from, b->closed_until);

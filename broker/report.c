@@ -46,7 +46,7 @@ void report_heartbeat(broker_t *b)
              more ? " ..." : "");
 }
 
-void report_slot(broker_t *b, const slot_account_t *a)
+void report_slot(const slot_account_t *a)
 {
     char reasons[512] = "";
     size_t len = 0;
@@ -60,5 +60,4 @@ void report_slot(broker_t *b, const slot_account_t *a)
              (long long)a->slot, (unsigned long long)a->due, (unsigned long long)(a->polled + a->failed),
              (unsigned long long)a->stored, (unsigned long long)a->failed, (unsigned long long)a->skipped,
              (unsigned long long)(a->due > settled ? a->due - settled : 0), reasons);
-    (void)b;
 }

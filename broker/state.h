@@ -98,6 +98,6 @@ void control_request(broker_t *broker, uint64_t peer, const wire_request_t *requ
 
 // -- report.c: log lines -----------------------------------------------------------------------------------
 void report_heartbeat(broker_t *broker);
-void report_slot(broker_t *broker, const slot_account_t *account);
+void report_slot(const slot_account_t *account);
 
 #endif

@@ -18,18 +18,6 @@ typedef struct {
     size_t len;
 } verdict_t;
 
-// "https://host:port/robots.txt" for any URL of that host; -1: url is no such thing.
-static int robots_url(const char *url, char out[MAX_URL])
-{
-    bool known = !strncmp(url, "http://", 7) || !strncmp(url, "https://", 8);
-    size_t n = known ? (size_t)(strstr(url, "://") - url) + 3 : 0;
-    n += strcspn(url + n, "/?#");
-    if (!known || n + sizeof "/robots.txt" > MAX_URL) return -1;
-    memcpy(out, url, n);
-    memcpy(out + n, "/robots.txt", sizeof "/robots.txt");
-    return 0;
-}
-
 // The text of a line; lines end as robots.c has them end.
 static void find_line(const char *text, size_t len, verdict_t *v)
 {
@@ -106,7 +94,7 @@ int run_robots(const command_t *command, ctl_t *ctl, int argc, char **argv)
          &allow_private, 0, 0},
     };
     const char *url = argv[ctl_parse(command, ctl, own, sizeof own / sizeof *own, argc, argv, 1, 1)];
-    if (robots_url(url, at) != 0 && !(file && *url == '/'))
+    if (get_robots_url(url, at) != 0 && !(file && *url == '/'))
         return ctl_refuse("%s: no URL; it starts with http:// or https://%s", url,
                           file ? ", or is a path and starts with /" : "");
     arena_t *arena = arena_new(ROBOTS_ARENA);

@@ -330,19 +330,6 @@ static void wait_politely(try_t *t)
     t->next_ms = clock_mono_ms() + t->template->host_gap_ms;
 }
 
-// "http://host:port/path" -> "http://host:port/robots.txt"; -1 when url is no such thing.
-static int robots_url(const char *url, char out[MAX_URL])
-{
-    const char *host = strstr(url, "://");
-    if (!host) return -1;
-    size_t n = (size_t)(host - url) + 3;
-    n += strcspn(url + n, "/?#");
-    if (n + 12 > MAX_URL) return -1;
-    memcpy(out, url, n);
-    memcpy(out + n, "/robots.txt", 12);
-    return 0;
-}
-
 static bool robots_say(const get_t *got, const char *url, const char *at)
 {
     arena_t *arena = arena_new(TEMPLATE_ARENA);
@@ -360,7 +347,7 @@ static bool robots_let(try_t *t, const char *url)
 {
     char at[MAX_URL], failure[64];
     if (t->template->ignore_robots) return true;
-    if (robots_url(url, at)) return false;
+    if (get_robots_url(url, at)) return false;
     if (!get_url(&t->get, at, NULL, 0, ROBOTS_TIMEOUT_MS)) return robots_say(&t->get, url, at);
     if (t->get.status >= 400 && t->get.status < 500) return true;
     ctl_refuse("%s: %s, so this host may not be read", at, get_failure(&t->get, failure));

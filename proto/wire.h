@@ -306,8 +306,7 @@ __attribute__((warn_unused_result)) int wire_encode(buf_t *out, wire_type_t type
 __attribute__((warn_unused_result)) int wire_decode(arena_t *arena, const void *bytes, size_t len,
                                                     wire_type_t *type, void **message, const char **why);
 
-// Bytes that the row at `row` takes at most when encoded: for closing chunks in time. type: index in
-// WIRE_ROW_TYPES.
+// Bytes that item takes at most when encoded: for closing batches in time.
 size_t wire_item_size(const wire_item_t *item);
 
 // The member names, for the test that holds PROTOCOL.md against this file: calls visit(type or row name,

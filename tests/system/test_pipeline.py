@@ -67,14 +67,12 @@ def test_the_broker_goes_on_after_kill_9(rtm):
     before = {s["source"]: s["miner"] for s in rtm.ctl_json("sources")}
     rtm.broker.kill()
     rtm.broker.start()
-    polled = rtm.site.status()["requests"]["total"] if "total" in rtm.site.status()["requests"] else 0
     wait_until(lambda: all(m["state"] == "live" for m in rtm.ctl_json("miners")) and len(rtm.ctl_json("miners")) == 2,
                5, "both miners are back", every=0.1)
     time_left = time.monotonic() + 5
     wait_until(lambda: all(s["miner"] for s in rtm.ctl_json("sources")), max(0.1, time_left - time.monotonic()), "owners")
     after = {s["source"]: s["miner"] for s in rtm.ctl_json("sources")}
     assert before == after
-    assert polled >= 0
 
 
 def test_malformed_messages_disturb_nobody(rtm):
@@ -103,4 +101,4 @@ def test_a_replaced_template_reads_its_pages_anew(rtm):
     assert rtm.ctl_json("show", "again")["version"] == 2
     rtm.ctl("wait", "again", "--timeout", "20s", check=True)
     rtm.ctl("remove", "again", check=True)
-    rtm.ctl("remove", "again").returncode == 1
+    assert rtm.ctl("remove", "again").returncode == 1
