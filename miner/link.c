@@ -112,7 +112,8 @@ static void keep_source(arena_t *arena, wire_source_t *to, const wire_source_t *
     to->last_modified = keep(arena, from->last_modified);
 }
 
-// The part of an assignment that concerns one worker: all templates, its sources, its dues.
+// The part of an assignment that concerns one worker: all templates and hosts (a worker's detail pages may be
+// anywhere), its sources, its dues.
 static message_t *part_of(const link_t *l, const wire_assign_t *all, unsigned worker)
 {
     message_t *m = message_new(MESSAGE_ASSIGN, worker);
@@ -122,7 +123,10 @@ static message_t *part_of(const link_t *l, const wire_assign_t *all, unsigned wo
     part->templates.v = rows(m->arena, all->templates.n, sizeof *part->templates.v);
     part->sources.v = rows(m->arena, all->sources.n, sizeof *part->sources.v);
     part->dues.v = rows(m->arena, all->dues.n, sizeof *part->dues.v);
+    part->hosts.v = rows(m->arena, all->hosts.n, sizeof *part->hosts.v);
     part->sources.n = part->dues.n = 0;
+    for (size_t i = 0; i < all->hosts.n; i++)
+        part->hosts.v[i] = (wire_host_t){keep(m->arena, all->hosts.v[i].host), all->hosts.v[i].backoff_ms};
     for (size_t i = 0; i < all->templates.n; i++) {
         part->templates.v[i] = all->templates.v[i];
         part->templates.v[i].name = keep(m->arena, all->templates.v[i].name);
@@ -151,6 +155,7 @@ static void on_assign(void *context, const wire_assign_t *assign, int64_t start)
     for (unsigned i = 0; i < l->options.workers; i++) {
         message_t *m = part_of(l, assign, i);
         m->assign.start = start;
+        m->assign.now = start - assign->starts_in;
         send_to(l, i, m);
     }
 }

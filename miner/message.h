@@ -43,7 +43,7 @@ typedef struct {
     union {
         struct {
             wire_assign_t wire;
-            int64_t start; // of the slot, monotonic ms
+            int64_t start, now; // of the slot; when it came: monotonic ms
         } assign;
         struct {
             uint64_t *sources, *running; // malloc

@@ -1,6 +1,6 @@
 // Polite: how often one host is asked. Per host at most so many transfers at once, a least gap between two
-// starts, and a queue in order of the dues. It knows no clock and no network: `now` is monotonic ms, and
-// whoever takes a ticket starts the transfer.
+// starts, a queue in order of the dues, and times of back-off in which nothing starts. It knows no clock and
+// no network: `now` is monotonic ms, and whoever takes a ticket starts the transfer.
 #ifndef RTM_MINER_POLITE_H
 #define RTM_MINER_POLITE_H
 
@@ -28,6 +28,9 @@ void polite_destroy(polite_t **polite);
 
 // The number of a URL's host: hash of "host:port" in lower case.
 uint64_t polite_host(const char *url);
+// The numbers of a host by its name: "example.org:443", or without a port that of http and of https. How
+// many.
+size_t polite_host_named(const char *name, uint64_t out[2]);
 
 // Queues ticket (concurrency and gap set) at host; due: monotonic ms, ranks it among the host's others, and
 // may lie ahead.
@@ -36,6 +39,22 @@ void polite_enter(polite_t *polite, polite_ticket_t *ticket, uint64_t host, int6
 polite_ticket_t *polite_next(polite_t *polite, int64_t now);
 // Takes ticket out, whether it waits or runs.
 void polite_leave(polite_t *polite, polite_ticket_t *ticket, int64_t now);
+
+// Nothing of host starts before `until`, or an earlier back-off's end if that is later. How long it is then
+// backed off, ms.
+int64_t polite_back_off(polite_t *polite, uint64_t host, int64_t until, int64_t now);
+// The host itself asked for it: for asked_ms, or, if that is 0, for a minute, doubled for each time without
+// polite_calm in between. jitter (0 to 999, random) lengthens it by up to a quarter where nothing was asked.
+// How long it is then backed off, ms.
+int64_t polite_strike(polite_t *polite, uint64_t host, int64_t asked_ms, unsigned jitter, int64_t now);
+// It answers as it should.
+void polite_calm(polite_t *polite, uint64_t host, int64_t now);
+// It may be asked again.
+void polite_lift(polite_t *polite, uint64_t host, int64_t now);
+bool polite_is_backed_off(const polite_t *polite, uint64_t host, int64_t now);
+// A ticket that waits at host, which so leaves it; NULL: none is left.
+polite_ticket_t *polite_evict(polite_t *polite, uint64_t host, int64_t now);
+
 // When polite_next may have something, if nothing enters or leaves: monotonic ms, INT64_MAX: never.
 int64_t polite_wake(const polite_t *polite);
 // Hosts that it remembers.

@@ -156,6 +156,15 @@ static void finish_failed(poll_t *p, error_class_t error)
     finish(p);
 }
 
+// What keeps the poll from being started at all.
+static void finish_skipped(poll_t *p, error_class_t reason)
+{
+    p->outcome.result = RESULT_skipped;
+    p->outcome.error = reason;
+    report(p, OUTCOME_BOTH);
+    finish(p);
+}
+
 static void finish_same(poll_t *p, wire_result_t result)
 {
     p->outcome.result = result;
@@ -343,9 +352,11 @@ static bool advance_detail(poll_t *p)
     p->next_wanted = i;
     if (i == p->n_findings) return false;
     const char *url = detail_url(p->arena, p->definition->template->follow, p->findings[i].item);
+    int64_t now = clock_mono_ms();
     if (!url) {
         settle_without(p, i);
-    } else if (p->hurry || clock_mono_ms() - p->began > DETAILS_FOR_MS) {
+    } else if (p->hurry || now - p->began > DETAILS_FOR_MS ||
+               polite_is_backed_off(p->polls->polite, polite_host(url), now)) {
         p->findings[i].state = FINDING_LEFT;
         p->incomplete = true;
     } else {
@@ -553,6 +564,33 @@ void polls_set_clock(polls_t *ps, int64_t offset)
     ps->offset = offset;
 }
 
+// The host must not be asked now: a list is settled, a detail page is left to the next poll.
+static void turn_away(task_t *task)
+{
+    poll_t *p = task->poll;
+    if (task->finding == TASK_LIST) {
+        finish_skipped(p, ERR_host_backoff);
+        return;
+    }
+    p->findings[task->finding].state = FINDING_LEFT;
+    p->incomplete = true;
+    task->finding = TASK_FREE;
+    p->following--;
+    advance(p);
+}
+
+void polls_back_off(polls_t *ps, uint64_t host, int64_t until)
+{
+    int64_t now = clock_mono_ms();
+    polite_ticket_t *ticket;
+    if (until <= now) {
+        polite_lift(ps->polite, host, now);
+        return;
+    }
+    polite_back_off(ps->polite, host, until, now);
+    while ((ticket = polite_evict(ps->polite, host, now))) turn_away((task_t *)ticket);
+}
+
 void polls_start(polls_t *ps, source_t *s, const due_t *due)
 {
     poll_t *p = xcalloc(1, sizeof *p);
@@ -573,7 +611,12 @@ void polls_start(polls_t *ps, source_t *s, const due_t *due)
     p->list = (task_t){.poll = p, .finding = TASK_LIST};
     p->list.ticket.concurrency = p->definition->template->host_concurrency;
     p->list.ticket.gap = p->definition->template->host_gap_ms;
-    polite_enter(ps->polite, &p->list.ticket, s->host, due->at, clock_mono_ms());
+    int64_t now = clock_mono_ms();
+    if (polite_is_backed_off(ps->polite, s->host, now)) {
+        finish_skipped(p, ERR_host_backoff);
+        return;
+    }
+    polite_enter(ps->polite, &p->list.ticket, s->host, due->at, now);
 }
 
 void polls_hurry(source_t *s)

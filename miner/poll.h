@@ -46,6 +46,9 @@ void polls_hurry(source_t *source);
 
 // broker ms = monotonic ms + offset
 void polls_set_clock(polls_t *polls, int64_t offset);
+// host (see polite_host) is not asked before `until` (monotonic ms); polls that wait for it are settled as
+// skipped. An `until` that has passed: it may be asked again.
+void polls_back_off(polls_t *polls, uint64_t host, int64_t until);
 // Starts a poll of source, which has none.
 void polls_start(polls_t *polls, source_t *source, const due_t *due);
 // Takes a poll back that has not started to fetch, without an outcome. false: it runs (or there is none).

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/map.h"
 #include "miner/message.h"
+#include "miner/polite.h"
 #include "miner/poll.h"
 #include "miner/source.h"
 
@@ -206,9 +207,18 @@ static void take_due(worker_t *w, const message_t *m, const wire_due_t *wire)
     set_timer(w, s);
 }
 
+static void take_host(worker_t *w, const message_t *m, const wire_host_t *wire)
+{
+    uint64_t hosts[2];
+    size_t n = polite_host_named(wire->host, hosts);
+    int64_t span = wire->backoff_ms < MAX_BACKOFF ? wire->backoff_ms : MAX_BACKOFF;
+    for (size_t i = 0; i < n; i++) polls_back_off(w->polls, hosts[i], m->assign.now + (span > 0 ? span : 0));
+}
+
 static void handle_assign(worker_t *w, const message_t *m)
 {
     const wire_assign_t *a = &m->assign.wire;
+    for (size_t i = 0; i < a->hosts.n; i++) take_host(w, m, &a->hosts.v[i]); // before the dues that it stops
     for (size_t i = 0; i < a->templates.n; i++) define_template(w, &a->templates.v[i]);
     for (size_t i = 0; i < a->sources.n; i++) define_source(w, &a->sources.v[i]);
     if (w->draining) return;

@@ -16,6 +16,7 @@ enum {
     // -- names and texts --
     MAX_NAME = 100, // of a template, a miner, a field
     MAX_URL = 4096,
+    MAX_HOST = 264,           // "host:port"
     MAX_KEY = 512,            // an item's key; longer ones are hashed
     MAX_VALIDATOR = 1024,     // ETag, Last-Modified; longer ones are not kept
     MAX_TEMPLATE = 900 << 10, // one template's JSON
@@ -33,6 +34,7 @@ enum {
     MAX_DOCUMENT = 8 << 20, // decoded bytes of one response (option of the miner)
     MAX_ITEMS = 10000,      // per document; more is an error
     MAX_REDIRECTS = 5,
+    MAX_BACKOFF = 86400000,    // of a host, ms; a Retry-After says no more
     MAX_PAGES = 1000,          // of a list in one poll
     DOCUMENT_ARENA = 64 << 20, // all memory of one document's items
 };

@@ -53,6 +53,10 @@
 #define WIRE_DUE(X, T) \
     X(T, U64, source, 0) X(T, I64, offset, 0) X(T, U64, step, 0) X(T, U64, count, 0) X(T, U64, cause, 0)
 
+// ASSIGN: a host that is not to be asked for backoff_ms from now; 0: it may be asked again. host:
+// "example.org:443" in lower case; without a port: on its ports for http and https.
+#define WIRE_HOST(X, T) X(T, STR, host, MAX_HOST) X(T, I64, backoff_ms, 0)
+
 // OUTCOMES. kind: wire_outcome_kind_t; due: broker ms; result: wire_result_t; error: error_class_t; status:
 // HTTP status or 0; items: found in the document; fresh: new or changed as the sink said; started: request
 // start, broker ms. With has_state: the source's soft state from now on (empty etag: none).
@@ -106,6 +110,7 @@
     R(template, WIRE_TEMPLATE)                                                             \
     R(source, WIRE_SOURCE)                                                                 \
     R(due, WIRE_DUE)                                                                       \
+    R(host, WIRE_HOST)                                                                     \
     R(outcome, WIRE_OUTCOME)                                                               \
     R(arg, WIRE_ARG) R(sink_template, WIRE_SINK_TEMPLATE) R(sink_source, WIRE_SINK_SOURCE) \
         R(poll, WIRE_POLL) R(item, WIRE_ITEM) R(verdicts, WIRE_VERDICTS)
@@ -148,7 +153,8 @@
     X(T, U64, epoch, 0)      \
     X(T, U64, slot, 0)       \
     X(T, I64, slot_start, 0) \
-    X(T, I64, starts_in, 0) X(T, ROWS, templates, template) X(T, ROWS, sources, source) X(T, ROWS, dues, due)
+    X(T, I64, starts_in, 0) X(T, ROWS, templates, template) X(T, ROWS, sources, source) X(T, ROWS, dues, due) \
+        X(T, ROWS, hosts, host)
 // broker -> miner: drop these sources: what is not started is given back, what runs is finished, then
 // forgotten.
 #define WIRE_REVOKE(X, T) X(T, U64, epoch, 0) X(T, IDS, sources, MAX_WIRE_ROWS) X(T, STR, reason, MAX_NAME)

@@ -144,9 +144,71 @@ static void test_hosts_of_urls(void **state)
     (void)polite_host("://");
 }
 
+static void a_backed_off_host_starts_nothing_and_gives_its_tickets_back(void **state)
+{
+    (void)state;
+    polite_t *p = polite_new();
+    polite_ticket_t t[2] = {ticket(2, 0), ticket(2, 0)};
+    polite_enter(p, &t[0], 7, 100, 100);
+    assert_int_equal(polite_back_off(p, 7, 1100, 100), 1000);
+    assert_int_equal(polite_back_off(p, 7, 600, 100), 1000); // the longer one counts
+    assert_true(polite_is_backed_off(p, 7, 1099));
+    assert_false(polite_is_backed_off(p, 8, 100));
+    assert_null(polite_next(p, 1099));
+    assert_int_equal(polite_wake(p), 1100);
+    polite_enter(p, &t[1], 7, 50, 100);
+    assert_ptr_equal(polite_evict(p, 7, 100), &t[1]);
+    assert_ptr_equal(polite_evict(p, 7, 100), &t[0]);
+    assert_null(polite_evict(p, 7, 100));
+    assert_int_equal(polite_hosts(p), 1); // remembered without tickets
+    polite_enter(p, &t[0], 7, 50, 200);
+    polite_lift(p, 7, 200);
+    assert_ptr_equal(polite_next(p, 200), &t[0]);
+    polite_leave(p, &t[0], 300);
+    assert_int_equal(polite_hosts(p), 0);
+    polite_destroy(&p);
+}
+
+static void strikes_double_until_the_host_is_calm(void **state)
+{
+    (void)state;
+    polite_t *p = polite_new();
+    assert_int_equal(polite_strike(p, 7, 0, 0, 1000), 60000);
+    assert_int_equal(polite_strike(p, 7, 0, 0, 2000), 59000); // asked before the back-off began
+    assert_int_equal(polite_strike(p, 7, 0, 999, 61001), 120000 + 29970);
+    assert_int_equal(polite_strike(p, 7, 200000, 0, 300000), 200000); // said, not guessed
+    polite_calm(p, 7, 400000);                                        // of before the back-off
+    assert_true(polite_is_backed_off(p, 7, 499999));
+    polite_calm(p, 7, 500000);
+    assert_int_equal(polite_strike(p, 7, 0, 0, 500001), 60000);
+    int64_t now = 600000, span = 60000;
+    for (int i = 0; i < 20; i++, now += span) span = polite_strike(p, 7, 0, 0, now);
+    assert_int_equal(span, 86400000);
+    assert_null(polite_next(p, now + 2 * span)); // forgotten by then
+    assert_int_equal(polite_hosts(p), 0);
+    polite_destroy(&p);
+}
+
+static void hosts_have_names(void **state)
+{
+    (void)state;
+    uint64_t hosts[2];
+    assert_int_equal(polite_host_named("Example.org:443", hosts), 1);
+    assert_true(hosts[0] == polite_host("https://example.org/x"));
+    assert_int_equal(polite_host_named("example.org", hosts), 2);
+    assert_true(hosts[0] == polite_host("http://example.org/x") &&
+                hosts[1] == polite_host("https://example.org"));
+    assert_int_equal(polite_host_named("[::1]", hosts), 2);
+    assert_int_equal(polite_host_named("[::1]:80", hosts), 1);
+    assert_true(hosts[0] == polite_host("http://[::1]/"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_backed_off_host_starts_nothing_and_gives_its_tickets_back),
+        cmocka_unit_test(strikes_double_until_the_host_is_calm),
+        cmocka_unit_test(hosts_have_names),
         cmocka_unit_test(test_concurrency),
         cmocka_unit_test(test_gap),
         cmocka_unit_test(test_idle_hosts_are_forgotten),
