@@ -6,36 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <yyjson.h>
-
-#include "broker/state.h"
+#include "broker/control.h"
 #include "common/log.h"
 
-enum { PAGE_ROWS = 1000, PAGE_BYTES = 600 << 10, ROW_BYTES = 400, TEMPLATE_ARENA = 16 << 20 };
+enum { TEMPLATE_ARENA = 16 << 20 };
 
-// One request being answered.
-typedef struct {
-    broker_t *broker;
-    const wire_request_t *request;
-    yyjson_mut_doc *doc;
-    wire_reply_t reply;
-    char message[1024], field[128], cursor[MAX_NAME + 1];
-} call_t;
-
-static const char *arg(const call_t *c, const char *name)
+const char *call_arg(const call_t *c, const char *name)
 {
     for (size_t i = 0; i < c->request->args.n; i++)
         if (!strcmp(c->request->args.v[i].name, name)) return c->request->args.v[i].value;
     return "";
 }
 
-static bool flag(const call_t *c, const char *name)
+bool call_flag(const call_t *c, const char *name)
 {
-    return !strcmp(arg(c, name), "1");
+    return !strcmp(call_arg(c, name), "1");
 }
 
-__attribute__((format(printf, 4, 5))) static void refuse(call_t *c, unsigned code, const char *field,
-                                                         const char *fmt, ...)
+void call_refuse(call_t *c, unsigned code, const char *field, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -45,37 +33,43 @@ __attribute__((format(printf, 4, 5))) static void refuse(call_t *c, unsigned cod
     c->reply.code = code;
 }
 
-static yyjson_mut_val *object(call_t *c)
+yyjson_mut_val *call_object(call_t *c)
 {
     yyjson_mut_val *o = yyjson_mut_obj(c->doc);
     yyjson_mut_doc_set_root(c->doc, o);
     return o;
 }
 
-static yyjson_mut_val *table(call_t *c)
+yyjson_mut_val *call_table(call_t *c)
 {
     yyjson_mut_val *a = yyjson_mut_arr(c->doc);
     yyjson_mut_doc_set_root(c->doc, a);
     return a;
 }
 
-static void put_str(call_t *c, yyjson_mut_val *o, const char *key, const char *value)
+void put_str(call_t *c, yyjson_mut_val *o, const char *key, const char *value)
 {
     yyjson_mut_obj_add_strcpy(c->doc, o, key, value);
 }
 
-static void put_int(call_t *c, yyjson_mut_val *o, const char *key, int64_t value)
+void put_int(call_t *c, yyjson_mut_val *o, const char *key, int64_t value)
 {
     yyjson_mut_obj_add_int(c->doc, o, key, value);
 }
 
-// A time, null where there is none.
-static void put_time(call_t *c, yyjson_mut_val *o, const char *key, int64_t ms)
+void put_time(call_t *c, yyjson_mut_val *o, const char *key, int64_t ms)
 {
     if (ms > 0)
         yyjson_mut_obj_add_int(c->doc, o, key, ms);
     else
         yyjson_mut_obj_add_null(c->doc, o, key);
+}
+
+void put_id(call_t *c, yyjson_mut_val *o, const char *key, uint64_t id)
+{
+    char text[17];
+    snprintf(text, sizeof text, "%016" PRIx64, id);
+    put_str(c, o, key, text);
 }
 
 // -- changing templates ---------------------------------------------------------------------------------
@@ -214,31 +208,31 @@ static template_t *read_template(call_t *c, arena_t *arena, const char *json)
     if (t && c->broker->config.check_selectors && c->broker->config.check_selectors(t, &error)) t = NULL;
     if (t) return t;
     if (error.line)
-        refuse(c, 400, error.field, "line %d: %s", error.line, error.text);
+        call_refuse(c, 400, error.field, "line %d: %s", error.line, error.text);
     else
-        refuse(c, 400, error.field, "%s", error.text);
+        call_refuse(c, 400, error.field, "%s", error.text);
     return NULL;
 }
 
 static void command_add(call_t *c)
 {
     broker_t *b = c->broker;
-    const char *json = arg(c, "template");
+    const char *json = call_arg(c, "template");
     arena_t *arena = arena_new(TEMPLATE_ARENA);
     template_t *t = read_template(c, arena, json);
     listing_t *old = t ? catalog_find(&b->catalog, t->name) : NULL;
     const char *action = old ? strcmp(old->json, json) ? "replaced" : "unchanged" : "added";
-    if (old && !strcmp(action, "replaced") && !flag(c, "replace")) {
-        refuse(c, 409, "name",
-               "there is a template '%s' already; add it with --replace to put this one in its place",
-               t->name);
+    if (old && !strcmp(action, "replaced") && !call_flag(c, "replace")) {
+        call_refuse(c, 409, "name",
+                    "there is a template '%s' already; add it with --replace to put this one in its place",
+                    t->name);
         t = NULL;
     }
     if (!t) {
         arena_destroy(&arena);
         return;
     }
-    bool change = strcmp(action, "unchanged") != 0 && !flag(c, "dry_run");
+    bool change = strcmp(action, "unchanged") != 0 && !call_flag(c, "dry_run");
     if (change) {
         listing_t *l = old ? replace(b, old, arena, t, json) : catalog_add(&b->catalog, arena, t, json, 1);
         if (!old) catalog_add_sources(&b->catalog, l);
@@ -251,28 +245,26 @@ static void command_add(call_t *c)
         log_info("template", "name=%s action=%s sources=%zu version=%" PRIu64, t->name, action, l->n_sources,
                  l->version);
     }
-    yyjson_mut_val *o = object(c);
-    char id[17];
-    snprintf(id, sizeof id, "%016" PRIx64, template_id(t->name));
+    yyjson_mut_val *o = call_object(c);
     put_str(c, o, "name", t->name);
-    put_str(c, o, "id", id);
+    put_id(c, o, "id", template_id(t->name));
     put_str(c, o, "action", action);
     put_promise(c, o, t);
     if (!change) arena_destroy(&arena);
 }
 
-static listing_t *named(call_t *c)
+listing_t *call_listing(call_t *c)
 {
-    listing_t *l = catalog_find(&c->broker->catalog, arg(c, "name"));
+    listing_t *l = catalog_find(&c->broker->catalog, call_arg(c, "name"));
     if (!l)
-        refuse(c, 404, "name", "there is no template '%s'; `rtm-ctl list` shows those there are",
-               arg(c, "name"));
+        call_refuse(c, 404, "name", "there is no template '%s'; `rtm-ctl list` shows those there are",
+                    call_arg(c, "name"));
     return l;
 }
 
 static void put_done(call_t *c, const char *name, const char *action)
 {
-    yyjson_mut_val *o = object(c);
+    yyjson_mut_val *o = call_object(c);
     put_str(c, o, "name", name);
     put_str(c, o, "action", action);
 }
@@ -280,7 +272,7 @@ static void put_done(call_t *c, const char *name, const char *action)
 static void command_remove(call_t *c)
 {
     broker_t *b = c->broker;
-    listing_t *l = named(c);
+    listing_t *l = call_listing(c);
     if (!l) return;
     put_done(c, l->template->name, "removed");
     log_info("template", "name=%s action=removed sources=%zu", l->template->name, l->n_sources);
@@ -296,7 +288,7 @@ static void command_remove(call_t *c)
 static void set_enabled(call_t *c, bool enabled)
 {
     broker_t *b = c->broker;
-    listing_t *l = named(c);
+    listing_t *l = call_listing(c);
     if (!l) return;
     const char *action = l->enabled == enabled ? "unchanged" : enabled ? "enabled" : "disabled";
     put_done(c, l->template->name, action);
@@ -340,8 +332,8 @@ static void command_list(call_t *c)
 {
     size_t n;
     listing_t **all = catalog_sorted(&c->broker->catalog, &n);
-    yyjson_mut_val *rows = table(c);
-    const char *after = arg(c, "cursor");
+    yyjson_mut_val *rows = call_table(c);
+    const char *after = call_arg(c, "cursor");
     size_t shown = 0, i = 0;
     for (; i < n && shown < PAGE_ROWS; i++) {
         if (after[0] && strcmp(all[i]->template->name, after) <= 0) continue;
@@ -354,9 +346,9 @@ static void command_list(call_t *c)
 
 static void command_show(call_t *c)
 {
-    listing_t *l = named(c);
+    listing_t *l = call_listing(c);
     if (!l) return;
-    yyjson_mut_val *o = object(c);
+    yyjson_mut_val *o = call_object(c);
     put_str(c, o, "name", l->template->name);
     yyjson_mut_obj_add_bool(c->doc, o, "enabled", l->enabled);
     put_int(c, o, "version", (int64_t)l->version);
@@ -387,10 +379,8 @@ static int64_t next_due(const broker_t *b, const source_t *s)
 
 static void put_source(call_t *c, yyjson_mut_val *rows, const source_t *s)
 {
-    char id[17];
-    snprintf(id, sizeof id, "%016" PRIx64, s->id);
     yyjson_mut_val *o = yyjson_mut_arr_add_obj(c->doc, rows);
-    put_str(c, o, "source", id);
+    put_id(c, o, "source", s->id);
     put_str(c, o, "template", s->listing->template->name);
     put_str(c, o, "url", s->url);
     put_str(c, o, "miner", s->lane->owner ? s->lane->owner->name : "");
@@ -407,14 +397,14 @@ static void put_source(call_t *c, yyjson_mut_val *rows, const source_t *s)
 // Pages through the templates by name and their sources by position: the cursor is "name:position".
 static void command_sources(call_t *c)
 {
-    const char *only = arg(c, "name"), *cursor = arg(c, "cursor");
+    const char *only = call_arg(c, "name"), *cursor = call_arg(c, "cursor");
     const char *colon = strrchr(cursor, ':');
     size_t from = colon ? strtoul(colon + 1, NULL, 10) : 0, left = PAGE_ROWS, bytes = 0, n;
-    if (arg(c, "limit")[0]) left = strtoul(arg(c, "limit"), NULL, 10);
+    if (call_arg(c, "limit")[0]) left = strtoul(call_arg(c, "limit"), NULL, 10);
     if (left < 1 || left > PAGE_ROWS) left = PAGE_ROWS;
-    if (only[0] && !named(c)) return;
+    if (only[0] && !call_listing(c)) return;
     listing_t **all = catalog_sorted(&c->broker->catalog, &n);
-    yyjson_mut_val *rows = table(c);
+    yyjson_mut_val *rows = call_table(c);
     for (size_t i = 0; i < n && left; i++) {
         const listing_t *l = all[i];
         if (only[0] && strcmp(l->template->name, only) != 0) continue;
@@ -471,7 +461,7 @@ static void command_miners(call_t *c)
     registry_t *r = &c->broker->registry;
     miner_t **all = calloc(r->by_name.count + 1, sizeof(miner_t *));
     size_t n = 0, pos = 0;
-    yyjson_mut_val *rows = table(c);
+    yyjson_mut_val *rows = call_table(c);
     if (!all) return;
     for (miner_t *m; (m = registry_next(r, &pos));) all[n++] = m;
     if (n) qsort(all, n, sizeof(miner_t *), by_miner_name);
@@ -484,7 +474,7 @@ static void command_status(call_t *c)
     broker_t *b = c->broker;
     slot_account_t *last = slots_at(&b->slots, b->closed_until - 1);
     broker_counts_t counts = broker_counts(b);
-    yyjson_mut_val *o = object(c);
+    yyjson_mut_val *o = call_object(c);
     put_str(c, o, "version", RTM_VERSION);
     put_int(c, o, "epoch", (int64_t)b->epoch);
     put_int(c, o, "slot", (int64_t)counts.slot);
@@ -524,7 +514,7 @@ static void run(call_t *c)
             commands[i].run(c);
             return;
         }
-    refuse(c, 400, "command", "this broker knows no command '%s'", c->request->command);
+    call_refuse(c, 400, "command", "this broker knows no command '%s'", c->request->command);
 }
 
 void control_request(broker_t *b, uint64_t peer, const wire_request_t *request)

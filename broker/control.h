@@ -1,0 +1,40 @@
+// Control: what the files of rtm-ctl's commands share: a request being answered, and how to answer it. A
+// command is a function that reads its arguments and either refuses or writes the answer's JSON; control.c
+// has the table.
+#ifndef RTM_BROKER_CONTROL_H
+#define RTM_BROKER_CONTROL_H
+
+#include <yyjson.h>
+
+#include "broker/state.h"
+
+enum { PAGE_ROWS = 1000, PAGE_BYTES = 600 << 10, ROW_BYTES = 400 };
+
+// One request being answered.
+typedef struct {
+    broker_t *broker;
+    const wire_request_t *request;
+    yyjson_mut_doc *doc;
+    wire_reply_t reply;
+    char message[1024], field[128], cursor[MAX_NAME + 1];
+} call_t;
+
+// The argument's value, "" if it was not given.
+const char *call_arg(const call_t *call, const char *name);
+bool call_flag(const call_t *call, const char *name);
+// The listing that argument `name` names; NULL: refused.
+listing_t *call_listing(call_t *call);
+// Answers with code and a text; field: which argument or member of the template is meant.
+__attribute__((format(printf, 4, 5))) void call_refuse(call_t *call, unsigned code, const char *field,
+                                                       const char *fmt, ...);
+// The answer: an object, or a table (rows are added to it).
+yyjson_mut_val *call_object(call_t *call);
+yyjson_mut_val *call_table(call_t *call);
+void put_str(call_t *call, yyjson_mut_val *object, const char *key, const char *value);
+void put_int(call_t *call, yyjson_mut_val *object, const char *key, int64_t value);
+// 16 hex digits.
+void put_id(call_t *call, yyjson_mut_val *object, const char *key, uint64_t id);
+// A time, null where there is none.
+void put_time(call_t *call, yyjson_mut_val *object, const char *key, int64_t ms);
+
+#endif
