@@ -14,6 +14,7 @@
 
 #include <sqlite3.h>
 
+#include "broker/schema.h"
 #include "common/check.h"
 #include "common/log.h"
 #include "proto/template.h"
@@ -55,21 +56,6 @@ static const char *const sql[STATEMENTS] = {
     [TRIM_SKIPS] = "delete from skips where rowid <= (select max(rowid) from skips) - ?1",
 };
 
-// Each entry brings the schema from version i to i + 1 (pragma user_version).
-static const char *const migrations[] = {
-    "create table numbers(name text primary key, value integer not null) without rowid;"
-    "create table templates(name text primary key, json text not null, version integer not null, enabled "
-    "integer not null);"
-    "create table sources(id integer primary key, template_id integer not null, url text not null, ordinal "
-    "integer not null,"
-    " generation integer not null, last_ok integer not null, body_hash integer not null, etag text not null,"
-    " last_modified text not null, fetch_url text not null);"
-    "create index sources_by_template on sources(template_id);"
-    "create table skips(template text not null, reason text not null, from_ms integer not null, to_ms "
-    "integer not null,"
-    " count integer not null, unique(template, reason, to_ms));",
-};
-
 struct store {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENTS];
@@ -86,28 +72,6 @@ struct store {
 
 // -- opening ------------------------------------------------------------------------------------------
 
-static int migrate(sqlite3 *db)
-{
-    sqlite3_stmt *st;
-    if (sqlite3_prepare_v2(db, "pragma user_version", -1, &st, NULL)) return -1;
-    int version = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int(st, 0) : 0;
-    sqlite3_finalize(st);
-    int latest = (int)(sizeof migrations / sizeof migrations[0]);
-    if (version > latest) {
-        log_error("store_too_new", "version=%d known=%d", version, latest);
-        return -1;
-    }
-    for (; version < latest; version++) {
-        char mark[64];
-        snprintf(mark, sizeof mark, "pragma user_version = %d", version + 1);
-        if (sqlite3_exec(db, "begin immediate", NULL, NULL, NULL) ||
-            sqlite3_exec(db, migrations[version], NULL, NULL, NULL) ||
-            sqlite3_exec(db, mark, NULL, NULL, NULL) || sqlite3_exec(db, "commit", NULL, NULL, NULL))
-            return -1;
-    }
-    return 0;
-}
-
 static int prepare(store_t *s)
 {
     for (int i = 0; i < STATEMENTS; i++)
@@ -118,7 +82,7 @@ static int prepare(store_t *s)
 
 store_t *store_open(const char *folder, const char **error)
 {
-    static char why[512];
+    static char why[600];
     char path[4096];
     store_t *s = xcalloc(1, sizeof *s);
     *error = why;
@@ -129,16 +93,18 @@ store_t *store_open(const char *folder, const char **error)
     pthread_cond_init(&s->wake, NULL);
     mkdir(folder, 0700);
     snprintf(path, sizeof path, "%s/broker.db", folder);
-    if (sqlite3_open(path, &s->db) ||
-        sqlite3_exec(s->db,
-                     "pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full",
-                     NULL, NULL, NULL) ||
-        migrate(s->db) || prepare(s)) {
-        snprintf(why, sizeof why, "cannot use %.300s: %.120s%s", path, sqlite3_errmsg(s->db),
-                 sqlite3_errcode(s->db) == SQLITE_BUSY ? " (does another broker run on this folder?)" : "");
-        store_close(&s);
-    }
-    return s;
+    char problem[200] = "";
+    if (!sqlite3_open(path, &s->db) &&
+        !sqlite3_exec(s->db,
+                      "pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full",
+                      NULL, NULL, NULL) &&
+        !schema_upgrade(s->db, problem, sizeof problem) && !prepare(s))
+        return s;
+    snprintf(why, sizeof why, "cannot use %.300s: %.160s%s", path,
+             problem[0] ? problem : sqlite3_errmsg(s->db),
+             sqlite3_errcode(s->db) == SQLITE_BUSY ? " (does another broker run on this folder?)" : "");
+    store_close(&s);
+    return NULL;
 }
 
 // -- writing ------------------------------------------------------------------------------------------

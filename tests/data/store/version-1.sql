@@ -1,0 +1,24 @@
+-- broker.db as rtm 0.1.0 left it: schema version 1.
+PRAGMA foreign_keys=OFF;
+BEGIN TRANSACTION;
+CREATE TABLE numbers(name text primary key, value integer not null) without rowid;
+INSERT INTO numbers VALUES('accounted',1795596872221);
+INSERT INTO numbers VALUES('epoch',2);
+INSERT INTO numbers VALUES('given_until',1795596872500);
+CREATE TABLE templates(name text primary key, json text not null, version integer not null, enabled integer not null);
+INSERT INTO templates VALUES('planet',replace('{"name": "planet", "kind": "feed", "every": "1s", "urls": ["http://127.0.0.1:9/atom.xml", "http://127.0.0.1:9/rss"]}\n','\n',char(10)),1,1);
+INSERT INTO templates VALUES('quiet',replace('{"name": "quiet", "kind": "feed", "every": "30s", "urls": ["http://127.0.0.2:9/rss"]}\n','\n',char(10)),1,0);
+CREATE TABLE sources(id integer primary key, template_id integer not null, url text not null, ordinal integer not null, generation integer not null, last_ok integer not null, body_hash integer not null, etag text not null, last_modified text not null, fetch_url text not null);
+INSERT INTO sources VALUES(-8721697140649825470,-4252514112098840547,'http://127.0.0.1:9/rss',1,964133671,0,0,'','','');
+INSERT INTO sources VALUES(-4784221202958471992,6689050063489850618,'http://127.0.0.2:9/rss',0,3925787233,0,0,'','','');
+INSERT INTO sources VALUES(1545853160010748328,-4252514112098840547,'http://127.0.0.1:9/atom.xml',0,3,1795000000000,-42,'"abc"','Sun, 22 Nov 2026 16:13:09 GMT','http://127.0.0.1:9/feed');
+CREATE TABLE skips(template text not null, reason text not null, from_ms integer not null, to_ms integer not null, count integer not null, unique(template, reason, to_ms));
+INSERT INTO skips VALUES('quiet','removed',1795596869000,1795596869500,1);
+INSERT INTO skips VALUES('planet','no_miner',1795596869500,1795596870000,1);
+INSERT INTO skips VALUES('planet','no_miner',1795596870000,1795596870500,1);
+INSERT INTO skips VALUES('planet','no_miner',1795596870500,1795596871000,1);
+INSERT INTO skips VALUES('planet','no_miner',1795596871000,1795596871500,1);
+INSERT INTO skips VALUES('planet','no_miner',1795596871500,1795596872000,1);
+CREATE INDEX sources_by_template on sources(template_id);
+COMMIT;
+PRAGMA user_version = 1;
