@@ -22,6 +22,7 @@ enum {
     MAX_TEMPLATE = 900 << 10, // one template's JSON
     MAX_TEMPLATE_URLS = 20000,
     MAX_FIELDS = 64,    // per template
+    MAX_RELATIONS = 32, // templates that one depends on, or blocks
     MAX_SELECTORS = 16, // alternatives of one field
     MAX_SELECTOR = 1024,
     MAX_TITLE = 4 << 10,

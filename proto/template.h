@@ -53,6 +53,16 @@ typedef struct {
     bool drop;
 } filter_t;
 
+// What becomes of a poll that fails: attempt n+1 comes after initial_ms * coefficient^(n-1), at most max_ms,
+// with full jitter, until max_attempts, the source's next due, or a class in non_retryable (a set of bits 1
+// << class).
+typedef struct {
+    uint32_t max_attempts;
+    int64_t initial_ms, max_ms;
+    double coefficient;
+    uint64_t non_retryable;
+} retry_policy_t;
+
 typedef struct {
     const char *name;
     const char *source_label; // the prototype's `source`, as written, or NULL
@@ -94,6 +104,14 @@ typedef struct {
     int64_t fresh_within_ms; // the promise
     int64_t timeout_ms;      // of one request
     priority_t priority;
+
+    // policies
+    const char **depends_on, **blocks; // names of templates
+    size_t n_depends_on, n_blocks;
+    uint32_t max_concurrent; // polls of the template at once in the cluster; 0: no limit
+    int64_t deadline_ms;     // a due is to be stored within this time; 0: none
+    retry_policy_t retry;
+    uint32_t max_consecutive_failures; // then the source is quarantined; 0: never
 
     // politeness
     uint32_t host_concurrency; // requests at once to one host

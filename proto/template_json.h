@@ -18,7 +18,7 @@ typedef struct {
     template_error_t *error;
     template_t *t;
     field_t *field; // whose object form is being read
-    bool kind_given, order_given, gap_given;
+    bool kind_given, order_given, gap_given, max_failures_given;
 } parse_t;
 
 // One member that an object may have. read gets the member's path; 0, or -1 with the error filled.
@@ -57,6 +57,15 @@ bool template_is_prototype(yyjson_val *root);
 
 // Fills in what kind page leaves out: `items` is the page, its selection the field `content`.
 int template_page(parse_t *p);
+
+// Policies (template_policy.c).
+int member_depends_on(parse_t *p, yyjson_val *value, const char *path);
+int member_blocks(parse_t *p, yyjson_val *value, const char *path);
+int member_max_concurrent(parse_t *p, yyjson_val *value, const char *path);
+int member_deadline(parse_t *p, yyjson_val *value, const char *path);
+int member_retry(parse_t *p, yyjson_val *value, const char *path);
+int member_max_failures(parse_t *p, yyjson_val *value, const char *path);
+int template_policy_complete(parse_t *p);
 
 // Checks of a whole template and what follows from what was given.
 int template_complete(parse_t *p);

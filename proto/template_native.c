@@ -421,14 +421,34 @@ static int member_comment(parse_t *p, yyjson_val *value, const char *path)
 int template_native(parse_t *p, yyjson_val *root)
 {
     static const member_t rows[] = {
-        {"name", member_name},       {"comment", member_comment},   {"kind", member_kind},
-        {"url", read_urls},          {"urls", read_urls},           {"items", member_items},
-        {"key", member_key},         {"fields", member_fields},     {"keep", member_keep},
-        {"drop", member_drop},       {"detail", member_detail},     {"order", member_order},
-        {"track", member_track},     {"every", member_every},       {"fresh_within", member_fresh_within},
-        {"timeout", member_timeout}, {"priority", member_priority}, {"politeness", member_politeness},
-        {"headers", member_headers}, {"disabled", member_disabled}, {"next", member_next},
+        {"name", member_name},
+        {"comment", member_comment},
+        {"kind", member_kind},
+        {"url", read_urls},
+        {"urls", read_urls},
+        {"items", member_items},
+        {"key", member_key},
+        {"fields", member_fields},
+        {"keep", member_keep},
+        {"drop", member_drop},
+        {"detail", member_detail},
+        {"order", member_order},
+        {"track", member_track},
+        {"every", member_every},
+        {"fresh_within", member_fresh_within},
+        {"timeout", member_timeout},
+        {"priority", member_priority},
+        {"politeness", member_politeness},
+        {"headers", member_headers},
+        {"disabled", member_disabled},
+        {"next", member_next},
         {"pages", member_pages},
+        {"depends_on", member_depends_on},
+        {"blocks", member_blocks},
+        {"max_concurrent", member_max_concurrent},
+        {"deadline", member_deadline},
+        {"retry", member_retry},
+        {"max_consecutive_failures", member_max_failures},
     };
     p->t->priority = PRIORITY_NORMAL;
     if (read_members(p, root, "", rows, ROWS(rows)) != 0) return -1;
@@ -604,5 +624,5 @@ int template_complete(parse_t *p)
     if (!p->kind_given) p->t->kind = implied_kind(p->t);
     if (check_kind(p) != 0 || check_pages(p) != 0 || check_names(p) != 0 || check_formats(p) != 0) return -1;
     fill_defaults(p);
-    return 0;
+    return template_policy_complete(p);
 }

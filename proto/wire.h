@@ -49,9 +49,11 @@
         X(T, U64, generation, 0)
 
 // ASSIGN: dues of a source at slot_start + offset + k * step for k in 0 .. count-1 (ms; offset may be
-// negative: late, poll at once). cause: why it is late or special, see wire_cause_t.
-#define WIRE_DUE(X, T) \
-    X(T, U64, source, 0) X(T, I64, offset, 0) X(T, U64, step, 0) X(T, U64, count, 0) X(T, U64, cause, 0)
+// negative: late, poll at once). cause: why it is late or special, see wire_cause_t. priority: priority_t. until: of
+// a lease, which ends at slot_start + until (the poll must have ended by then); 0: none.
+#define WIRE_DUE(X, T)                                                                                       \
+    X(T, U64, source, 0) X(T, I64, offset, 0) X(T, U64, step, 0) X(T, U64, count, 0) X(T, U64, cause, 0)      \
+        X(T, U64, priority, 0) X(T, I64, until, 0)
 
 // ASSIGN: a host that is not to be asked for backoff_ms from now; 0: it may be asked again. host:
 // "example.org:443" in lower case; without a port: on its ports for http and https.
@@ -271,9 +273,10 @@ typedef enum {
     X(refused_address) X(http_4xx) X(not_found) X(gone) X(rate_limited) X(http_5xx) X(challenge)             \
     X(empty_body) X(not_this_kind) X(parse) X(too_complex) X(rotted) X(robots) X(rejected) X(internal)       \
     X(quarantined) X(blocked) X(dependency) X(overloaded) X(host_backoff) X(sink_backpressure)               \
-    X(still_running) X(missed_while_down) X(no_miner) X(removed)
+    X(still_running) X(missed_while_down) X(no_miner) X(removed) X(limited)
 // Why a due is not polled by its owner at its phase.
-#define WIRE_CAUSES(X) X(scheduled) X(added) X(reassigned) X(retry) X(triggered) X(catch_up)
+#define WIRE_CAUSES(X) X(scheduled) X(added) X(reassigned) X(retry) X(triggered) X(catch_up) \
+    X(probe) X(host_backoff) X(overloaded) X(waited)
 #define WIRE_MINER_STATES(X) X(ok) X(draining) X(sink_backpressure) X(overloaded)
 #define WIRE_VERDICT_NAMES(X) X(known) X(new) X(changed) X(lacks_detail) X(rejected) X(older)
 // clang-format on

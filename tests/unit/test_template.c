@@ -12,6 +12,7 @@
 
 #include "proto/limits.h"
 #include "proto/template.h"
+#include "proto/wire.h"
 
 static arena_t *arena;
 
@@ -167,6 +168,15 @@ static const struct {
      "fields.t.format", "no field `x`"},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"every\":\"500ms\"}", "every", "too short"},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"every\":30}", "every", "duration"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"depends_on\":\"a\"}", "depends_on", "itself"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"blocks\":[\"b\",\"b\"]}", "blocks", "twice"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"max_concurrent\":0}", "max_concurrent", "whole number"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"retry\":{\"max_attempts\":0}}", "retry.max_attempts",
+     "1 to 20"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"retry\":{\"backoff_coefficient\":0.5}}",
+     "retry.backoff_coefficient", "from 1"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"retry\":{\"non_retryable\":[\"prase\"]}}",
+     "retry.non_retryable[0]", "did you mean parse"},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"every\":\"-3s\"}", "every", "duration"},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"every\":\"5 s\"}", "every", "duration"},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"timeout\":\"1h\"}", "timeout", "at most \"5m\""},
@@ -264,6 +274,29 @@ static void the_prototypes_dialect(void **state)
     assert_int_equal(t->n_detail_fields, 1);
 }
 
+static void policies(void **state)
+{
+    (void)state;
+    const template_t *t = parse("{\"name\":\"a\",\"url\":\"https://a/\",\"depends_on\":[\"b\",\"c\"],"
+                                "\"blocks\":\"d\",\"max_concurrent\":3,\"deadline\":\"2m\","
+                                "\"max_consecutive_failures\":0,\"retry\":{\"max_attempts\":2,"
+                                "\"initial_interval\":\"5s\",\"non_retryable\":[\"dns\",\"rotted\"]}}");
+    assert_int_equal(t->n_depends_on, 2);
+    assert_string_equal(t->depends_on[1], "c");
+    assert_string_equal(t->blocks[0], "d");
+    assert_int_equal(t->max_concurrent, 3);
+    assert_int_equal(t->deadline_ms, 120000);
+    assert_int_equal(t->max_consecutive_failures, 0);
+    assert_int_equal(t->retry.max_attempts, 2);
+    assert_int_equal(t->retry.initial_ms, 5000);
+    assert_int_equal(t->retry.max_ms, 60000);
+    assert_true(t->retry.non_retryable == (1ULL << ERR_dns | 1ULL << ERR_rotted));
+    t = parse("{\"name\":\"a\",\"url\":\"https://a/\"}");
+    assert_int_equal(t->max_consecutive_failures, 5);
+    assert_true(t->retry.non_retryable >> ERR_parse & 1);
+    assert_false(t->retry.non_retryable >> ERR_timeout & 1);
+}
+
 static void ids_depend_on_name_and_url_alone(void **state)
 {
     (void)state;
@@ -282,6 +315,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_syntax_error_names_its_line, setup, teardown),
         cmocka_unit_test_setup_teardown(bounds_are_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(the_prototypes_dialect, setup, teardown),
+        cmocka_unit_test_setup_teardown(policies, setup, teardown),
         cmocka_unit_test_setup_teardown(ids_depend_on_name_and_url_alone, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
