@@ -32,6 +32,7 @@ typedef struct transfer {
     buf_t body;
     fetch_done_fn *done;
     void *owner;
+    char detail[CURL_ERROR_SIZE];     // curl's words for its error, or ""
     bool too_big, refused, temporary; // temporary: a redirect of another kind than 301, 308
     struct transfer *next;            // in fetch.spare, or in fetch.running
     struct transfer *previous;
@@ -128,6 +129,7 @@ static void set_constants(transfer_t *t)
     fetch_t *f = t->fetch;
     SET(t->easy, CURLOPT_NOSIGNAL, 1L);
     SET(t->easy, CURLOPT_PRIVATE, t);
+    SET(t->easy, CURLOPT_ERRORBUFFER, t->detail);
     SET(t->easy, CURLOPT_WRITEFUNCTION, on_body);
     SET(t->easy, CURLOPT_WRITEDATA, t);
     SET(t->easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -203,6 +205,7 @@ static void set_request(transfer_t *t, const fetch_request_t *r)
     add_header(t, "If-Modified-Since: ", r->last_modified);
     buf_reset(&t->body);
     t->too_big = t->refused = t->temporary = false;
+    t->detail[0] = '\0';
     SET(t->easy, CURLOPT_URL, r->url);
     SET(t->easy, CURLOPT_HTTPHEADER, t->headers);
     SET(t->easy, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
@@ -317,6 +320,22 @@ static void read_headers(transfer_t *t, fetch_result_t *r)
     r->age_ms = age > 0 && age < INT32_MAX ? age * 1000 : 0;
 }
 
+// What went wrong, in words.
+static const char *detail_of(transfer_t *t, CURLcode code, const fetch_result_t *r)
+{
+    size_t size = sizeof t->detail;
+    if (r->error == ERR_none) return "";
+    if (t->too_big)
+        snprintf(t->detail, size, "the body is larger than %zu KiB", t->fetch->max_document >> 10);
+    else if (t->refused)
+        snprintf(t->detail, size, "the address is not a public one");
+    else if (code == CURLE_OK)
+        snprintf(t->detail, size, "HTTP %ld%s", r->status, r->error == ERR_challenge ? ", a challenge" : "");
+    else if (!t->detail[0])
+        snprintf(t->detail, size, "%s", curl_easy_strerror(code));
+    return t->detail;
+}
+
 static void read_result(transfer_t *t, CURLcode code, fetch_result_t *r)
 {
     long redirects = 0;
@@ -342,6 +361,7 @@ static void finish(fetch_t *f, transfer_t *t, CURLcode code)
 {
     fetch_result_t result = {0};
     read_result(t, code, &result);
+    result.detail = detail_of(t, code, &result);
     curl_multi_remove_handle(f->multi, t->easy);
     unlink_running(f, t);
     t->done(t->owner, &result);

@@ -37,6 +37,7 @@ typedef struct {
     int64_t age_ms;                   // time in shared caches (RFC 9111, 5.1)
     uint64_t retry_after_s;           // 0: not said
     uint64_t bytes;                   // of the body
+    const char *detail;               // of the error, for people; ""
 } fetch_result_t;
 
 typedef void fetch_done_fn(void *owner, const fetch_result_t *result);

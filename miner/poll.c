@@ -7,6 +7,7 @@
 
 #include "common/check.h"
 #include "common/clock.h"
+#include "common/line.h"
 #include "common/log.h"
 #include "miner/detail.h"
 #include "miner/polite.h"
@@ -142,14 +143,17 @@ static void report_state(poll_t *p, wire_outcome_kind_t kind)
     report(p, kind);
 }
 
-static void finish_failed(poll_t *p, error_class_t error)
+// detail: what went wrong, in words.
+static void finish_failed(poll_t *p, error_class_t error, const char *detail)
 {
+    char line[MAX_DETAIL + 1];
     p->outcome.result = RESULT_failed;
     p->outcome.error = error;
+    p->outcome.detail = line_copy(line, sizeof line, detail);
     p->polls->counts.failed++;
-    log_debug("poll_failed", "source=%016llx error=%s status=%llu url=\"%s\"",
+    log_debug("poll_failed", "source=%016llx error=%s status=%llu url=\"%s\" detail=\"%s\"",
               (unsigned long long)p->source->id, error_class_name(error),
-              (unsigned long long)p->outcome.status, source_fetch_url(p->source));
+              (unsigned long long)p->outcome.status, source_fetch_url(p->source), line);
     if (error == ERR_not_found || error == ERR_gone || error == ERR_redirects)
         source_forget_redirect(p->source);
     report(p, OUTCOME_BOTH);
@@ -440,14 +444,14 @@ static void read_list(poll_t *p, const fetch_result_t *result)
     read_status_t status = reader_items(p->definition->reader, ps->arena, &document, &items);
     p->outcome.cpu_us = (uint64_t)(clock_thread_cpu_us() - cpu);
     if (status != READ_OK) {
-        finish_failed(p, read_error(status));
+        finish_failed(p, read_error(status), items.detail);
         return;
     }
     adopt_redirect(p, result); // not before, as the target may be no such page
     p->outcome.items = items.n_items;
     ps->counts.items += items.n_items;
     if (find(p, &items)) {
-        finish_failed(p, ERR_too_big);
+        finish_failed(p, ERR_too_big, "no memory for what was found");
         return;
     }
     if (p->n_findings == 0) {
@@ -490,12 +494,12 @@ static void on_list(void *owner, const fetch_result_t *result)
     task_end(task);
     note_response(p, result);
     if (result->error != ERR_none) {
-        finish_failed(p, result->error);
+        finish_failed(p, result->error, result->detail);
     } else if (result->status == 304) {
         if (p->etag || p->last_modified)
             finish_same(p, RESULT_not_modified);
         else
-            finish_failed(p, ERR_empty_body); // nobody asked for a 304
+            finish_failed(p, ERR_empty_body, "HTTP 304, though nobody asked for it");
     } else {
         uint64_t hash = result->len ? XXH3_64bits(result->body, result->len) : 0;
         p->outcome.body_hash = hash;
@@ -597,14 +601,14 @@ void polls_start(polls_t *ps, source_t *s, const due_t *due)
     p->polls = ps;
     p->source = s;
     p->due = *due;
-    p->outcome = (wire_outcome_t){.source = s->id, .due = due->due};
+    p->outcome = (wire_outcome_t){.source = s->id, .due = due->due, .cause = due->cause};
     p->row = (wire_poll_t){.source = s->id, .due = due->due, .cause = due->cause};
     p->next = ps->all;
     if (ps->all) ps->all->previous = p;
     ps->all = p;
     s->poll = p;
     if (!s->definition || definition_ready(s->definition)) {
-        finish_failed(p, ERR_internal);
+        finish_failed(p, ERR_internal, "the source's template is not at hand or does not parse");
         return;
     }
     p->definition = definition_ref(s->definition);

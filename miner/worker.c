@@ -80,8 +80,12 @@ static void set_timer(worker_t *w, source_t *s)
 
 static void skip(worker_t *w, source_t *s, const due_t *due, error_class_t reason)
 {
-    wire_outcome_t outcome = {
-        .kind = OUTCOME_BOTH, .source = s->id, .due = due->due, .result = RESULT_skipped, .error = reason};
+    wire_outcome_t outcome = {.kind = OUTCOME_BOTH,
+                              .source = s->id,
+                              .due = due->due,
+                              .result = RESULT_skipped,
+                              .error = reason,
+                              .cause = due->cause};
     if (due->due > s->done) s->done = due->due;
     w->skipped++;
     on_outcome(w, &outcome);

@@ -18,6 +18,7 @@ enum {
     MAX_URL = 4096,
     MAX_HOST = 264,           // "host:port"
     MAX_KEY = 512,            // an item's key; longer ones are hashed
+    MAX_DETAIL = 200,         // what an outcome says of its error, for people
     MAX_VALIDATOR = 1024,     // ETag, Last-Modified; longer ones are not kept
     MAX_TEMPLATE = 900 << 10, // one template's JSON
     MAX_TEMPLATE_URLS = 20000,

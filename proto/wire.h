@@ -61,7 +61,8 @@
 
 // OUTCOMES. kind: wire_outcome_kind_t; due: broker ms; result: wire_result_t; error: error_class_t; status:
 // HTTP status or 0; items: found in the document; fresh: new or changed as the sink said; started: request
-// start, broker ms. With has_state: the source's soft state from now on (empty etag: none).
+// start, broker ms. With has_state: the source's soft state from now on (empty etag: none). cause: of the due, as
+// it was assigned; attempt: 0 for the first poll of the due, then 1, 2, ...; detail: of the error, for people.
 #define WIRE_OUTCOME(X, T)                                                                                  \
     X(T, U64, seq, 0)                                                                                       \
     X(T, U64, kind, 0)                                                                                      \
@@ -72,7 +73,8 @@
         X(T, I64, started, 0) X(T, U64, took_ms, 0) X(T, U64, cpu_us, 0) X(T, U64, retry_after_s, 0)        \
             X(T, BOOL, has_state, 0) X(T, STR, etag, MAX_VALIDATOR) X(T, STR, last_modified, MAX_VALIDATOR) \
                 X(T, U64, body_hash, 0) X(T, STR, fetch_url, MAX_URL) X(T, I64, last_ok, 0)                 \
-                    X(T, U64, generation, 0)
+                    X(T, U64, generation, 0) X(T, U64, cause, 0) X(T, U64, attempt, 0)                      \
+                        X(T, STR, detail, MAX_DETAIL)
 
 // REQUEST: one argument of a command.
 #define WIRE_ARG(X, T) X(T, STR, name, MAX_NAME) X(T, STR, value, MAX_TEMPLATE)

@@ -34,7 +34,7 @@ gone rate_limited http_5xx challenge empty_body not_this_kind parse too_complex 
 quarantined blocked dependency overloaded host_backoff sink_backpressure still_running missed_while_down no_miner
 removed""".split()
 OUTCOME = """seq kind source due result error status items fresh bytes started took_ms cpu_us retry_after_s has_state
-etag last_modified body_hash fetch_url last_ok generation""".split()
+etag last_modified body_hash fetch_url last_ok generation cause attempt detail""".split()
 HOLDING = "source done held running version".split()
 ITEM = "poll part key content_hash url title author summary content image published fields".split()
 POLL = "source due started fetched absent backfill cause".split()

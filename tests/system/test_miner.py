@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import re
 import socket
 import struct
 import threading
@@ -250,6 +251,10 @@ FAILURES = [
 ]
 
 
+DETAILS = {"http_4xx": r"HTTP 403", "http_5xx": r"HTTP 50[03]", "challenge": "HTTP 403, a challenge", "rotted": "matches nothing",
+           "too_big": "larger than 1024 KiB", "timeout": r"timed out", "rate_limited": r"HTTP (429|503)"}
+
+
 @pytest.mark.parametrize("wanted,page", FAILURES, ids=[f"{w}-{i}" for i, (w, _) in enumerate(FAILURES)])
 def test_failures_have_classes(world, wanted, page):
     world.options["max_document"] = "1M"
@@ -260,6 +265,7 @@ def test_failures_have_classes(world, wanted, page):
     assert (o["kind"], result(o), error(o)) == (BOTH, "failed", wanted)
     assert not o["has_state"] and not world.batches
     assert o["retry_after_s"] == (17 if wanted == "rate_limited" else 0)
+    assert re.search(DETAILS.get(wanted, ""), o["detail"]) and len(o["detail"]) <= 200
 
 
 def test_failures_without_a_server(world):

@@ -16,7 +16,7 @@
 
 static void add(outcomes_t *o, const char *etag)
 {
-    wire_outcome_t row = {.kind = OUTCOME_BOTH, .source = 1, .etag = etag};
+    wire_outcome_t row = {.kind = OUTCOME_BOTH, .source = 1, .etag = etag, .detail = "HTTP 503"};
     outcomes_add(o, outcome_copy(&row));
 }
 
@@ -46,6 +46,7 @@ static void test_numbers_and_acks(void **state)
     assert_int_equal(outcomes_chunk(&o, 0, rows, 3), 1);
     assert_int_equal(rows[0].seq, 1001);
     assert_string_equal(rows[0].etag, "x");
+    assert_string_equal(rows[0].detail, "HTTP 503");
     outcomes_free(&o);
 }
 
