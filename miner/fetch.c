@@ -25,7 +25,7 @@ enum {
     EVENTS = 64,
 };
 
-typedef struct transfer {
+struct transfer {
     fetch_t *fetch;
     CURL *easy;
     struct curl_slist *headers;
@@ -36,7 +36,9 @@ typedef struct transfer {
     bool too_big, refused, temporary; // temporary: a redirect of another kind than 301, 308
     struct transfer *next;            // in fetch.spare, or in fetch.running
     struct transfer *previous;
-} transfer_t;
+    const fetch_stream_t *stream; // or NULL
+    bool open;                    // a stream's success has been told
+};
 
 struct fetch {
     CURLM *multi;
@@ -87,9 +89,21 @@ static int on_timer(CURLM *multi, long timeout_ms, void *context)
     return 0;
 }
 
+static size_t on_stream(transfer_t *t, const char *bytes, size_t len)
+{
+    if (!t->open) return len; // of a redirect or an error
+    switch (t->stream->data(t->owner, bytes, len)) {
+    case FETCH_TAKEN: return len;
+    case FETCH_PAUSED: return CURL_WRITEFUNC_PAUSE;
+    case FETCH_STOP: break;
+    }
+    return len ? 0 : 1;
+}
+
 static size_t on_body(char *bytes, size_t size, size_t n, void *context)
 {
     transfer_t *t = context;
+    if (t->stream) return on_stream(t, bytes, size * n);
     if (buf_append(&t->body, bytes, size * n)) {
         t->too_big = true;
         return 0;
@@ -97,11 +111,27 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *context)
     return size * n;
 }
 
-// Only status lines matter here: those of redirects, as only permanent ones may change a source's URL.
+// The empty line behind a response's headers has come.
+static void open_stream(transfer_t *t)
+{
+    fetch_result_t head = {.error = ERR_none};
+    const char *type = NULL, *url = NULL;
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &head.status);
+    if (head.status < 200 || head.status > 299) return;
+    curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &type);
+    curl_easy_getinfo(t->easy, CURLINFO_EFFECTIVE_URL, &url);
+    head.content_type = type;
+    head.url = url ? url : "";
+    t->open = true;
+    t->stream->opened(t->owner, &head);
+}
+
+// Else only status lines matter here: those of redirects, as only permanent ones may change a source's URL.
 static size_t on_header(char *bytes, size_t size, size_t n, void *context)
 {
     transfer_t *t = context;
     size_t len = size * n;
+    if (t->stream && len <= 2 && !t->open) open_stream(t);
     if (len < 12 || memcmp(bytes, "HTTP/", 5)) return len;
     const char *space = memchr(bytes, ' ', len);
     if (!space || bytes + len - space < 4 || space[1] != '3') return len;
@@ -137,7 +167,6 @@ static void set_constants(transfer_t *t)
     SET(t->easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
     SET(t->easy, CURLOPT_OPENSOCKETDATA, t);
     SET(t->easy, CURLOPT_USERAGENT, f->user_agent);
-    SET(t->easy, CURLOPT_ACCEPT_ENCODING, ""); // all that this libcurl can, always the same
     SET(t->easy, CURLOPT_PROTOCOLS_STR, "http,https");
     SET(t->easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
     SET(t->easy, CURLOPT_FOLLOWLOCATION, 1L);
@@ -204,16 +233,21 @@ static void set_request(transfer_t *t, const fetch_request_t *r)
     add_header(t, "If-None-Match: ", r->etag);
     add_header(t, "If-Modified-Since: ", r->last_modified);
     buf_reset(&t->body);
-    t->too_big = t->refused = t->temporary = false;
+    t->too_big = t->refused = t->temporary = t->open = false;
+    t->stream = r->stream;
+    // all that this libcurl can, always the same; but a compressed stream would come in blocks, not event by
+    // event
+    SET(t->easy, CURLOPT_ACCEPT_ENCODING, r->stream ? NULL : "");
     t->detail[0] = '\0';
     SET(t->easy, CURLOPT_URL, r->url);
     SET(t->easy, CURLOPT_HTTPHEADER, t->headers);
     SET(t->easy, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
-    long connect = r->timeout_ms < CONNECT_TIMEOUT_MS ? (long)r->timeout_ms : CONNECT_TIMEOUT_MS;
+    long connect =
+        r->timeout_ms && r->timeout_ms < CONNECT_TIMEOUT_MS ? (long)r->timeout_ms : CONNECT_TIMEOUT_MS;
     SET(t->easy, CURLOPT_CONNECTTIMEOUT_MS, connect);
 }
 
-void fetch_start(fetch_t *f, const fetch_request_t *request, fetch_done_fn *done, void *owner)
+transfer_t *fetch_start(fetch_t *f, const fetch_request_t *request, fetch_done_fn *done, void *owner)
 {
     transfer_t *t = take_spare(f);
     t->done = done;
@@ -225,6 +259,7 @@ void fetch_start(fetch_t *f, const fetch_request_t *request, fetch_done_fn *done
     f->running = t;
     f->n_running++;
     CHECK(curl_multi_add_handle(f->multi, t->easy) == CURLM_OK);
+    return t;
 }
 
 static void unlink_running(fetch_t *f, transfer_t *t)
@@ -235,6 +270,20 @@ static void unlink_running(fetch_t *f, transfer_t *t)
         f->running = t->next;
     if (t->next) t->next->previous = t->previous;
     f->n_running--;
+}
+
+void fetch_cancel(fetch_t *f, transfer_t *t)
+{
+    curl_multi_remove_handle(f->multi, t->easy);
+    unlink_running(f, t);
+    give_back(f, t);
+}
+
+void fetch_resume(fetch_t *f, transfer_t *t)
+{
+    int running;
+    if (curl_easy_pause(t->easy, CURLPAUSE_CONT) != CURLE_OK) f->deadline = 0; // its end is noticed there
+    curl_multi_socket_action(f->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 }
 
 // -- results --------------------------------------------------------------------------------------

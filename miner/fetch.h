@@ -17,16 +17,34 @@ typedef struct {
     const char *user_agent; // copied
 } fetch_options_t;
 
+typedef struct fetch_result fetch_result_t;
+
+// What became of a piece of a long response.
+typedef enum {
+    FETCH_TAKEN,
+    FETCH_PAUSED, // not taken: the piece comes again after fetch_resume
+    FETCH_STOP,   // ends the transfer
+} fetch_take_t;
+
+// A long response, whose body is handed out as it comes instead of being collected. Neither callback may
+// cancel the transfer.
+typedef struct {
+    // The headers of a success (2xx) are there: error, status, content_type, url, moved of head are set.
+    void (*opened)(void *owner, const fetch_result_t *head);
+    fetch_take_t (*data)(void *owner, const char *bytes, size_t len);
+} fetch_stream_t;
+
 typedef struct {
     const char *url;
     const char *etag, *last_modified; // NULL or empty: none; sent as they are (RFC 9110, 13.1)
     const char **headers;             // "Name: value"
     size_t n_headers;
-    int64_t timeout_ms; // of the whole transfer
+    int64_t timeout_ms;           // of the whole transfer; 0: none
+    const fetch_stream_t *stream; // or NULL; must outlive the transfer
 } fetch_request_t;
 
 // Texts live until the callback returns.
-typedef struct {
+struct fetch_result {
     error_class_t error; // ERR_none: 200..299, or 304
     long status;         // of the last response, 0: none came
     const char *body;    // decoded, not NUL-terminated; of a success only
@@ -38,7 +56,7 @@ typedef struct {
     uint64_t retry_after_s;           // 0: not said
     uint64_t bytes;                   // of the body
     const char *detail;               // of the error, for people; ""
-} fetch_result_t;
+};
 
 typedef void fetch_done_fn(void *owner, const fetch_result_t *result);
 
@@ -52,7 +70,12 @@ fetch_t *fetch_new(const fetch_options_t *options, int watched);
 void fetch_destroy(fetch_t **fetch);
 
 // Starts a transfer; request may go after the call. done is called once, from fetch_wait.
-void fetch_start(fetch_t *fetch, const fetch_request_t *request, fetch_done_fn *done, void *owner);
+typedef struct transfer transfer_t;
+transfer_t *fetch_start(fetch_t *fetch, const fetch_request_t *request, fetch_done_fn *done, void *owner);
+// Ends a transfer without a callback.
+void fetch_cancel(fetch_t *fetch, transfer_t *transfer);
+// Goes on with a stream that was paused; its data callback may be called from here.
+void fetch_resume(fetch_t *fetch, transfer_t *transfer);
 // Waits at most timeout_ms, and lets transfers progress.
 void fetch_wait(fetch_t *fetch, int64_t timeout_ms);
 // Transfers under way.

@@ -220,6 +220,8 @@ static void ship_finding(poll_t *p, uint32_t index, wire_part_t part, const item
 }
 
 static bool advance_detail(poll_t *p);
+static void start_detail(polite_ticket_t *ticket);
+static void turn_detail_away(polite_ticket_t *ticket);
 
 // Goes on with a poll whose findings have moved.
 static void advance(poll_t *p)
@@ -340,6 +342,8 @@ static void follow(poll_t *p, uint32_t index, const char *url)
     const template_t *t = p->definition->template;
     task_t *task = free_task(p);
     task->finding = index;
+    task->ticket.start = start_detail;
+    task->ticket.turn_away = turn_detail_away;
     task->ticket.concurrency = t->host_concurrency;
     task->ticket.gap = t->host_gap_ms;
     p->following++;
@@ -369,8 +373,9 @@ static bool advance_detail(poll_t *p)
     return true;
 }
 
-static void start_detail(task_t *task)
+static void start_detail(polite_ticket_t *ticket)
 {
+    task_t *task = (task_t *)ticket;
     poll_t *p = task->poll;
     const template_t *t = p->definition->template;
     fetch_request_t request = {.url = detail_url(p->arena, t->follow, p->findings[task->finding].item),
@@ -512,8 +517,9 @@ static void on_list(void *owner, const fetch_result_t *result)
     }
 }
 
-static void start_list(task_t *task)
+static void start_list(polite_ticket_t *ticket)
 {
+    task_t *task = (task_t *)ticket;
     poll_t *p = task->poll;
     const source_t *s = p->source;
     const template_t *t = p->definition->template;
@@ -569,13 +575,15 @@ void polls_set_clock(polls_t *ps, int64_t offset)
 }
 
 // The host must not be asked now: a list is settled, a detail page is left to the next poll.
-static void turn_away(task_t *task)
+static void turn_list_away(polite_ticket_t *ticket)
 {
+    finish_skipped(((task_t *)ticket)->poll, ERR_host_backoff);
+}
+
+static void turn_detail_away(polite_ticket_t *ticket)
+{
+    task_t *task = (task_t *)ticket;
     poll_t *p = task->poll;
-    if (task->finding == TASK_LIST) {
-        finish_skipped(p, ERR_host_backoff);
-        return;
-    }
     p->findings[task->finding].state = FINDING_LEFT;
     p->incomplete = true;
     task->finding = TASK_FREE;
@@ -592,7 +600,7 @@ void polls_back_off(polls_t *ps, uint64_t host, int64_t until)
         return;
     }
     polite_back_off(ps->polite, host, until, now);
-    while ((ticket = polite_evict(ps->polite, host, now))) turn_away((task_t *)ticket);
+    while ((ticket = polite_evict(ps->polite, host, now))) ticket->turn_away(ticket);
 }
 
 void polls_start(polls_t *ps, source_t *s, const due_t *due)
@@ -613,6 +621,8 @@ void polls_start(polls_t *ps, source_t *s, const due_t *due)
     }
     p->definition = definition_ref(s->definition);
     p->list = (task_t){.poll = p, .finding = TASK_LIST};
+    p->list.ticket.start = start_list;
+    p->list.ticket.turn_away = turn_list_away;
     p->list.ticket.concurrency = p->definition->template->host_concurrency;
     p->list.ticket.gap = p->definition->template->host_gap_ms;
     int64_t now = clock_mono_ms();
@@ -653,12 +663,8 @@ static void start_what_may(polls_t *ps, int64_t now)
 {
     polite_ticket_t *ticket;
     while (ps->transfers < ps->options.slots && (ticket = polite_next(ps->polite, now))) {
-        task_t *task = (task_t *)ticket;
         ps->transfers++;
-        if (task->finding == TASK_LIST)
-            start_list(task);
-        else
-            start_detail(task);
+        ticket->start(ticket);
     }
 }
 

@@ -81,6 +81,12 @@ typedef struct {
     field_t *next;  // the next page's URL, or what `format` makes one of in place of {}; or NULL
     uint32_t pages; // of one poll, at most
 
+    // kind stream
+    const char **events; // types of the events that are read; n_events 0: all
+    size_t n_events;
+    const char *offset; // JSONPath in an event of the position to resume from, or NULL: the event's id
+    const char *resume; // URL to resume from, with {} for the position; or NULL: it goes as Last-Event-ID
+
     // list -> detail
     const char *follow; // the field that holds the detail page's URL, or NULL: no details
     field_t *detail_fields;

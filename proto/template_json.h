@@ -67,6 +67,13 @@ int member_retry(parse_t *p, yyjson_val *value, const char *path);
 int member_max_failures(parse_t *p, yyjson_val *value, const char *path);
 int template_policy_complete(parse_t *p);
 
+
+// Kind stream: its members, and its checks (for other kinds: that they are not there).
+int member_events(parse_t *p, yyjson_val *value, const char *path);
+int member_offset(parse_t *p, yyjson_val *value, const char *path);
+int member_resume(parse_t *p, yyjson_val *value, const char *path);
+int template_stream(parse_t *p);
+
 // Checks of a whole template and what follows from what was given.
 int template_complete(parse_t *p);
 

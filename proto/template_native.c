@@ -449,6 +449,9 @@ int template_native(parse_t *p, yyjson_val *root)
         {"deadline", member_deadline},
         {"retry", member_retry},
         {"max_consecutive_failures", member_max_failures},
+        {"events", member_events},
+        {"offset", member_offset},
+        {"resume", member_resume},
     };
     p->t->priority = PRIORITY_NORMAL;
     if (read_members(p, root, "", rows, ROWS(rows)) != 0) return -1;
@@ -606,7 +609,7 @@ static void fill_defaults(parse_t *p)
     if (t->fresh_within_ms == 0) t->fresh_within_ms = t->every_ms ? t->every_ms * 2 : 60 * SECOND;
     if (t->every_ms == 0) t->every_ms = t->fresh_within_ms / 2;
     if (t->every_ms < SECOND) t->every_ms = SECOND;
-    if (t->timeout_ms == 0) t->timeout_ms = 20 * SECOND;
+    if (t->timeout_ms == 0) t->timeout_ms = (t->kind == KIND_STREAM ? 60 : 20) * SECOND;
     if (t->pages == 0) t->pages = 1;
     if (t->host_concurrency == 0) t->host_concurrency = 2;
     if (!p->gap_given) t->host_gap_ms = 200;
@@ -622,7 +625,9 @@ static void fill_defaults(parse_t *p)
 int template_complete(parse_t *p)
 {
     if (!p->kind_given) p->t->kind = implied_kind(p->t);
-    if (check_kind(p) != 0 || check_pages(p) != 0 || check_names(p) != 0 || check_formats(p) != 0) return -1;
+    if (template_stream(p) != 0 || check_kind(p) != 0 || check_pages(p) != 0 || check_names(p) != 0 ||
+        check_formats(p) != 0)
+        return -1;
     fill_defaults(p);
     return template_policy_complete(p);
 }

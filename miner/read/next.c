@@ -31,8 +31,7 @@ void next_destroy(next_t **next)
     *next = NULL;
 }
 
-// A token may hold anything; in a URL it is one part of a query or path.
-static int append_escaped(buf_t *out, const char *s)
+int next_append_escaped(buf_t *out, const char *s)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
     int rc = 0;
@@ -47,7 +46,7 @@ static const char *put_together(const field_t *field, urls_t *urls, arena_t *are
     buf_t out;
     buf_init(&out, MAX_URL);
     if (buf_append(&out, field->format, (size_t)(at - field->format)) == 0 &&
-        append_escaped(&out, value) == 0 && buf_puts(&out, at + 2) == 0)
+        next_append_escaped(&out, value) == 0 && buf_puts(&out, at + 2) == 0)
         url = urls_resolve(urls, arena, out.data, out.len);
     buf_free(&out);
     return url;

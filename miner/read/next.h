@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "common/buf.h"
 #include "miner/read/read.h"
 #include "miner/read/url.h"
 
@@ -17,5 +18,9 @@ void next_destroy(next_t **next);
 // where raw gives none, or the document's own.
 read_status_t next_read(next_t *next, urls_t *urls, arena_t *arena, const document_t *document,
                         const char *raw, size_t len, const char **out);
+
+// Appends what a {} of a URL stands for: a token may hold anything, and is one part of a query or path. -1:
+// out is full.
+__attribute__((warn_unused_result)) int next_append_escaped(buf_t *out, const char *token);
 
 #endif

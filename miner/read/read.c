@@ -13,13 +13,15 @@
 #include "miner/read/identity.h"
 #include "miner/read/json.h"
 #include "miner/read/sitemap.h"
+#include "miner/read/stream.h"
 #include "miner/read/xpath.h"
 
 struct reader {
     const template_t *template;
-    html_list_t *html;     // kind html
-    json_reader_t *json;   // kind json
-    html_detail_t *detail; // or NULL: no details
+    html_list_t *html;       // kind html
+    json_reader_t *json;     // kind json
+    stream_reader_t *stream; // kind stream
+    html_detail_t *detail;   // or NULL: no details
     filters_t *filters, *detail_filters;
 };
 
@@ -67,9 +69,9 @@ static int compile(reader_t *r, const template_t *t, template_error_t *error)
     case KIND_FEED:
     case KIND_AUTO:
     case KIND_SITEMAP: break;
-    case KIND_STREAM:
-        return template_fail(error, "kind", "\"%s\" cannot be read yet", template_kind_name(t->kind));
+    case KIND_STREAM: r->stream = stream_reader_new(t, error); break;
     }
+    if (t->kind == KIND_STREAM && !r->stream) return -1;
     if (((t->kind == KIND_HTML || t->kind == KIND_PAGE) && !r->html) || (t->kind == KIND_JSON && !r->json))
         return -1;
     if (t->follow && !(r->detail = html_detail_new(t, error))) return -1;
@@ -93,6 +95,7 @@ void reader_destroy(reader_t **reader)
     if (!r) return;
     html_list_destroy(&r->html);
     json_reader_destroy(&r->json);
+    stream_reader_destroy(&r->stream);
     html_detail_destroy(&r->detail);
     filters_destroy(&r->filters);
     filters_destroy(&r->detail_filters);
@@ -147,7 +150,7 @@ static read_status_t read_kind(reader_t *r, arena_t *arena, const document_t *do
     case KIND_FEED:
     case KIND_AUTO: return read_auto(r->template, arena, document, out);
     case KIND_PAGE: return read_page(r, arena, document, out);
-    case KIND_STREAM: break;
+    case KIND_STREAM: return stream_items(r->stream, arena, document, out);
     }
     return READ_NOT_THIS_KIND;
 }
@@ -170,6 +173,14 @@ read_status_t reader_items(reader_t *r, arena_t *arena, const document_t *docume
 {
     *out = (items_t){.items = NULL};
     read_status_t status = read_kind(r, arena, document, out);
+    return status == READ_OK ? apply_filters(r->filters, out) : status;
+}
+
+read_status_t reader_event(reader_t *r, arena_t *arena, const char *url, const event_t *event, items_t *out,
+                           const char **position)
+{
+    CHECK(r->stream != NULL);
+    read_status_t status = stream_event(r->stream, arena, url, event, out, position);
     return status == READ_OK ? apply_filters(r->filters, out) : status;
 }
 

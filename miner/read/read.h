@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "common/arena.h"
+#include "miner/read/events.h"
 #include "proto/template.h"
 
 // What was fetched.
@@ -67,6 +68,9 @@ void reader_destroy(reader_t **reader);
 // when it parsed, it may go there directly from then on, as after a permanent redirect. Without next_url the
 // status is the outcome.
 read_status_t reader_items(reader_t *reader, arena_t *arena, const document_t *document, items_t *out);
+// Reads one event of a stream (kind stream): see stream_event.
+read_status_t reader_event(reader_t *reader, arena_t *arena, const char *url, const event_t *event,
+                           items_t *out, const char **position);
 // Reads a detail page: fills *out (url, key left NULL) from the detail fields; *drop is set when a page
 // filter or a missing required field says that the item is not wanted.
 read_status_t reader_detail(reader_t *reader, arena_t *arena, const document_t *document, item_t *out,
