@@ -35,7 +35,7 @@ void broker_store(broker_t *b, const store_op_t *op)
 
 void broker_store_source(broker_t *b, const source_t *s)
 {
-    static const validators_t none = {0, (char *)"", (char *)"", (char *)""};
+    static const validators_t none = {0, (char *)"", (char *)"", (char *)"", (char *)""};
     const validators_t *v = s->validators ? s->validators : &none;
     store_op_t op = {.kind = STORE_SOURCE};
     op.source = (store_source_t){.id = s->id,
@@ -47,7 +47,9 @@ void broker_store_source(broker_t *b, const source_t *s)
                                  .body_hash = v->body_hash,
                                  .etag = v->etag,
                                  .last_modified = v->last_modified,
-                                 .fetch_url = v->fetch_url};
+                                 .fetch_url = v->fetch_url,
+                                 .memory = v->memory,
+                                 .continuity = s->continuity};
     broker_store(b, &op);
 }
 
@@ -84,6 +86,7 @@ void broker_destroy(broker_t **broker)
     broker_t *b = *broker;
     if (!b) return;
     runs_free(&b->runs);
+    gaps_free(&b->gaps);
     catalog_free(&b->catalog);
     registry_free(&b->registry);
     free(b);
@@ -120,7 +123,14 @@ void broker_load_source(broker_t *b, const store_source_t *row)
     source_set_ordinal(s, row->ordinal);
     s->generation = row->generation;
     s->last_ok = row->last_ok;
+    s->continuity = row->continuity;
     source_set_validators(s, row->etag, row->last_modified, row->fetch_url, row->body_hash);
+    source_set_memory(s, row->memory);
+}
+
+void broker_load_gap(broker_t *b, const gap_t *gap)
+{
+    gaps_put(&b->gaps, gap);
 }
 
 static int64_t lead_ms(const broker_t *b)

@@ -42,6 +42,7 @@ void broker_load_number(broker_t *broker, const char *name, int64_t value);
 void broker_load_template(broker_t *broker, const char *name, const char *json, int64_t version,
                           bool enabled);
 void broker_load_source(broker_t *broker, const store_source_t *source);
+void broker_load_gap(broker_t *broker, const gap_t *gap);
 void broker_start(broker_t *broker, instant_t now);
 
 // -- events --------------------------------------------------------------------------------------------

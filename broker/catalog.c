@@ -24,6 +24,7 @@ static void validators_free(validators_t *v)
     free(v->etag);
     free(v->last_modified);
     free(v->fetch_url);
+    free(v->memory);
     free(v);
 }
 
@@ -219,14 +220,35 @@ bool source_is_open(const source_t *s)
     return s->extra != 0 || s->held > s->done;
 }
 
+const char *source_memory(const source_t *s)
+{
+    return s->validators ? s->validators->memory : "";
+}
+
+static void set_state(source_t *s, const char *etag, const char *last_modified, const char *fetch_url,
+                      uint64_t body_hash, const char *memory)
+{
+    validators_t *v = NULL;
+    if (etag[0] || last_modified[0] || fetch_url[0] || body_hash || memory[0]) {
+        v = xcalloc(1, sizeof *v);
+        *v = (validators_t){body_hash, xstrdup(etag), xstrdup(last_modified), xstrdup(fetch_url),
+                            xstrdup(memory)};
+    }
+    validators_free(s->validators);
+    s->validators = v;
+}
+
 void source_set_validators(source_t *s, const char *etag, const char *last_modified, const char *fetch_url,
                            uint64_t body_hash)
 {
-    validators_free(s->validators);
-    s->validators = NULL;
-    if (!etag[0] && !last_modified[0] && !fetch_url[0] && !body_hash) return;
-    s->validators = xcalloc(1, sizeof *s->validators);
-    *s->validators = (validators_t){body_hash, xstrdup(etag), xstrdup(last_modified), xstrdup(fetch_url)};
+    set_state(s, etag, last_modified, fetch_url, body_hash, source_memory(s));
+}
+
+void source_set_memory(source_t *s, const char *memory)
+{
+    const validators_t *v = s->validators;
+    set_state(s, v ? v->etag : "", v ? v->last_modified : "", v ? v->fetch_url : "", v ? v->body_hash : 0,
+              memory);
 }
 
 int64_t source_cost(const source_t *s)

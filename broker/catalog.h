@@ -23,7 +23,7 @@ struct miner;
 // What a source's next poll starts from; follows the sink's ack (invariant 2).
 typedef struct {
     uint64_t body_hash;
-    char *etag, *last_modified, *fetch_url; // never NULL, often empty
+    char *etag, *last_modified, *fetch_url, *memory; // never NULL, often empty
 } validators_t;
 
 struct source {
@@ -46,6 +46,7 @@ struct source {
     uint32_t items;    // in the last document
     uint16_t failures; // in a row
     uint8_t last_result, last_error;
+    uint8_t continuity; // wire_continuity_t, of the last poll that told
     uint8_t extra_cause;
     bool known_to_owner; // the lane's owner has its definition
     bool entered;        // it is scheduled (see dues.c)
@@ -120,6 +121,9 @@ bool source_is_open(const source_t *source);
 // Replaces the validators; texts are copied.
 void source_set_validators(source_t *source, const char *etag, const char *last_modified,
                            const char *fetch_url, uint64_t body_hash);
+// What miners remember of it, see PROTOCOL.md; never NULL.
+const char *source_memory(const source_t *source);
+void source_set_memory(source_t *source, const char *memory);
 // Polls a minute times cost, us: what the source adds to its lane.
 int64_t source_cost(const source_t *source);
 

@@ -392,6 +392,7 @@ static void put_source(call_t *c, yyjson_mut_val *rows, const source_t *s)
     put_str(c, o, "last_error", s->last_error ? error_class_name(s->last_error) : "");
     put_int(c, o, "failures", s->failures);
     put_int(c, o, "items", s->items);
+    put_str(c, o, "continuity", s->continuity ? wire_continuity_name(s->continuity) : "");
 }
 
 // Pages through the templates by name and their sources by position: the cursor is "name:position".
@@ -502,9 +503,10 @@ static const struct {
     const char *name;
     void (*run)(call_t *);
 } commands[] = {
-    {"add", command_add},         {"remove", command_remove}, {"enable", command_enable},
-    {"disable", command_disable}, {"list", command_list},     {"show", command_show},
-    {"sources", command_sources}, {"miners", command_miners}, {"status", command_status},
+    {"add", command_add},         {"remove", command_remove},   {"enable", command_enable},
+    {"disable", command_disable}, {"list", command_list},       {"show", command_show},
+    {"gaps", command_gaps},       {"sources", command_sources}, {"miners", command_miners},
+    {"status", command_status},
 };
 
 static void run(call_t *c)

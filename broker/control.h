@@ -37,4 +37,7 @@ void put_id(call_t *call, yyjson_mut_val *object, const char *key, uint64_t id);
 // A time, null where there is none.
 void put_time(call_t *call, yyjson_mut_val *object, const char *key, int64_t ms);
 
+// -- commands in files of their own
+void command_gaps(call_t *call);
+
 #endif

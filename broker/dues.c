@@ -174,17 +174,37 @@ static bool same_validators(const validators_t *v, const wire_outcome_t *o)
            !strcmp(v->last_modified, o->last_modified) && !strcmp(v->fetch_url, o->fetch_url);
 }
 
+// Where posts may be missing, or might have been.
+static void take_gap(broker_t *b, const source_t *s, const wire_outcome_t *o)
+{
+    if (!o->gap_since) return;
+    store_op_t op = {.kind = STORE_GAP};
+    op.gap = (gap_t){.source = s->id,
+                     .due = o->due,
+                     .since = o->gap_since,
+                     .until = o->started,
+                     .reason = o->gap_reason,
+                     .found = o->gap_found,
+                     .closed = o->continuity == CONTINUITY_continuous};
+    gaps_put(&b->gaps, &op.gap);
+    broker_store(b, &op);
+}
+
 // The soft state follows the latest stored success; what an older poll or an older generation says is past.
+// What is remembered follows the list alone, even where details are still missing.
 static void take_state(broker_t *b, source_t *s, const wire_outcome_t *o)
 {
     if (o->generation != s->generation || o->last_ok < s->last_ok || !o->last_ok) return;
+    bool validators = o->has_state && !same_validators(s->validators, o);
+    bool memory = o->memory[0] && strcmp(o->memory, source_memory(s)) != 0;
+    bool continuity = o->continuity && o->continuity != s->continuity && o->continuity < CONTINUITY_COUNT;
     bool first = s->last_ok == 0;
     s->last_ok = o->last_ok;
-    if (o->has_state && !same_validators(s->validators, o))
-        source_set_validators(s, o->etag, o->last_modified, o->fetch_url, o->body_hash);
-    else if (!first)
-        return;
-    broker_store_source(b, s);
+    if (validators) source_set_validators(s, o->etag, o->last_modified, o->fetch_url, o->body_hash);
+    if (memory) source_set_memory(s, o->memory);
+    if (continuity) s->continuity = (uint8_t)o->continuity;
+    take_gap(b, s, o);
+    if (validators || memory || continuity || first) broker_store_source(b, s);
 }
 
 // Dues that are not on the grid are of an earlier version of the template.

@@ -285,6 +285,11 @@ static void load_source(void *b, const store_source_t *row)
     broker_load_source(b, row);
 }
 
+static void load_gap(void *b, const gap_t *gap)
+{
+    broker_load_gap(b, gap);
+}
+
 static int start(edge_t *e, const edge_config_t *config)
 {
     const char *error;
@@ -295,8 +300,11 @@ static int start(edge_t *e, const edge_config_t *config)
     }
     broker_out_t out = {.context = e, .send = send_message, .store = submit};
     e->broker = broker_new(&config->broker, &out);
-    store_reader_t reader = {
-        .context = e->broker, .number = load_number, .template = load_template, .source = load_source};
+    store_reader_t reader = {.context = e->broker,
+                             .number = load_number,
+                             .template = load_template,
+                             .source = load_source,
+                             .gap = load_gap};
     if (store_load(e->store, &reader)) return -1;
     if (config->health) {
         char why[200];

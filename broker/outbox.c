@@ -77,7 +77,8 @@ static void add_source(miner_t *m, const source_t *s)
     row->etag = v->etag;
     row->last_modified = v->last_modified;
     row->body_hash = v->body_hash;
-    r->bytes += strlen(v->fetch_url) + strlen(v->etag) + strlen(v->last_modified);
+    row->memory = v->memory;
+    r->bytes += strlen(v->fetch_url) + strlen(v->etag) + strlen(v->last_modified) + strlen(v->memory);
 }
 
 // What a source's first due will add to the message, at most.
@@ -86,7 +87,7 @@ static size_t weight(const miner_t *m, const source_t *s)
     size_t bytes = DUE_BYTES;
     if ((uintptr_t)map_get(&m->templates, s->listing->id) != s->listing->stamp)
         bytes += TEMPLATE_BYTES + strlen(s->listing->json);
-    if (!s->known_to_owner) bytes += SOURCE_BYTES + strlen(s->url) + 2 * MAX_VALIDATOR;
+    if (!s->known_to_owner) bytes += SOURCE_BYTES + strlen(s->url) + 2 * MAX_VALIDATOR + MAX_MEMORY;
     return bytes;
 }
 

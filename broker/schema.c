@@ -17,6 +17,12 @@ static const char *const migrations[] = {
     "create index sources_by_template on sources(template_id);"
     "create table skips(template text not null, reason text not null, from_ms integer not null,"
     " to_ms integer not null, count integer not null, unique(template, reason, to_ms));",
+    // 2
+    "alter table sources add column memory text not null default '';"
+    "alter table sources add column continuity integer not null default 0;"
+    "create table gaps(source integer not null, due integer not null, since integer not null,"
+    " until integer not null, reason text not null, found integer not null, closed integer not null,"
+    " unique(source, due));",
 };
 
 int schema_latest(void)

@@ -4,6 +4,7 @@
 
 #include "broker/broker.h"
 #include "broker/catalog.h"
+#include "broker/gaps.h"
 #include "broker/registry.h"
 #include "broker/runs.h"
 #include "broker/slots.h"
@@ -17,6 +18,7 @@ struct broker {
     wheel_t wheel;
     slots_t slots;
     slew_t slew;
+    gaps_t gaps;
     bool started;
 
     instant_t instant;  // of the event at hand

@@ -18,6 +18,7 @@
 #include "common/check.h"
 #include "common/log.h"
 #include "proto/template.h"
+#include "proto/wire.h"
 
 enum { RETRY_MS = 500, SKIP_RANGES_KEPT = 20000 };
 
@@ -33,6 +34,8 @@ typedef enum {
     PUT_SOURCE,
     GONE_SOURCE,
     PUT_NUMBER,
+    PUT_GAP,
+    TRIM_GAPS,
     PUT_SKIPS,
     TRIM_SKIPS,
     STATEMENTS
@@ -44,13 +47,17 @@ static const char *const sql[STATEMENTS] = {
     [GONE_TEMPLATE] = "delete from templates where name = ?1",
     [GONE_SOURCES] = "delete from sources where template_id = ?1",
     [PUT_SOURCE] = "insert into sources(id, template_id, url, ordinal, generation, last_ok, body_hash, etag, "
-                   "last_modified, "
-                   "fetch_url) values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) on conflict(id) do update set "
+                   "last_modified, fetch_url, memory, continuity) "
+                   "values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) on conflict(id) do update set "
                    "ordinal = ?4, generation = ?5, last_ok = ?6, body_hash = ?7, etag = ?8, last_modified = "
-                   "?9, fetch_url = ?10",
+                   "?9, fetch_url = ?10, memory = ?11, continuity = ?12",
     [GONE_SOURCE] = "delete from sources where id = ?1",
     [PUT_NUMBER] =
         "insert into numbers(name, value) values(?1, ?2) on conflict(name) do update set value = ?2",
+    [PUT_GAP] = "insert into gaps(source, due, since, until, reason, found, closed) "
+                "values(?1, ?2, ?3, ?4, ?5, ?6, ?7) on conflict(source, due) do update set "
+                "since = ?3, until = ?4, reason = ?5, found = ?6, closed = ?7",
+    [TRIM_GAPS] = "delete from gaps where rowid <= (select max(rowid) from gaps) - ?1",
     [PUT_SKIPS] = "insert into skips(template, reason, from_ms, to_ms, count) values(?1, ?2, ?3, ?4, ?5) "
                   "on conflict(template, reason, to_ms) do update set count = count + ?5",
     [TRIM_SKIPS] = "delete from skips where rowid <= (select max(rowid) from skips) - ?1",
@@ -133,6 +140,8 @@ static int put_source(sqlite3_stmt *st, const store_source_t *row)
     bind_text(st, 8, row->etag);
     bind_text(st, 9, row->last_modified);
     bind_text(st, 10, row->fetch_url);
+    bind_text(st, 11, row->memory);
+    sqlite3_bind_int(st, 12, row->continuity);
     return run(st);
 }
 
@@ -150,6 +159,20 @@ static int remove_template(store_t *s, const char *name)
     bind_text(s->statements[GONE_TEMPLATE], 1, name);
     sqlite3_bind_int64(s->statements[GONE_SOURCES], 1, (sqlite3_int64)template_id(name));
     return run(s->statements[GONE_TEMPLATE]) || run(s->statements[GONE_SOURCES]);
+}
+
+static int put_gap(store_t *s, const gap_t *gap)
+{
+    sqlite3_stmt *st = s->statements[PUT_GAP];
+    sqlite3_bind_int64(st, 1, (sqlite3_int64)gap->source);
+    sqlite3_bind_int64(st, 2, gap->due);
+    sqlite3_bind_int64(st, 3, gap->since);
+    sqlite3_bind_int64(st, 4, gap->until);
+    bind_text(st, 5, wire_gap_reason_name(gap->reason));
+    sqlite3_bind_int64(st, 6, (sqlite3_int64)gap->found);
+    sqlite3_bind_int(st, 7, gap->closed);
+    sqlite3_bind_int64(s->statements[TRIM_GAPS], 1, GAPS_KEPT);
+    return run(st) || run(s->statements[TRIM_GAPS]);
 }
 
 static int put_skips(store_t *s, const store_op_t *op)
@@ -180,6 +203,7 @@ static int apply(store_t *s, const store_op_t *op)
         bind_text(st, 1, op->name);
         sqlite3_bind_int64(st, 2, op->number);
         return run(st);
+    case STORE_GAP: return put_gap(s, &op->gap);
     case STORE_SKIPS: return put_skips(s, op);
     }
     return -1;
@@ -281,8 +305,9 @@ static size_t size_of(const char *text)
 static node_t *copy_of(const store_op_t *op)
 {
     const store_source_t *src = &op->source;
-    node_t *n = xmalloc(sizeof *n + size_of(op->name) + size_of(op->text) + size_of(src->url) +
-                        size_of(src->etag) + size_of(src->last_modified) + size_of(src->fetch_url));
+    node_t *n =
+        xmalloc(sizeof *n + size_of(op->name) + size_of(op->text) + size_of(src->url) + size_of(src->etag) +
+                size_of(src->last_modified) + size_of(src->fetch_url) + size_of(src->memory));
     char *at = (char *)(n + 1);
     n->next = NULL;
     n->op = *op;
@@ -292,6 +317,7 @@ static node_t *copy_of(const store_op_t *op)
     n->op.source.etag = put_text(&at, src->etag);
     n->op.source.last_modified = put_text(&at, src->last_modified);
     n->op.source.fetch_url = put_text(&at, src->fetch_url);
+    n->op.source.memory = put_text(&at, src->memory);
     return n;
 }
 
@@ -391,8 +417,29 @@ static void read_source(const store_reader_t *r, sqlite3_stmt *st)
                           .body_hash = (uint64_t)sqlite3_column_int64(st, 6),
                           .etag = text_at(st, 7),
                           .last_modified = text_at(st, 8),
-                          .fetch_url = text_at(st, 9)};
+                          .fetch_url = text_at(st, 9),
+                          .memory = text_at(st, 10),
+                          .continuity = (uint8_t)sqlite3_column_int(st, 11)};
     if (r->source) r->source(r->context, &row);
+}
+
+static uint64_t gap_reason_of(const char *name)
+{
+    for (uint64_t reason = 0; reason < GAP_COUNT; reason++)
+        if (!strcmp(wire_gap_reason_name(reason), name)) return reason;
+    return GAP_none;
+}
+
+static void read_gap(const store_reader_t *r, sqlite3_stmt *st)
+{
+    gap_t gap = {.source = (uint64_t)sqlite3_column_int64(st, 0),
+                 .due = sqlite3_column_int64(st, 1),
+                 .since = sqlite3_column_int64(st, 2),
+                 .until = sqlite3_column_int64(st, 3),
+                 .reason = gap_reason_of(text_at(st, 4)),
+                 .found = (uint64_t)sqlite3_column_int64(st, 5),
+                 .closed = sqlite3_column_int(st, 6)};
+    if (r->gap) r->gap(r->context, &gap);
 }
 
 static int read_all(store_t *s, const store_reader_t *r, const char *query,
@@ -417,8 +464,12 @@ int store_load(store_t *s, const store_reader_t *r)
                    read_all(s, r,
                             "select id, template_id, url, ordinal, generation, last_ok, body_hash, etag, "
                             "last_modified, "
-                            "fetch_url from sources order by template_id, ordinal",
-                            read_source)
+                            "fetch_url, memory, continuity from sources order by template_id, ordinal",
+                            read_source) ||
+                   read_all(
+                       s, r,
+                       "select source, due, since, until, reason, found, closed from gaps order by rowid",
+                       read_gap)
                ? -1
                : 0;
 }

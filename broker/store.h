@@ -7,12 +7,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/gaps.h"
+
 typedef enum {
     STORE_TEMPLATE,      // name, text (JSON), number (version), flag (enabled)
     STORE_TEMPLATE_GONE, // name: the template with its sources
     STORE_SOURCE,        // source: its row
     STORE_SOURCE_GONE,   // source.id
     STORE_NUMBER,        // name, number
+    STORE_GAP,           // gap
     STORE_SKIPS, // name (template), text (reason), number (count), from, to: a range of dues not polled
 } store_kind_t;
 
@@ -23,7 +26,8 @@ typedef struct {
     uint32_t ordinal, generation;
     int64_t last_ok;
     uint64_t body_hash;
-    const char *etag, *last_modified, *fetch_url;
+    const char *etag, *last_modified, *fetch_url, *memory;
+    uint8_t continuity;
 } store_source_t;
 
 typedef struct {
@@ -32,6 +36,7 @@ typedef struct {
     int64_t number, from, to;
     bool flag;
     store_source_t source;
+    gap_t gap;
 } store_op_t;
 
 typedef struct store store_t;
@@ -42,6 +47,7 @@ typedef struct {
     void (*number)(void *context, const char *name, int64_t value);
     void (*template)(void *context, const char *name, const char *json, int64_t version, bool enabled);
     void (*source)(void *context, const store_source_t *source);
+    void (*gap)(void *context, const gap_t *gap); // oldest first
 } store_reader_t;
 
 // Opens (or makes) folder/broker.db and brings its schema up to date. NULL: *error (static or until the next

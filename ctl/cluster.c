@@ -27,6 +27,12 @@ int run_sources(const command_t *command, ctl_t *ctl, int argc, char **argv)
     return ctl_table(ctl, "sources", i < argc ? argv[i] : NULL, limit, "No sources.");
 }
 
+int run_gaps(const command_t *command, ctl_t *ctl, int argc, char **argv)
+{
+    int i = ctl_parse(command, ctl, NULL, 0, argc, argv, 0, 1);
+    return ctl_table(ctl, "gaps", i < argc ? argv[i] : NULL, 0, "No gaps.");
+}
+
 int run_status(const command_t *command, ctl_t *ctl, int argc, char **argv)
 {
     ctl_parse(command, ctl, NULL, 0, argc, argv, 0, 0);

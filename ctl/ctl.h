@@ -39,6 +39,7 @@ int run_list(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_show(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_miners(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_sources(const command_t *command, ctl_t *ctl, int argc, char **argv);
+int run_gaps(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_status(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_wait(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_health(const command_t *command, ctl_t *ctl, int argc, char **argv);

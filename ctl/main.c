@@ -39,6 +39,14 @@ static const command_t commands[] = {
     {"miners", "", "live miners, their load and last outcome", NULL, run_miners},
     {"sources", "[NAME]", "sources (of one template): who polls them, when, with what result", NULL,
      run_sources},
+    {"gaps", "[NAME]", "where posts may have been missed between two polls",
+     "Lists (of one template) whose polls could not prove that nothing was missed since the poll before: "
+     "open, "
+     "or\n"
+     "closed by paging back. With NAME also the sources that can prove nothing: lists in no order of time, "
+     "or\n"
+     "too short.",
+     run_gaps},
     {"health", "HOST:PORT", "ask a process for its health (its --health address)", NULL, run_health},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

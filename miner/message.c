@@ -66,7 +66,7 @@ static size_t text_size(const char *text)
 wire_outcome_t *outcome_copy(const wire_outcome_t *from)
 {
     size_t texts = text_size(from->etag) + text_size(from->last_modified) + text_size(from->fetch_url) +
-                   text_size(from->detail);
+                   text_size(from->detail) + text_size(from->memory);
     wire_outcome_t *to = xmalloc(sizeof *to + texts);
     char *at = (char *)(to + 1);
     *to = *from;
@@ -74,5 +74,6 @@ wire_outcome_t *outcome_copy(const wire_outcome_t *from)
     to->last_modified = put_text(&at, from->last_modified);
     to->fetch_url = put_text(&at, from->fetch_url);
     to->detail = put_text(&at, from->detail);
+    to->memory = put_text(&at, from->memory);
     return to;
 }

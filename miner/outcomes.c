@@ -47,7 +47,8 @@ void outcomes_acked(outcomes_t *o, uint64_t seq)
 
 static size_t row_size(const wire_outcome_t *o)
 {
-    return 128 + strlen(o->etag) + strlen(o->last_modified) + strlen(o->fetch_url) + strlen(o->detail);
+    return 144 + strlen(o->etag) + strlen(o->last_modified) + strlen(o->fetch_url) + strlen(o->detail) +
+           strlen(o->memory);
 }
 
 size_t outcomes_chunk(const outcomes_t *o, uint64_t after, wire_outcome_t *rows, size_t max)

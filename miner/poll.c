@@ -150,6 +150,7 @@ static void finish_failed(poll_t *p, error_class_t error, const char *detail)
     p->outcome.result = RESULT_failed;
     p->outcome.error = error;
     p->outcome.detail = line_copy(line, sizeof line, detail);
+    p->outcome.last_ok = 0; // nothing was seen to be absent
     p->polls->counts.failed++;
     log_debug("poll_failed", "source=%016llx error=%s status=%llu url=\"%s\" detail=\"%s\"",
               (unsigned long long)p->source->id, error_class_name(error),

@@ -20,6 +20,7 @@ enum {
     MAX_KEY = 512,            // an item's key; longer ones are hashed
     MAX_DETAIL = 200,         // what an outcome says of its error, for people
     MAX_VALIDATOR = 1024,     // ETag, Last-Modified; longer ones are not kept
+    MAX_MEMORY = 512,         // what a miner remembers of a source, in its soft state
     MAX_TEMPLATE = 900 << 10, // one template's JSON
     MAX_TEMPLATE_URLS = 20000,
     MAX_FIELDS = 64,    // per template

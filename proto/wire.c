@@ -88,6 +88,8 @@ NAME_LOOKUP(error_class_name, ERROR_CLASSES)
 NAME_LOOKUP(wire_cause_name, WIRE_CAUSES)
 NAME_LOOKUP(wire_miner_state_name, WIRE_MINER_STATES)
 NAME_LOOKUP(wire_verdict_name, WIRE_VERDICT_NAMES)
+NAME_LOOKUP(wire_continuity_name, WIRE_CONTINUITIES)
+NAME_LOOKUP(wire_gap_reason_name, WIRE_GAP_REASONS)
 
 const char *wire_type_name(wire_type_t type)
 {

@@ -38,7 +38,7 @@
 // ASSIGN: a source's definition and the soft state that its next poll starts from.
 // url: as declared; fetch_url: adopted after a permanent redirect, or empty. last_ok: request start of the
 // last poll whose findings are stored, 0: never. generation: another one than the miner's voids validators
-// and seen set.
+// and seen set. memory: what the source is usually like and what its list held last, as a miner wrote it.
 #define WIRE_SOURCE(X, T)                                                                 \
     X(T, U64, id, 0)                                                                      \
     X(T, U64, template_id, 0)                                                             \
@@ -46,7 +46,7 @@
     X(T, STR, fetch_url, MAX_URL)                                                         \
     X(T, STR, etag, MAX_VALIDATOR)                                                        \
     X(T, STR, last_modified, MAX_VALIDATOR) X(T, U64, body_hash, 0) X(T, I64, last_ok, 0) \
-        X(T, U64, generation, 0)
+        X(T, U64, generation, 0) X(T, STR, memory, MAX_MEMORY)
 
 // ASSIGN: dues of a source at slot_start + offset + k * step for k in 0 .. count-1 (ms; offset may be
 // negative: late, poll at once). cause: why it is late or special, see wire_cause_t. priority: priority_t. until: of
@@ -63,6 +63,9 @@
 // HTTP status or 0; items: found in the document; fresh: new or changed as the sink said; started: request
 // start, broker ms. With has_state: the source's soft state from now on (empty etag: none). cause: of the due, as
 // it was assigned; attempt: 0 for the first poll of the due, then 1, 2, ...; detail: of the error, for people.
+// memory: the new one, has_state or not; empty: it stays. continuity: wire_continuity_t; gap_since: broker ms from
+// which posts may be missing, 0: there is no gap; gap_reason: wire_gap_reason_t; gap_found: items that paging back
+// found.
 #define WIRE_OUTCOME(X, T)                                                                                  \
     X(T, U64, seq, 0)                                                                                       \
     X(T, U64, kind, 0)                                                                                      \
@@ -74,7 +77,9 @@
             X(T, BOOL, has_state, 0) X(T, STR, etag, MAX_VALIDATOR) X(T, STR, last_modified, MAX_VALIDATOR) \
                 X(T, U64, body_hash, 0) X(T, STR, fetch_url, MAX_URL) X(T, I64, last_ok, 0)                 \
                     X(T, U64, generation, 0) X(T, U64, cause, 0) X(T, U64, attempt, 0)                      \
-                        X(T, STR, detail, MAX_DETAIL)
+                        X(T, STR, detail, MAX_DETAIL) X(T, STR, memory, MAX_MEMORY)                         \
+                        X(T, U64, continuity, 0) X(T, I64, gap_since, 0) X(T, U64, gap_reason, 0)           \
+                        X(T, U64, gap_found, 0)
 
 // REQUEST: one argument of a command.
 #define WIRE_ARG(X, T) X(T, STR, name, MAX_NAME) X(T, STR, value, MAX_TEMPLATE)
@@ -87,12 +92,14 @@
 
 // BATCH: one poll, whose items follow by poll index. poll (source, due) is the version that upserts compare.
 // started: request start; fetched: response complete (broker ms); absent: last_absent for its new items, 0:
-// unknown; backfill: the source's first poll ever.
+// unknown; backfill: the source's first poll ever, or found by paging back. The rest as in an outcome: the poll's
+// last row says it, often without items; 0 in all others.
 #define WIRE_POLL(X, T)   \
     X(T, U64, source, 0)  \
     X(T, I64, due, 0)     \
     X(T, I64, started, 0) \
-    X(T, I64, fetched, 0) X(T, I64, absent, 0) X(T, BOOL, backfill, 0) X(T, U64, cause, 0)
+    X(T, I64, fetched, 0) X(T, I64, absent, 0) X(T, BOOL, backfill, 0) X(T, U64, cause, 0) \
+        X(T, U64, continuity, 0) X(T, I64, gap_since, 0) X(T, U64, gap_reason, 0) X(T, U64, gap_found, 0)
 
 // BATCH: one item of poll number `poll` in this batch. part: wire_part_t. published: ms or TIME_NONE, fields:
 // JSON object.
@@ -281,18 +288,25 @@ typedef enum {
     X(probe) X(host_backoff) X(overloaded) X(waited)
 #define WIRE_MINER_STATES(X) X(ok) X(draining) X(sink_backpressure) X(overloaded)
 #define WIRE_VERDICT_NAMES(X) X(known) X(new) X(changed) X(lacks_detail) X(rejected) X(older)
+// Whether a poll proves that nothing was missed since the one before; and why paging back did not prove it.
+#define WIRE_CONTINUITIES(X) X(unknown) X(continuous) X(gap) X(unprovable)
+#define WIRE_GAP_REASONS(X) X(none) X(paged_back) X(no_next_page) X(page_limit) X(list_ended)
 // clang-format on
 
-#define WIRE_RESULT_ENUM(name)  RESULT_##name,
-#define ERROR_CLASS_ENUM(name)  ERR_##name,
-#define WIRE_CAUSE_ENUM(name)   CAUSE_##name,
-#define WIRE_STATE_ENUM(name)   MINER_##name,
-#define WIRE_VERDICT_ENUM(name) VERDICT_##name,
+#define WIRE_RESULT_ENUM(name)     RESULT_##name,
+#define ERROR_CLASS_ENUM(name)     ERR_##name,
+#define WIRE_CAUSE_ENUM(name)      CAUSE_##name,
+#define WIRE_STATE_ENUM(name)      MINER_##name,
+#define WIRE_VERDICT_ENUM(name)    VERDICT_##name,
+#define WIRE_CONTINUITY_ENUM(name) CONTINUITY_##name,
+#define WIRE_GAP_REASON_ENUM(name) GAP_##name,
 typedef enum { WIRE_RESULTS(WIRE_RESULT_ENUM) RESULT_COUNT } wire_result_t;
 typedef enum { ERROR_CLASSES(ERROR_CLASS_ENUM) ERR_COUNT } error_class_t;
 typedef enum { WIRE_CAUSES(WIRE_CAUSE_ENUM) CAUSE_COUNT } wire_cause_t;
 typedef enum { WIRE_MINER_STATES(WIRE_STATE_ENUM) MINER_STATE_COUNT } wire_miner_state_t;
 typedef enum { WIRE_VERDICT_NAMES(WIRE_VERDICT_ENUM) VERDICT_COUNT } wire_verdict_t;
+typedef enum { WIRE_CONTINUITIES(WIRE_CONTINUITY_ENUM) CONTINUITY_COUNT } wire_continuity_t;
+typedef enum { WIRE_GAP_REASONS(WIRE_GAP_REASON_ENUM) GAP_COUNT } wire_gap_reason_t;
 // An item as listed; the fields of its detail page (a completion, no revision); a question only: is this key
 // known and complete?; both at once (an item that its detail page had to let through first).
 typedef enum { PART_LIST, PART_DETAIL, PART_PROBE, PART_WHOLE } wire_part_t;
@@ -303,6 +317,8 @@ const char *error_class_name(uint64_t error);
 const char *wire_cause_name(uint64_t cause);
 const char *wire_miner_state_name(uint64_t state);
 const char *wire_verdict_name(uint64_t verdict);
+const char *wire_continuity_name(uint64_t continuity);
+const char *wire_gap_reason_name(uint64_t reason);
 
 // -- codec --------------------------------------------------------------------------------------------
 

@@ -66,7 +66,8 @@ static void report(world_t *w, sim_miner_t *m, const holding_t *h, int64_t due, 
                           .generation = h->running ? h->running_generation : h->generation,
                           .etag = "",
                           .last_modified = "",
-                          .fetch_url = ""};
+                          .fetch_url = "",
+                          .memory = ""};
     if ((kind & OUTCOME_STORED) && result <= RESULT_not_modified) {
         snprintf(m->etags[i], sizeof m->etags[i], "%llu", (unsigned long long)h->read_version);
         o->etag = m->etags[i];

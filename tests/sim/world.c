@@ -182,6 +182,7 @@ static void on_store(void *context, const store_op_t *op)
     o->op.source.etag = kept(w, op->source.etag);
     o->op.source.last_modified = kept(w, op->source.last_modified);
     o->op.source.fetch_url = kept(w, op->source.fetch_url);
+    o->op.source.memory = kept(w, op->source.memory);
     sim_schedule(w, at - w->now, EV_STORE, NULL, 0);
 }
 

@@ -34,12 +34,16 @@ gone rate_limited http_5xx challenge empty_body not_this_kind parse too_complex 
 quarantined blocked dependency overloaded host_backoff sink_backpressure still_running missed_while_down no_miner
 removed""".split()
 OUTCOME = """seq kind source due result error status items fresh bytes started took_ms cpu_us retry_after_s has_state
-etag last_modified body_hash fetch_url last_ok generation cause attempt detail""".split()
+etag last_modified body_hash fetch_url last_ok generation cause attempt detail memory continuity gap_since gap_reason
+gap_found""".split()
 HOLDING = "source done held running version".split()
 ITEM = "poll part key content_hash url title author summary content image published fields".split()
-POLL = "source due started fetched absent backfill cause".split()
-SOURCE = "id template_id url fetch_url etag last_modified body_hash last_ok generation".split()
-TEXTS = {"etag", "last_modified", "fetch_url", "key", "url", "title", "author", "summary", "content", "image", "fields"}
+POLL = "source due started fetched absent backfill cause continuity gap_since gap_reason gap_found".split()
+CONTINUITY = ["unknown", "continuous", "gap", "unprovable"]
+GAP_REASONS = ["none", "paged_back", "no_next_page", "page_limit", "list_ended"]
+SOURCE = "id template_id url fetch_url etag last_modified body_hash last_ok generation memory".split()
+TEXTS = {"etag", "last_modified", "fetch_url", "memory", "detail", "key", "url", "title", "author", "summary", "content",
+         "image", "fields"}
 WAIT_SECONDS = 20
 BAD_LOG = re.compile(r"check failed|Sanitizer|runtime error:")
 

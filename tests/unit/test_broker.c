@@ -67,6 +67,7 @@ static void on_store(void *context, const store_op_t *op)
     o->source.etag = copy(w, op->source.etag);
     o->source.last_modified = copy(w, op->source.last_modified);
     o->source.fetch_url = copy(w, op->source.fetch_url);
+    o->source.memory = copy(w, op->source.memory);
 }
 
 static void start(world_t *w)
@@ -241,6 +242,7 @@ static void outcome(world_t *w, uint64_t peer, uint64_t source, int64_t due, int
                           .etag = etag ? etag : "",
                           .last_modified = "",
                           .fetch_url = "",
+                          .memory = "",
                           .last_ok = last_ok};
     wire_outcomes_t o = {0};
     o.outcomes.v = &row, o.outcomes.n = 1;
@@ -469,6 +471,45 @@ static void restart(world_t *w)
     broker_start(w->broker, w->now);
 }
 
+static void what_miners_remember_survives_and_follows_the_list(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "news", 1, "", false);
+    wire_assign_t *given = heard(w, 0, 1, WIRE_TYPE_ASSIGN, 0);
+    int64_t due = given->slot_start + given->dues.v[0].offset;
+    uint64_t source = given->dues.v[0].source;
+    wire_outcome_t row = {.seq = ++seqs[1],
+                          .kind = OUTCOME_STORED,
+                          .source = source,
+                          .due = due,
+                          .generation = defined(w, source)->generation,
+                          .etag = "",
+                          .last_modified = "",
+                          .fetch_url = "",
+                          .memory = "items=30",
+                          .continuity = CONTINUITY_gap,
+                          .gap_since = w->now.wall - 5000,
+                          .gap_reason = GAP_no_next_page,
+                          .started = w->now.wall,
+                          .last_ok = w->now.wall};
+    wire_outcomes_t o = {.outcomes = {&row, 1}}; // without has_state: details are missing, the list is stored
+    say(w, 1, WIRE_TYPE_OUTCOMES, &o);
+    restart(w);
+    const gap_t *gap = NULL;
+    for (size_t i = 0; i < w->n_ops; i++)
+        if (w->ops[i].kind == STORE_GAP) gap = &w->ops[i].gap;
+    assert_non_null(gap);
+    assert_true(gap->source == source && gap->until == w->now.wall && !gap->closed);
+    pass(w, LIVENESS + 100);
+    size_t mark = w->n_sent;
+    join(w, 2, "m2");
+    wire_assign_t *a = heard(w, mark, 2, WIRE_TYPE_ASSIGN, 0);
+    assert_string_equal(a->sources.v[0].memory, "items=30");
+    assert_string_equal(a->sources.v[0].etag, "");
+}
+
 static void a_restart_forgets_nothing_and_reshuffles_nothing(void **state)
 {
     world_t *w = *state;
@@ -571,7 +612,8 @@ static void a_long_poll_stays_open_while_later_dues_are_skipped(void **state)
                            .error = ERR_still_running,
                            .etag = "",
                            .last_modified = "",
-                           .fetch_url = ""};
+                           .fetch_url = "",
+                           .memory = ""};
     wire_assign_t *a = heard(w, 0, 1, WIRE_TYPE_ASSIGN, 0);
     for (size_t i = 0; i < a->dues.n; i++)
         if (a->slot_start + a->dues.v[i].offset > due) skip.due = a->slot_start + a->dues.v[i].offset;
@@ -753,6 +795,7 @@ int main(void)
         TEST(a_leaving_miner_hands_its_work_over),
         TEST(a_restarted_process_is_another_miner),
         TEST(a_lost_assignment_is_sent_again_after_a_reconnect),
+        TEST(what_miners_remember_survives_and_follows_the_list),
         TEST(a_restart_forgets_nothing_and_reshuffles_nothing),
         TEST(after_downtime_only_the_latest_due_is_caught_up),
         TEST(a_long_poll_stays_open_while_later_dues_are_skipped),

@@ -73,6 +73,7 @@ static source_t *source(void)
                   &(wire_source_t){.id = 1,
                                    .url = "http://a.example/",
                                    .fetch_url = "",
+                                   .memory = "",
                                    .etag = "\"1\"",
                                    .last_modified = "",
                                    .body_hash = 5,
@@ -135,6 +136,7 @@ static void test_state_of_a_source(void **state)
     wire_source_t row = {.id = 1,
                          .url = "http://a.example/",
                          .fetch_url = "",
+                         .memory = "",
                          .etag = "\"2\"",
                          .last_modified = "",
                          .generation = 1};

@@ -116,7 +116,7 @@ static void on_source(void *context, const store_source_t *row)
 static found_t load(store_t *s)
 {
     found_t f = {0};
-    store_reader_t reader = {&f, on_number, on_template, on_source};
+    store_reader_t reader = {&f, on_number, on_template, on_source, NULL};
     assert_int_equal(store_load(s, &reader), 0);
     return f;
 }
