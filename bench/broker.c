@@ -154,6 +154,7 @@ static wire_outcome_t outcome(bench_t *b, int miner, const job_t *j, wire_outcom
                             .etag = "",
                             .last_modified = "Sun, 22 Nov 2026 16:13:09 GMT",
                             .fetch_url = "",
+                            .memory = "",
                             .last_ok = kind == OUTCOME_POLLED ? 0 : b->wall,
                             .generation = p->generation};
 }
@@ -235,7 +236,8 @@ static void store_template(bench_t *b, size_t first, size_t n)
                                       .last_ok = b->wall - SLOT,
                                       .etag = etag,
                                       .last_modified = "Sun, 22 Nov 2026 16:13:09 GMT",
-                                      .fetch_url = ""};
+                                      .fetch_url = "",
+                                      .memory = ""};
         uint64_t ticket = store_submit(b->store, &row);
         while (i % 1000 == 0 && store_durable(b->store) + 100000 < ticket) usleep(1000);
     }
@@ -282,7 +284,7 @@ static void start(bench_t *b)
     broker_config_t config = {.slot_ms = SLOT, .heartbeat_ms = 1000, .liveness_ms = 4000, .report_ms = 10000};
     broker_out_t out = {.context = b, .send = on_send, .store = on_store};
     b->broker = broker_new(&config, &out);
-    store_reader_t reader = {b, load_number, load_template, load_source};
+    store_reader_t reader = {b, load_number, load_template, load_source, NULL};
     CHECK(store_load(b->store, &reader) == 0);
     broker_start(b->broker, instant(b));
 }
