@@ -12,7 +12,7 @@ RUN ldd /out/usr/local/bin/* | awk '$3 ~ /^\// {print $3}' | sort -u | xargs rea
 FROM debian:trixie-slim
 COPY --from=build /out/packages /usr/local/share/rtm/packages
 RUN apt-get update -qq \
- && DEBIAN_FRONTEND=noninteractive xargs apt-get install -y -qq --no-install-recommends ca-certificates </usr/local/share/rtm/packages >/dev/null \
+ && DEBIAN_FRONTEND=noninteractive xargs apt-get install -y -qq --no-install-recommends ca-certificates tzdata </usr/local/share/rtm/packages >/dev/null \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 744 --home-dir /var/lib/rtm --shell /usr/sbin/nologin rtm \
  && install -d -o rtm -g rtm /var/lib/rtm

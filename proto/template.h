@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "common/arena.h"
+#include "proto/cron.h"
 
 typedef enum {
     KIND_HTML,
@@ -21,6 +22,8 @@ typedef enum {
 } template_kind_t;
 typedef enum { TYPE_TEXT, TYPE_HTML, TYPE_URL, TYPE_INTEGER, TYPE_NUMBER, TYPE_TIME, TYPE_LIST } field_type_t;
 typedef enum { ORDER_NEWEST, ORDER_RANKED, ORDER_NONE } item_order_t;
+typedef enum { MODE_SCHEDULED, MODE_TRIGGERED, MODE_CONTINUOUS } template_mode_t;
+typedef enum { CATCH_UP_LATEST, CATCH_UP_SKIP } catch_up_t;
 typedef enum { PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITY_CRITICAL } priority_t;
 
 // One value to read from an item or a page.
@@ -62,6 +65,11 @@ typedef struct {
     double coefficient;
     uint64_t non_retryable;
 } retry_policy_t;
+
+// Active hours, minutes of a local week that begins on Monday; the last may end in the next one.
+typedef struct {
+    int32_t from, to;
+} week_span_t;
 
 typedef struct {
     const char *name;
@@ -106,7 +114,15 @@ typedef struct {
     size_t n_track;
 
     // schedule
-    int64_t every_ms;        // between two polls of a source
+    template_mode_t mode;
+    int64_t every_ms; // between two polls of a source; where the mode or `cron` has no period, about that
+    cron_t *cron;     // or NULL
+    const char *cron_text; // as written
+    const char *timezone;  // of cron and windows
+    week_span_t *windows;  // sorted, apart from each other; n_windows 0: always active
+    size_t n_windows;
+    int64_t min_gap_ms; // continuous: from a poll's end to the next one's start
+    catch_up_t catch_up;
     int64_t fresh_within_ms; // the promise
     int64_t timeout_ms;      // of one request
     priority_t priority;

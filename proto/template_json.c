@@ -11,7 +11,7 @@
 #include "common/map.h"
 #include "proto/limits.h"
 
-enum { MAX_MEMBERS = 40, MAX_WORD = 40 };
+enum { MAX_MEMBERS = 60, MAX_WORD = 40 };
 
 void path_member(char out[MAX_PATH], const char *path, const char *name)
 {

@@ -18,7 +18,7 @@ typedef struct {
     template_error_t *error;
     template_t *t;
     field_t *field; // whose object form is being read
-    bool kind_given, order_given, gap_given, max_failures_given;
+    bool kind_given, order_given, gap_given, max_failures_given, catch_up_given;
 } parse_t;
 
 // One member that an object may have. read gets the member's path; 0, or -1 with the error filled.
@@ -67,12 +67,25 @@ int member_retry(parse_t *p, yyjson_val *value, const char *path);
 int member_max_failures(parse_t *p, yyjson_val *value, const char *path);
 int template_policy_complete(parse_t *p);
 
-
 // Kind stream: its members, and its checks (for other kinds: that they are not there).
 int member_events(parse_t *p, yyjson_val *value, const char *path);
 int member_offset(parse_t *p, yyjson_val *value, const char *path);
 int member_resume(parse_t *p, yyjson_val *value, const char *path);
 int template_stream(parse_t *p);
+
+// Members of the schedule (template_schedule.c).
+int member_mode(parse_t *p, yyjson_val *value, const char *path);
+int member_every(parse_t *p, yyjson_val *value, const char *path);
+int member_cron(parse_t *p, yyjson_val *value, const char *path);
+int member_timezone(parse_t *p, yyjson_val *value, const char *path);
+int member_windows(parse_t *p, yyjson_val *value, const char *path);
+int member_min_gap(parse_t *p, yyjson_val *value, const char *path);
+int member_catch_up(parse_t *p, yyjson_val *value, const char *path);
+int member_fresh_within(parse_t *p, yyjson_val *value, const char *path);
+int member_timeout(parse_t *p, yyjson_val *value, const char *path);
+int member_priority(parse_t *p, yyjson_val *value, const char *path);
+// Checks of the schedule as a whole, and its defaults.
+int template_schedule(parse_t *p);
 
 // Checks of a whole template and what follows from what was given.
 int template_complete(parse_t *p);

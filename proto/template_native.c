@@ -16,13 +16,11 @@ enum {
     MAX_DEFAULT = 1024,
     MAX_COMMENT = 64 << 10,
     SECOND = 1000,
-    DAY = 86400 * SECOND,
 };
 
 static const char *const kinds[] = {"html", "feed", "json", "sitemap", "page", "stream", "auto", NULL};
 static const char *const types[] = {"text", "html", "url", "integer", "number", "time", "list", NULL};
 static const char *const orders[] = {"newest", "ranked", "none", NULL};
-static const char *const priorities[] = {"low", "normal", "high", "critical", NULL};
 
 // -- fields ---------------------------------------------------------------------------------------
 
@@ -384,29 +382,6 @@ static int member_track(parse_t *p, yyjson_val *value, const char *path)
     return read_texts(p, value, path, MAX_NAME, MAX_FIELDS, &p->t->track, &p->t->n_track);
 }
 
-static int member_every(parse_t *p, yyjson_val *value, const char *path)
-{
-    return read_duration(p, value, path, SECOND, 366LL * DAY, &p->t->every_ms);
-}
-
-static int member_fresh_within(parse_t *p, yyjson_val *value, const char *path)
-{
-    return read_duration(p, value, path, SECOND, 366LL * DAY, &p->t->fresh_within_ms);
-}
-
-static int member_timeout(parse_t *p, yyjson_val *value, const char *path)
-{
-    return read_duration(p, value, path, SECOND, 300 * SECOND, &p->t->timeout_ms);
-}
-
-static int member_priority(parse_t *p, yyjson_val *value, const char *path)
-{
-    int priority;
-    if (read_word(p, value, path, priorities, &priority) != 0) return -1;
-    p->t->priority = (priority_t)priority;
-    return 0;
-}
-
 static int member_disabled(parse_t *p, yyjson_val *value, const char *path)
 {
     return read_bool(p, value, path, &p->t->disabled);
@@ -427,6 +402,8 @@ int template_native(parse_t *p, yyjson_val *root)
         {"url", read_urls},
         {"urls", read_urls},
         {"items", member_items},
+        {"next", member_next},
+        {"pages", member_pages},
         {"key", member_key},
         {"fields", member_fields},
         {"keep", member_keep},
@@ -434,15 +411,19 @@ int template_native(parse_t *p, yyjson_val *root)
         {"detail", member_detail},
         {"order", member_order},
         {"track", member_track},
+        {"mode", member_mode},
         {"every", member_every},
+        {"cron", member_cron},
+        {"timezone", member_timezone},
+        {"windows", member_windows},
+        {"min_gap", member_min_gap},
+        {"catch_up", member_catch_up},
         {"fresh_within", member_fresh_within},
         {"timeout", member_timeout},
         {"priority", member_priority},
         {"politeness", member_politeness},
         {"headers", member_headers},
         {"disabled", member_disabled},
-        {"next", member_next},
-        {"pages", member_pages},
         {"depends_on", member_depends_on},
         {"blocks", member_blocks},
         {"max_concurrent", member_max_concurrent},
@@ -606,10 +587,6 @@ static bool is_tracked(const template_t *t, const field_t *f)
 static void fill_defaults(parse_t *p)
 {
     template_t *t = p->t;
-    if (t->fresh_within_ms == 0) t->fresh_within_ms = t->every_ms ? t->every_ms * 2 : 60 * SECOND;
-    if (t->every_ms == 0) t->every_ms = t->fresh_within_ms / 2;
-    if (t->every_ms < SECOND) t->every_ms = SECOND;
-    if (t->timeout_ms == 0) t->timeout_ms = (t->kind == KIND_STREAM ? 60 : 20) * SECOND;
     if (t->pages == 0) t->pages = 1;
     if (t->host_concurrency == 0) t->host_concurrency = 2;
     if (!p->gap_given) t->host_gap_ms = 200;
@@ -626,7 +603,7 @@ int template_complete(parse_t *p)
 {
     if (!p->kind_given) p->t->kind = implied_kind(p->t);
     if (template_stream(p) != 0 || check_kind(p) != 0 || check_pages(p) != 0 || check_names(p) != 0 ||
-        check_formats(p) != 0)
+        check_formats(p) != 0 || template_schedule(p) != 0)
         return -1;
     fill_defaults(p);
     return template_policy_complete(p);
