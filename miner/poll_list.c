@@ -1,0 +1,169 @@
+// Poll, list: fetching and reading the page that lists a source's items.
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "common/check.h"
+#include "common/clock.h"
+#include "miner/detail.h"
+#include "miner/poll_state.h"
+
+enum { FINDINGS_ARENA = 64 << 20 };
+
+static error_class_t read_error(read_status_t status)
+{
+    switch (status) {
+    case READ_OK: return ERR_none;
+    case READ_EMPTY_BODY: return ERR_empty_body;
+    case READ_NOT_THIS_KIND: return ERR_not_this_kind;
+    case READ_PARSE: return ERR_parse;
+    case READ_TOO_BIG: return ERR_too_big;
+    case READ_TOO_COMPLEX: return ERR_too_complex;
+    case READ_ROTTED: return ERR_rotted;
+    }
+    return ERR_internal;
+}
+
+// Keeps the items that are not seen yet. 0; -1: no memory for them.
+static int find(poll_t *p, const items_t *items)
+{
+    bool keep = definition_has_details(p->definition);
+    uint32_t hint = 0;
+    if (keep) p->arena = arena_new(FINDINGS_ARENA);
+    p->findings = malloc(items->n_items * sizeof *p->findings + 1);
+    if (!p->findings) return -1;
+    for (size_t i = 0; i < items->n_items; i++) {
+        const item_t *item = &items->items[i];
+        uint64_t hash = seen_hash(item->key, item->content_hash);
+        if (seen_has(&p->source->seen, hash, &hint)) continue;
+        const item_t *copy = keep ? detail_keep(p->arena, item) : NULL;
+        if (keep && !copy) return -1;
+        p->findings[p->n_findings++] = (finding_t){hash, FINDING_SENT, copy};
+    }
+    return 0;
+}
+
+// Sends what was found; the items are still in the document's arena.
+static void ship_findings(poll_t *p, const items_t *items)
+{
+    wire_part_t part = definition_is_gated(p->definition) ? PART_PROBE : PART_LIST;
+    uint32_t n = 0;
+    for (size_t i = 0; i < items->n_items && n < p->n_findings; i++) {
+        const item_t *item = &items->items[i];
+        if (seen_hash(item->key, item->content_hash) == p->findings[n].hash) poll_ship(p, n++, part, item);
+    }
+    CHECK(n == p->n_findings);
+}
+
+static void adopt_redirect(poll_t *p, const fetch_result_t *result)
+{
+    if (!result->moved || strlen(result->url) > MAX_URL) return;
+    free(p->fetch_url);
+    p->fetch_url = strcmp(result->url, p->source->url) ? xstrdup(result->url) : NULL;
+}
+
+static void read_list(poll_t *p, const fetch_result_t *result)
+{
+    polls_t *ps = p->polls;
+    items_t items = {0};
+    document_t document = {result->body, result->len, result->content_type, result->url};
+    arena_reset(ps->arena);
+    int64_t cpu = clock_thread_cpu_us();
+    read_status_t status = reader_items(p->definition->reader, ps->arena, &document, &items);
+    p->outcome.cpu_us = (uint64_t)(clock_thread_cpu_us() - cpu);
+    if (status != READ_OK) {
+        poll_failed(p, read_error(status), items.detail);
+        return;
+    }
+    adopt_redirect(p, result); // not before, as the target may be no such page
+    p->outcome.items = items.n_items;
+    ps->counts.items += items.n_items;
+    if (find(p, &items)) {
+        poll_failed(p, ERR_too_big, "no memory for what was found");
+        return;
+    }
+    if (p->n_findings == 0) {
+        poll_same(p, RESULT_unchanged);
+        return;
+    }
+    ps->counts.changed++;
+    p->outcome.result = RESULT_changed;
+    poll_report(p, OUTCOME_POLLED);
+    poll_move(p, POLL_STORING);
+    ship_findings(p, &items);
+}
+
+static char *text_or_null(const char *text)
+{
+    return text && *text ? xstrdup(text) : NULL;
+}
+
+// Notes what the response says of itself.
+static void note_response(poll_t *p, const fetch_result_t *result)
+{
+    int64_t now = clock_mono_ms(), offset = p->polls->offset;
+    p->outcome.status = (uint64_t)result->status;
+    p->outcome.bytes = result->bytes;
+    p->outcome.took_ms = (uint64_t)(now - p->began);
+    p->outcome.retry_after_s = result->retry_after_s;
+    p->row.fetched = now + offset;
+    p->outcome.last_ok = p->outcome.started - result->age_ms;
+    bool same = result->status == 304;
+    p->etag = text_or_null(same ? p->source->etag : result->etag);
+    p->last_modified = text_or_null(same ? p->source->last_modified : result->last_modified);
+    p->fetch_url = text_or_null(p->source->fetch_url);
+    p->outcome.body_hash = p->source->body_hash;
+}
+
+static void on_list(void *owner, const fetch_result_t *result)
+{
+    task_t *task = owner;
+    poll_t *p = task->poll;
+    poll_task_end(task);
+    note_response(p, result);
+    if (result->error != ERR_none) {
+        poll_failed(p, result->error, result->detail);
+    } else if (result->status == 304) {
+        if (p->etag || p->last_modified)
+            poll_same(p, RESULT_not_modified);
+        else
+            poll_failed(p, ERR_empty_body, "HTTP 304, though nobody asked for it");
+    } else {
+        uint64_t hash = result->len ? XXH3_64bits(result->body, result->len) : 0;
+        p->outcome.body_hash = hash;
+        if (!hash || hash != p->source->body_hash) {
+            read_list(p, result);
+            return;
+        }
+        adopt_redirect(p, result);
+        poll_same(p, RESULT_unchanged);
+    }
+}
+
+void poll_list_start(polite_ticket_t *ticket)
+{
+    task_t *task = (task_t *)ticket;
+    poll_t *p = task->poll;
+    const source_t *s = p->source;
+    const template_t *t = p->definition->template;
+    poll_move(p, POLL_FETCHING);
+    p->polls->counts.polls++;
+    p->began = clock_mono_ms();
+    p->outcome.started = p->row.started = p->began + p->polls->offset;
+    p->outcome.generation = s->generation;
+    p->row.absent = s->last_ok;
+    p->row.backfill = s->last_ok == 0;
+    fetch_request_t request = {.url = source_fetch_url(s),
+                               .etag = s->etag,
+                               .last_modified = s->last_modified,
+                               .headers = t->headers,
+                               .n_headers = t->n_headers,
+                               .timeout_ms = t->timeout_ms};
+    fetch_start(p->polls->fetch, &request, on_list, task);
+}
+
+// The host must not be asked now: the due is settled.
+void poll_list_turn_away(polite_ticket_t *ticket)
+{
+    poll_skipped(((task_t *)ticket)->poll, ERR_host_backoff);
+}

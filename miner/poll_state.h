@@ -1,0 +1,99 @@
+// Poll state: one poll as the files of poll.h share it, and nobody else.
+#ifndef RTM_MINER_POLL_STATE_H
+#define RTM_MINER_POLL_STATE_H
+
+#include "miner/polite.h"
+#include "miner/poll.h"
+
+enum { DETAILS_AT_ONCE = 8 }; // detail pages under way or waiting for their host, per poll
+
+typedef enum { POLL_WAITING, POLL_FETCHING, POLL_STORING, POLL_FOLLOWING, POLL_FINISHED } poll_state_t;
+
+// What becomes of one item that was found.
+typedef enum {
+    FINDING_SENT,    // list part or probe on the way to the sink
+    FINDING_WANTED,  // its detail page is to be followed
+    FINDING_FETCHED, // its detail page is under way
+    FINDING_ADDED,   // detail or whole on the way to the sink
+    FINDING_DONE,    // durable as it is: it goes to the seen set
+    FINDING_LEFT,    // its details could not be had now: the next poll finds it again
+} finding_state_t;
+
+typedef struct {
+    uint64_t hash; // seen_hash
+    finding_state_t state;
+    const item_t *item; // in the poll's arena; NULL where the template has no details
+} finding_t;
+
+// One transfer of a poll.
+typedef struct {
+    polite_ticket_t ticket; // first, see OWNER
+    struct poll *poll;
+    int64_t finding; // whose detail page, or one of the two below
+} task_t;
+
+enum { TASK_FREE = -2, TASK_LIST = -1 };
+
+typedef struct poll {
+    polls_t *polls;
+    source_t *source;
+    definition_t *definition;
+    poll_state_t state;
+    due_t due;
+    task_t list, *details;  // details: DETAILS_AT_ONCE, or NULL
+    int64_t began;          // monotonic ms of the request start
+    wire_outcome_t outcome; // as it comes to be; its texts are below
+    wire_poll_t row;        // for the sink
+    char *etag, *last_modified, *fetch_url;
+    arena_t *arena; // of the findings' items, or NULL
+    finding_t *findings;
+    uint32_t n_findings, next_wanted;
+    uint32_t unacked;   // findings on the way to the sink
+    uint32_t following; // detail pages under way
+    bool incomplete;    // some finding was left
+    bool hurry;         // the source's next due waits: details that are not under way are left
+    struct poll *next, *previous;
+} poll_t;
+
+struct polls {
+    polls_options_t options;
+    polite_t *polite;
+    fetch_t *fetch;
+    ship_t *ship;
+    arena_t *arena;   // of the document being read
+    int64_t offset;   // broker ms = monotonic ms + offset
+    size_t transfers; // under way
+    size_t running;   // polls beyond waiting
+    poll_t *all;
+    polls_counts_t counts;
+};
+
+// -- poll.c -----------------------------------------------------------------------------------------
+
+// The one place where a poll's state changes.
+void poll_move(poll_t *poll, poll_state_t to);
+// Tells the outcome as it is now.
+void poll_report(poll_t *poll, wire_outcome_kind_t kind);
+// These end the poll, which is then gone. detail: what went wrong, in words.
+void poll_failed(poll_t *poll, error_class_t error, const char *detail);
+void poll_skipped(poll_t *poll, error_class_t reason);
+void poll_same(poll_t *poll, wire_result_t result);
+// Sends item as finding number index to the sink.
+void poll_ship(poll_t *poll, uint32_t index, wire_part_t part, const item_t *item);
+// Goes on with a poll whose findings have moved; it may end.
+void poll_advance(poll_t *poll);
+// A transfer has ended: its place is free.
+void poll_task_end(task_t *task);
+
+// -- poll_list.c ------------------------------------------------------------------------------------
+
+// For the ticket of a list: its turn has come; its host is not to be asked now.
+void poll_list_start(polite_ticket_t *ticket);
+void poll_list_turn_away(polite_ticket_t *ticket);
+
+// -- poll_detail.c ----------------------------------------------------------------------------------
+
+// Moves the next wanted finding on; false: there is none.
+bool poll_detail_advance(poll_t *poll);
+
+#endif
