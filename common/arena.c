@@ -18,9 +18,16 @@ typedef struct block {
     _Alignas(16) char bytes[];
 } block_t;
 
+typedef struct deferred {
+    struct deferred *next;
+    void (*release)(void *);
+    void *p;
+} deferred_t;
+
 struct arena {
     block_t *newest;
-    size_t used, max; // bytes, over all blocks
+    deferred_t *deferred; // in the blocks
+    size_t used, max;     // bytes, over all blocks
 };
 
 arena_t *arena_new(size_t max)
@@ -30,9 +37,25 @@ arena_t *arena_new(size_t max)
     return a;
 }
 
+int arena_defer(arena_t *a, void (*release)(void *), void *p)
+{
+    deferred_t *d = arena_alloc(a, sizeof *d);
+    if (!d) return -1;
+    *d = (deferred_t){a->deferred, release, p};
+    a->deferred = d;
+    return 0;
+}
+
+static void release_deferred(arena_t *a)
+{
+    for (deferred_t *d = a->deferred; d; d = d->next) d->release(d->p);
+    a->deferred = NULL;
+}
+
 void arena_destroy(arena_t **arena)
 {
     if (!*arena) return;
+    release_deferred(*arena);
     for (block_t *b = (*arena)->newest, *older; b; b = older) {
         older = b->older;
         free(b);
@@ -113,6 +136,7 @@ size_t arena_used(const arena_t *a)
 
 void arena_reset(arena_t *a)
 {
+    release_deferred(a);
     block_t *keep = NULL;
     for (block_t *b = a->newest, *older; b; b = older) {
         older = b->older;

@@ -19,6 +19,10 @@ char *arena_strndup(arena_t *arena, const char *src, size_t len);
 char *arena_strdup(arena_t *arena, const char *src);
 __attribute__((format(printf, 2, 3))) char *arena_printf(arena_t *arena, const char *fmt, ...);
 
+// Has the next arena_reset or arena_destroy call release(p): for what a library allocated and texts of the
+// arena point into. -1: the arena is full; p is still the caller's then.
+__attribute__((warn_unused_result)) int arena_defer(arena_t *arena, void (*release)(void *), void *p);
+
 // Bytes handed out since the last reset.
 size_t arena_used(const arena_t *arena);
 // Forgets every allocation; keeps its largest usual block (at most 1 MiB) for reuse.

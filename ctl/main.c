@@ -31,6 +31,11 @@ static const command_t commands[] = {
      "or\n"
      "JSONPath; FILE a saved page or document, standard input without it. XML takes XPath only.",
      run_select},
+    {"url", "URL [BASE]", "what a link means, and the normal form that groups rows of one story",
+     "Prints {\"url\": ..., \"url_norm\": ...}: URL resolved against BASE (a page's URL), and its normal "
+     "form "
+     "as it\nstands in items.url_norm. Exit status: 0, or 1 where it is no http or https URL.",
+     run_url},
     {"robots", "URL", "whether robots.txt lets a URL be fetched, and which line says so",
      "Fetches the robots.txt of the URL's host, or reads --file, and says what holds for the URL.\n"
      "Exit status: 0 allowed, 1 not.",

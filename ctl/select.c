@@ -143,7 +143,6 @@ static int run_jsonpath(select_t *s, jsonpath_t *path)
         fputc('\n', stdout);
     }
     nodelist_free(&found);
-    yyjson_doc_free(doc);
     return result;
 }
 

@@ -9,6 +9,7 @@
 #include "common/line.h"
 #include "common/log.h"
 #include "miner/poll_state.h"
+#include "miner/read/url.h"
 
 // -- states ---------------------------------------------------------------------------------------
 
@@ -144,6 +145,7 @@ void poll_ship(poll_t *p, uint32_t index, wire_part_t part, const item_t *item)
         row.content = poll_text(item->content);
         row.image = poll_text(item->image);
         row.fields = poll_text(item->fields);
+        row.url_norm = poll_text(item->url ? urls_norm(urls_of_thread(), p->polls->arena, item->url) : NULL);
         row.published = item->published_ms;
     }
     p->unacked++;

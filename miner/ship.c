@@ -151,6 +151,7 @@ static void add_item(ship_t *s, const wire_item_t *item, uint64_t poll)
     row->content = copy_text(s, item->content, MAX_CONTENT);
     row->image = copy_whole(s, item->image, MAX_URL);
     row->fields = copy_whole(s, item->fields, MAX_FIELDS_JSON);
+    row->url_norm = copy_whole(s, item->url_norm, MAX_URL);
     s->bytes += wire_item_size(row);
 }
 

@@ -209,7 +209,8 @@ static size_t text_size(const char *s)
 size_t wire_item_size(const wire_item_t *i)
 {
     return 64 + text_size(i->key) + text_size(i->url) + text_size(i->title) + text_size(i->author) +
-           text_size(i->summary) + text_size(i->content) + text_size(i->image) + text_size(i->fields);
+           text_size(i->summary) + text_size(i->content) + text_size(i->image) + text_size(i->fields) +
+           text_size(i->url_norm);
 }
 
 // -- checking ---------------------------------------------------------------------------------------

@@ -102,7 +102,7 @@
         X(T, U64, continuity, 0) X(T, I64, gap_since, 0) X(T, U64, gap_reason, 0) X(T, U64, gap_found, 0)
 
 // BATCH: one item of poll number `poll` in this batch. part: wire_part_t. published: ms or TIME_NONE, fields:
-// JSON object.
+// JSON object. url_norm: the normal form of url, by which sources' items are grouped.
 #define WIRE_ITEM(X, T)                                                                      \
     X(T, U64, poll, 0)                                                                       \
     X(T, U64, part, 0)                                                                       \
@@ -111,7 +111,7 @@
     X(T, STR, url, MAX_URL)                                                                  \
     X(T, STR, title, MAX_TITLE) X(T, STR, author, MAX_TITLE) X(T, STR, summary, MAX_SUMMARY) \
         X(T, STR, content, MAX_CONTENT) X(T, STR, image, MAX_URL) X(T, I64, published, 0)    \
-            X(T, STR, fields, MAX_FIELDS_JSON)
+            X(T, STR, fields, MAX_FIELDS_JSON) X(T, STR, url_norm, MAX_URL)
 
 // ACK: of batch seq: one byte an item, in order: wire_verdict_t.
 #define WIRE_VERDICTS(X, T) X(T, U64, seq, 0) X(T, BIN, items, MAX_WIRE_ROWS)

@@ -249,7 +249,7 @@ static int by_key(const void *a, const void *b)
 static void clean_row(group_t *g, row_t *row)
 {
     const wire_item_t *it = row->item;
-    const char *texts[] = {it->url, it->title, it->author, it->summary, it->content, it->image};
+    const char *texts[] = {it->url, it->title, it->author, it->summary, it->content, it->image, it->url_norm};
     const int64_t *far = NULL;
     bool lost = false;
     for (int i = 0; i < TEXT_FIELDS; i++) {

@@ -30,6 +30,7 @@ typedef enum {
     TEXT_SUMMARY,
     TEXT_CONTENT,
     TEXT_IMAGE,
+    TEXT_URL_NORM,
     TEXT_FIELDS,
     N_TEXTS
 } text_t;

@@ -18,7 +18,7 @@
 #include "sink/migrate.h"
 
 enum {
-    STAGE_COLUMNS = 22,
+    STAGE_COLUMNS = 23,
     DEFINE_COLUMNS = 7,
     COPY_CHUNK = 256 << 10, // bytes handed to libpq at once
     MAX_ROW = 8 << 20,      // bytes of one encoded row, cleaned texts included
@@ -52,7 +52,7 @@ static const char stage_sql[] =
     " published_at timestamptz, first_seen_at timestamptz, last_absent_at timestamptz, fetched_at "
     "timestamptz,"
     " key text COLLATE \"C\", url text, title text, author text, summary text, content text, image text,"
-    " fields jsonb) ON COMMIT DELETE ROWS";
+    " url_norm text, fields jsonb) ON COMMIT DELETE ROWS";
 
 static const char copy_sql[] = "BEGIN; COPY rtm_stage FROM STDIN (FORMAT binary)";
 
@@ -67,12 +67,13 @@ static const char look_sql[] =
 #define COLUMNS                                                                                            \
     "(source_id, template_id, poll, published_at, content_hash, first_seen_at, last_absent_at, "           \
     "fetched_at, stored_at, updated_at, detail_at, detail_poll, tx, revision, cause, backfill, key, url, " \
-    "title, author, summary, content, image, fields)"
-#define STAGED(detail_at, detail_poll)                                                              \
-    "s.source_id, s.template_id, s.poll, s.published_at, s.content_hash, s.first_seen_at, "         \
-    "s.last_absent_at, s.fetched_at, $1::timestamptz, $1::timestamptz, " detail_at ", " detail_poll \
-    ", pg_current_xact_id(), 1, "                                                                   \
-    "s.cause, s.backfill, s.key, s.url, s.title, s.author, s.summary, s.content, s.image, s.fields"
+    "title, author, summary, content, image, url_norm, fields)"
+#define STAGED(detail_at, detail_poll)                                                                  \
+    "s.source_id, s.template_id, s.poll, s.published_at, s.content_hash, s.first_seen_at, "             \
+    "s.last_absent_at, s.fetched_at, $1::timestamptz, $1::timestamptz, " detail_at ", " detail_poll     \
+    ", pg_current_xact_id(), 1, "                                                                       \
+    "s.cause, s.backfill, s.key, s.url, s.title, s.author, s.summary, s.content, s.image, s.url_norm, " \
+    "s.fields"
 
 // A column of the merged row: the new version's value where `wins`, but a value that is absent never covers
 // one that is there.
@@ -86,6 +87,7 @@ static const char look_sql[] =
     MERGED(wins, summary)      \
     MERGED(wins, content)      \
     MERGED(wins, image)        \
+    MERGED(wins, url_norm)     \
     MERGED(wins, published_at) \
     "fields = CASE WHEN " wins " THEN i.fields || EXCLUDED.fields ELSE EXCLUDED.fields || i.fields END, "
 // A column that follows one of the two versions.

@@ -64,7 +64,7 @@ static const char *resolve(urls_t *urls, arena_t *arena, span_t href)
 const char *feed_discover(arena_t *arena, const document_t *document, const char *text, size_t len)
 {
     const char *end = text + len, *found = NULL;
-    urls_t *urls = urls_new();
+    urls_t *urls = urls_of_thread();
     (void)urls_set_base(urls, document->url, document->url ? strlen(document->url) : 0);
     for (const char *p = text; !found && (p = next_link(p, end)); p++) {
         const char *stop = memchr(p, '>', (size_t)(end - p));
@@ -75,6 +75,5 @@ const char *feed_discover(arena_t *arena, const document_t *document, const char
             (contains(type, "rss+xml") || contains(type, "atom+xml") || contains(type, "feed+json")))
             found = resolve(urls, arena, href);
     }
-    urls_destroy(&urls);
     return found;
 }

@@ -12,15 +12,14 @@ enum { MAX_PAIRS = 200, UNSET = 1000, MAX_VALUE = 16 << 10 };
 
 void feed_list_init(feed_list_t *l, const template_t *template, arena_t *arena, const char *base)
 {
-    *l = (feed_list_t){.template = template, .arena = arena, .urls = urls_new()};
+    *l = (feed_list_t){.template = template, .arena = arena, .urls = urls_of_thread()};
     l->tail = &l->first;
     buf_init(&l->json, MAX_FIELDS_JSON);
-    if (base) (void)urls_set_base(l->urls, base, strlen(base));
+    (void)urls_set_base(l->urls, base, base ? strlen(base) : 0);
 }
 
 void feed_list_free(feed_list_t *l)
 {
-    urls_destroy(&l->urls);
     buf_free(&l->json);
 }
 
@@ -96,11 +95,23 @@ bool feed_looks_like_html(const char *text, size_t len)
 
 // -- slots ----------------------------------------------------------------------------------------
 
+// Can text be used as it is, where there is nothing to clean?
+static bool is_kept(const feed_list_t *l, const char *text, size_t len)
+{
+    return l->kept && text[len] == '\0';
+}
+
+static const char *clean_text(feed_list_t *l, const char *text, size_t len, size_t max)
+{
+    return is_kept(l, text, len) ? text_clean_kept(l->arena, text, len, TEXT_LINE, max)
+                                 : text_clean(l->arena, text, len, TEXT_LINE, max);
+}
+
 static const char *clean_line(feed_list_t *l, const char *text, size_t len, bool markup)
 {
     if (markup && feed_looks_like_html(text, len))
         return text_from_html(l->arena, text, len, TEXT_LINE, MAX_TITLE);
-    return text_clean(l->arena, text, len, TEXT_LINE, MAX_TITLE);
+    return clean_text(l, text, len, MAX_TITLE);
 }
 
 static bool is_space(char c)
@@ -117,6 +128,7 @@ static void trim(const char **text, size_t *len)
 // text_verbatim, faster for what the parser has checked already.
 static const char *copy_verbatim(feed_list_t *l, const char *text, size_t len, size_t max)
 {
+    if (is_kept(l, text, len)) return text_verbatim_kept(l->arena, text, len, max);
     if (!text_is_clean(text, len)) return text_verbatim(l->arena, text, len, max);
     return arena_strndup(l->arena, text, text_cut(text, len, max));
 }
@@ -128,7 +140,7 @@ static const char *clean_slot(feed_list_t *l, feed_slot_t slot, const char *text
     switch (slot) {
     case SLOT_TITLE:
     case SLOT_AUTHOR: clean = clean_line(l, text, len, markup); break;
-    case SLOT_GUID: clean = text_clean(l->arena, text, len, TEXT_LINE, MAX_URL); break;
+    case SLOT_GUID: clean = clean_text(l, text, len, MAX_URL); break;
     case SLOT_URL:
     case SLOT_IMAGE: return urls_resolve(l->urls, l->arena, text, len);
     case SLOT_SUMMARY: clean = copy_verbatim(l, text, len, MAX_SUMMARY); break;

@@ -44,10 +44,11 @@ typedef struct feed_item {
 typedef struct {
     const template_t *template;
     arena_t *arena;
-    urls_t *urls;
+    urls_t *urls;               // the thread's
     feed_item_t *first, **tail; // in order of their beginnings
     size_t n;
     buf_t json;           // scratch
+    bool kept;            // texts that end with NUL live as long as the arena's content: they need no copy
     read_status_t status; // the first that went wrong
 } feed_list_t;
 

@@ -10,37 +10,40 @@
 
 typedef struct {
     const char *name;
+    size_t len; // of name
     enum { AS_TEXT, AS_MARKUP, AS_DATE, AS_AUTHOR, AS_ENCLOSURE, AS_SOURCE, AS_NOTHING } as;
     feed_slot_t slot;
     int rank;
 } member_t;
 
+#define NAME(text) text, sizeof text - 1
+
 static const member_t json_feed[] = {
-    {"id", AS_TEXT, SLOT_GUID, 0},
-    {"url", AS_TEXT, SLOT_URL, 0},
-    {"external_url", AS_TEXT, SLOT_URL, 1},
-    {"title", AS_TEXT, SLOT_TITLE, 0},
-    {"content_html", AS_TEXT, SLOT_CONTENT, 0},
-    {"content_text", AS_TEXT, SLOT_CONTENT, 1},
-    {"summary", AS_TEXT, SLOT_SUMMARY, 0},
-    {"image", AS_TEXT, SLOT_IMAGE, 0},
-    {"banner_image", AS_TEXT, SLOT_IMAGE, 1},
-    {"date_published", AS_DATE, 0, 0},
-    {"date_modified", AS_DATE, 0, 1},
-    {"authors", AS_AUTHOR, SLOT_AUTHOR, 0},
-    {"author", AS_AUTHOR, SLOT_AUTHOR, 1},
+    {NAME("id"), AS_TEXT, SLOT_GUID, 0},
+    {NAME("url"), AS_TEXT, SLOT_URL, 0},
+    {NAME("external_url"), AS_TEXT, SLOT_URL, 1},
+    {NAME("title"), AS_TEXT, SLOT_TITLE, 0},
+    {NAME("content_html"), AS_TEXT, SLOT_CONTENT, 0},
+    {NAME("content_text"), AS_TEXT, SLOT_CONTENT, 1},
+    {NAME("summary"), AS_TEXT, SLOT_SUMMARY, 0},
+    {NAME("image"), AS_TEXT, SLOT_IMAGE, 0},
+    {NAME("banner_image"), AS_TEXT, SLOT_IMAGE, 1},
+    {NAME("date_published"), AS_DATE, 0, 0},
+    {NAME("date_modified"), AS_DATE, 0, 1},
+    {NAME("authors"), AS_AUTHOR, SLOT_AUTHOR, 0},
+    {NAME("author"), AS_AUTHOR, SLOT_AUTHOR, 1},
 };
 
 static const member_t rss_in_json[] = {
-    {"title", AS_MARKUP, SLOT_TITLE, 0},
-    {"link", AS_TEXT, SLOT_URL, 0},
-    {"guid", AS_TEXT, SLOT_GUID, 0},
-    {"description", AS_TEXT, SLOT_SUMMARY, 0},
-    {"content:encoded", AS_TEXT, SLOT_CONTENT, 0},
-    {"author", AS_AUTHOR, SLOT_AUTHOR, 1},
-    {"dc:creator", AS_AUTHOR, SLOT_AUTHOR, 0},
-    {"pubDate", AS_DATE, 0, 0},
-    {"enclosure", AS_ENCLOSURE, SLOT_IMAGE, 0},
+    {NAME("title"), AS_MARKUP, SLOT_TITLE, 0},
+    {NAME("link"), AS_TEXT, SLOT_URL, 0},
+    {NAME("guid"), AS_TEXT, SLOT_GUID, 0},
+    {NAME("description"), AS_TEXT, SLOT_SUMMARY, 0},
+    {NAME("content:encoded"), AS_TEXT, SLOT_CONTENT, 0},
+    {NAME("author"), AS_AUTHOR, SLOT_AUTHOR, 1},
+    {NAME("dc:creator"), AS_AUTHOR, SLOT_AUTHOR, 0},
+    {NAME("pubDate"), AS_DATE, 0, 0},
+    {NAME("enclosure"), AS_ENCLOSURE, SLOT_IMAGE, 0},
 };
 
 // A string, a raw number, or the text of an object that has one ("#value" of RSS in JSON).
@@ -128,7 +131,7 @@ static void take_item(feed_list_t *l, yyjson_val *v, const member_t *members, si
     {
         const member_t *m = NULL;
         for (size_t k = 0; k < n_members && !m; k++) {
-            if (yyjson_equals_str(key, members[k].name)) m = &members[k];
+            if (yyjson_equals_strn(key, members[k].name, members[k].len)) m = &members[k];
         }
         if (m)
             take_member(l, item, m, value);
@@ -188,8 +191,8 @@ read_status_t feed_json_items(const template_t *template, arena_t *arena, const 
     yyjson_doc *doc = json_parse(arena, document, &status, out->detail);
     if (!doc) return status;
     feed_list_init(&list, template, arena, document->url);
+    list.kept = true;
     status = read_root(&list, yyjson_doc_get_root(doc), out);
     feed_list_free(&list);
-    yyjson_doc_free(doc);
     return status;
 }

@@ -28,6 +28,9 @@ void identity_free(identity_t *identity);
 __attribute__((warn_unused_result)) int identity_assign(identity_t *identity, item_t *item, const char *key,
                                                         const char *guid);
 
+// hash with one more text (or, NULL, the absence of one) in it.
+uint64_t identity_mix(uint64_t hash, const char *text);
+
 // Hash over title, url, author, summary, content, image and `fields` of a feed-like item, or over those that
 // `track` names (published and fields too). For items whose fields come from a template, item.h computes it.
 uint64_t identity_content_hash(const template_t *template, const item_t *item);

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#define XXH_STATIC_LINKING_ONLY // for a state on the stack
-#include <xxhash.h>
 
 #include "common/buf.h"
 #include "common/check.h"
@@ -57,7 +55,7 @@ typedef struct {
     const field_t *field;
     value_rule_t *rule;
     column_t column;
-    bool one_line;
+    bool one_line, many;
     size_t max;
     piece_t *first, *last;
     size_t n;
@@ -88,7 +86,10 @@ static bool slot_init(slot_t *s, const field_t *field, const char *where, templa
 {
     char path[MAX_NAME + 40];
     snprintf(path, sizeof path, "%s%s", where, where[strlen(where) - 1] == '.' ? field->name : "");
-    *s = (slot_t){.field = field, .max = MAX_FIELDS_JSON / 4, .ms = TIME_NONE};
+    *s = (slot_t){.field = field,
+                  .many = field->all || field->type == TYPE_LIST,
+                  .max = MAX_FIELDS_JSON / 4,
+                  .ms = TIME_NONE};
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
         if (strcmp(columns[i].field, field->name) != 0) continue;
         s->column = columns[i].id;
@@ -166,14 +167,9 @@ static slot_t *slot_at(const item_writer_t *w, int index)
     return index == ITEM_KEY ? w->key : &w->slots[index];
 }
 
-static bool takes_many(const field_t *field)
-{
-    return field->all || field->type == TYPE_LIST;
-}
-
 static read_status_t add_piece(item_writer_t *w, slot_t *s, const char *text, bool json)
 {
-    if (s->n >= (takes_many(s->field) ? MAX_VALUES : 1)) return READ_OK;
+    if (s->n >= (s->many ? MAX_VALUES : 1)) return READ_OK;
     piece_t *piece = arena_alloc(w->arena, sizeof *piece);
     if (!piece) return READ_TOO_BIG;
     *piece = (piece_t){.text = text, .json = json};
@@ -201,19 +197,29 @@ static read_status_t take_value(item_writer_t *w, slot_t *s, value_status_t stat
     return READ_TOO_BIG;
 }
 
-read_status_t item_put(item_writer_t *w, int index, const char *raw, size_t len)
+static read_status_t put(item_writer_t *w, int index, const char *raw, size_t len, bool kept)
 {
     slot_t *s = slot_at(w, index);
-    if (s->n && !takes_many(s->field)) return READ_OK;
+    if (s->n && !s->many) return READ_OK;
     value_t value = {.ms = TIME_NONE};
-    value_status_t status = value_read(s->rule, w->urls, w->arena, raw, len, s->one_line, s->max, &value);
+    value_status_t status =
+        value_read(s->rule, w->urls, w->arena, raw, len, kept, s->one_line, s->max, &value);
     return take_value(w, s, status, &value);
 }
 
-read_status_t item_put_json(item_writer_t *w, int index, const char *json, size_t len)
+read_status_t item_put(item_writer_t *w, int index, const char *raw, size_t len)
 {
-    const char *copy = arena_strndup(w->arena, json, len);
-    return copy ? add_piece(w, slot_at(w, index), copy, true) : READ_TOO_BIG;
+    return put(w, index, raw, len, false);
+}
+
+read_status_t item_put_kept(item_writer_t *w, int index, const char *raw, size_t len)
+{
+    return put(w, index, raw, len, true);
+}
+
+read_status_t item_put_json(item_writer_t *w, int index, const char *json)
+{
+    return add_piece(w, slot_at(w, index), json, true);
 }
 
 bool item_has(const item_writer_t *w, int index)
@@ -271,7 +277,8 @@ static read_status_t put_format(item_writer_t *w, slot_t *s)
     buf_t out;
     buf_init(&out, s->max);
     if (expand(w, s->field, &out) == 0 && out.len)
-        status = value_read(s->rule, w->urls, w->arena, out.data, out.len, s->one_line, s->max, &value);
+        status =
+            value_read(s->rule, w->urls, w->arena, out.data, out.len, false, s->one_line, s->max, &value);
     buf_free(&out);
     return take_value(w, s, status, &value);
 }
@@ -398,15 +405,14 @@ static read_status_t write_fields(item_writer_t *w, item_t *item)
 
 static uint64_t content_hash(const item_writer_t *w)
 {
-    XXH3_state_t state;
-    XXH3_64bits_reset(&state);
+    uint64_t hash = 0;
     for (size_t i = 0; i < w->n_slots; i++) {
         const slot_t *s = &w->slots[i];
         if (!s->field->tracked) continue;
-        for (piece_t *p = s->first; p; p = p->next) XXH3_64bits_update(&state, p->text, strlen(p->text) + 1);
-        XXH3_64bits_update(&state, "", 1);
+        for (piece_t *p = s->first; p; p = p->next) hash = identity_mix(hash, p->text);
+        hash = identity_mix(hash, NULL);
     }
-    return XXH3_64bits_digest(&state);
+    return hash;
 }
 
 static bool is_wanted(const item_writer_t *w, const item_t *item)

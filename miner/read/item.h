@@ -29,9 +29,12 @@ void item_begin(item_writer_t *writer);
 // One raw match (valid UTF-8) of fields[index], or of the key (ITEM_KEY). Call again for the further matches
 // of a field with `all` or of type list. READ_OK also where the match gives no value; `item_has` tells.
 read_status_t item_put(item_writer_t *writer, int index, const char *raw, size_t len);
+// The same for a match that ends with NUL and lives as long as the document's arena: it is not copied.
+read_status_t item_put_kept(item_writer_t *writer, int index, const char *raw, size_t len);
 // The same for a JSON value that is to stand in `fields` as it is (a number, an object, an array, true,
-// false). Only for fields that are no column of the item and have no type of their own (field_t.typed).
-read_status_t item_put_json(item_writer_t *writer, int index, const char *json, size_t len);
+// false) and lives as long as the document's arena. Only for fields that are no column of the item and have
+// no type of their own (field_t.typed).
+read_status_t item_put_json(item_writer_t *writer, int index, const char *json);
 // The field has a value already.
 bool item_has(const item_writer_t *writer, int index);
 // The field's text is one line, so line breaks need not be kept.

@@ -14,72 +14,95 @@
 #include "proto/limits.h"
 
 typedef struct {
-    jsonpath_t **paths; // alternatives
+    jsonpath_t *path;
+    bool from_root; // of the document, not of the item
+} alternative_t;
+
+typedef struct {
+    alternative_t *v;
     size_t n;
 } paths_t;
+
+// Where a field's values come from.
+typedef struct {
+    const field_t *field;
+    int index; // among the writer's fields
+    paths_t paths;
+    bool many;     // it takes more than one value
+    bool verbatim; // what is no text stays JSON as it is
+} source_t;
 
 struct json_reader {
     const template_t *template;
     item_writer_t *writer;
-    urls_t *urls;
-    paths_t items, key, next;
+    urls_t *urls;     // the thread's
+    arena_t *arena;   // of the document being read
+    yyjson_val *root; // of it
+    paths_t items, next;
     next_t *next_rule; // or NULL
-    paths_t *fields;   // one per field of the template
+    source_t *fields;  // one per field of the template, then the key
+    size_t n_fields;
     nodelist_t found, nodes;
     int64_t work; // left for this document
 };
 
 // -- compiling ------------------------------------------------------------------------------------
 
-// The path of a selector: "$.a" as it is; "@.a", "a" and "[0]" mean the same from the item.
-static jsonpath_t *compile_one(const char *selector, const char *where, template_error_t *error)
+// The path of a selector: "$.a" as it is; "@.a", "a" and "[0]" mean the same from the item, "$$.a" is from
+// the root.
+static bool compile_one(alternative_t *out, const char *selector, const char *where, template_error_t *error)
 {
     char text[MAX_SELECTOR + 8];
+    out->from_root = selector[0] == '$' && selector[1] == '$';
     const char *head = *selector == '$' ? "" : *selector == '[' || *selector == '@' ? "$" : "$.";
-    const char *tail = *selector == '@' ? selector + 1 : selector;
+    const char *tail = selector + (*selector == '@' || out->from_root);
     jsonpath_error_t wrong;
     int n = snprintf(text, sizeof text, "%s%s", head, tail);
     if (n < 0 || (size_t)n >= sizeof text) {
         (void)template_fail(error, where, "the JSONPath is longer than %d bytes", MAX_SELECTOR);
-        return NULL;
+        return false;
     }
-    jsonpath_t *path = jsonpath_new(text, (size_t)n, &wrong);
-    if (!path)
+    out->path = jsonpath_new(text, (size_t)n, &wrong);
+    if (!out->path)
         (void)template_fail(error, where, "JSONPath \"%.100s\", at character %zu: %s", text, wrong.offset + 1,
                             wrong.text);
-    return path;
+    return out->path != NULL;
 }
 
 static bool compile(paths_t *paths, const char **selectors, size_t n, const char *where,
                     template_error_t *error)
 {
-    paths->paths = xcalloc(n + 1, sizeof *paths->paths);
-    for (; paths->n < n; paths->n++) {
-        paths->paths[paths->n] = compile_one(selectors[paths->n], where, error);
-        if (!paths->paths[paths->n]) return false;
-    }
+    paths->v = xcalloc(n + 1, sizeof *paths->v);
+    for (; paths->n < n; paths->n++)
+        if (!compile_one(&paths->v[paths->n], selectors[paths->n], where, error)) return false;
     return true;
 }
 
 static void free_paths(paths_t *paths)
 {
-    for (size_t i = 0; i < paths->n; i++) jsonpath_destroy(&paths->paths[i]);
-    free(paths->paths);
+    for (size_t i = 0; i < paths->n; i++) jsonpath_destroy(&paths->v[i].path);
+    free(paths->v);
+}
+
+static bool compile_source(json_reader_t *r, const field_t *field, int index, template_error_t *error)
+{
+    char where[MAX_NAME + 20];
+    bool key = index == ITEM_KEY;
+    source_t *source = &r->fields[r->n_fields++];
+    *source = (source_t){.field = field, .index = index, .many = field->all || field->type == TYPE_LIST};
+    source->verbatim = !key && !field->typed && !item_column(field);
+    snprintf(where, sizeof where, "%s%s", key ? "key" : "fields.", key ? "" : field->name);
+    return compile(&source->paths, field->selectors, field->n_selectors, where, error);
 }
 
 static bool compile_all(json_reader_t *r, const template_t *t, template_error_t *error)
 {
-    char where[MAX_NAME + 20];
     if (!compile(&r->items, t->items, t->n_items, "items", error)) return false;
-    if (t->key && !compile(&r->key, t->key->selectors, t->key->n_selectors, "key", error)) return false;
+    for (size_t i = 0; i < t->n_fields; i++)
+        if (!compile_source(r, &t->fields[i], (int)i, error)) return false;
+    if (t->key && !compile_source(r, t->key, ITEM_KEY, error)) return false;
     if (t->next && !compile(&r->next, t->next->selectors, t->next->n_selectors, "next", error)) return false;
-    if (t->next && !(r->next_rule = next_new(t, error))) return false;
-    for (size_t i = 0; i < t->n_fields; i++) {
-        snprintf(where, sizeof where, "fields.%s", t->fields[i].name);
-        if (!compile(&r->fields[i], t->fields[i].selectors, t->fields[i].n_selectors, where, error))
-            return false;
-    }
-    return true;
+    return !t->next || (r->next_rule = next_new(t, error));
 }
 
 json_reader_t *json_reader_new(const template_t *t, template_error_t *error)
@@ -87,7 +110,6 @@ json_reader_t *json_reader_new(const template_t *t, template_error_t *error)
     json_reader_t *r = xcalloc(1, sizeof *r);
     r->template = t;
     r->fields = xcalloc(t->n_fields + 1, sizeof *r->fields);
-    r->urls = urls_new();
     r->writer = item_writer_new(t, false, error);
     if (!r->writer || !compile_all(r, t, error)) json_reader_destroy(&r);
     return r;
@@ -98,13 +120,11 @@ void json_reader_destroy(json_reader_t **reader)
     json_reader_t *r = *reader;
     if (!r) return;
     free_paths(&r->items);
-    free_paths(&r->key);
     free_paths(&r->next);
     next_destroy(&r->next_rule);
-    for (size_t i = 0; i < r->template->n_fields; i++) free_paths(&r->fields[i]);
+    for (size_t i = 0; i < r->n_fields; i++) free_paths(&r->fields[i].paths);
     free(r->fields);
     item_writer_destroy(&r->writer);
-    urls_destroy(&r->urls);
     nodelist_free(&r->found);
     nodelist_free(&r->nodes);
     free(r);
@@ -216,84 +236,88 @@ static yyjson_doc *parse_leniently(arena_t *arena, const document_t *document, r
     return NULL;
 }
 
+static void free_doc(void *doc)
+{
+    yyjson_doc_free(doc);
+}
+
 yyjson_doc *json_parse(arena_t *arena, const document_t *document, read_status_t *status, char detail[200])
 {
     yyjson_doc *doc = parse_strictly(document->bytes, document->len);
     if (!doc) doc = parse_leniently(arena, document, status, detail);
-    if (doc) *status = READ_OK;
-    return doc;
+    if (!doc) return NULL;
+    *status = READ_OK;
+    if (arena_defer(arena, free_doc, doc) == 0) return doc;
+    yyjson_doc_free(doc);
+    *status = READ_TOO_BIG;
+    return NULL;
 }
 
 // -- values ---------------------------------------------------------------------------------------
 
-static bool takes_many(const field_t *field)
+// A text that lives as long as the document's arena.
+static read_status_t put_text(json_reader_t *r, const source_t *source, const char *text, size_t len)
 {
-    return field->all || field->type == TYPE_LIST;
+    return item_put_kept(r->writer, source->index, text, len);
 }
 
-static read_status_t put_text(json_reader_t *r, int index, const char *text, size_t len)
+// A number or a truth value.
+static read_status_t put_scalar(json_reader_t *r, const source_t *source, const char *text, size_t len)
 {
-    return text ? item_put(r->writer, index, text, len) : READ_OK;
+    if (!source->verbatim || source->field->match) return put_text(r, source, text, len);
+    return item_put_json(r->writer, source->index, text);
 }
 
 // An object or array, as JSON.
-static read_status_t put_container(json_reader_t *r, int index, const field_t *field, yyjson_val *v)
+static read_status_t put_container(json_reader_t *r, const source_t *source, yyjson_val *v)
 {
-    size_t len;
-    if (index == ITEM_KEY || field->typed || item_column(field)) return READ_OK;
-    char *json = yyjson_val_write(v, 0, &len);
-    read_status_t status = json ? item_put_json(r->writer, index, json, len) : READ_OK;
+    if (!source->verbatim) return READ_OK;
+    char *json = yyjson_val_write(v, 0, NULL);
+    const char *copy = json ? arena_strdup(r->arena, json) : NULL;
     free(json);
-    return status;
+    return copy ? item_put_json(r->writer, source->index, copy) : json ? READ_TOO_BIG : READ_OK;
 }
 
-static read_status_t put_value(json_reader_t *r, int index, const field_t *field, yyjson_val *v);
+static read_status_t put_value(json_reader_t *r, const source_t *source, yyjson_val *v);
 
 // Where several values are wanted an array gives them, and where a text is wanted its first one does.
-static read_status_t put_array(json_reader_t *r, int index, const field_t *field, yyjson_val *v)
+static read_status_t put_array(json_reader_t *r, const source_t *source, yyjson_val *v)
 {
-    bool verbatim = index != ITEM_KEY && !field->typed && !item_column(field);
-    if (verbatim && !takes_many(field)) return put_container(r, index, field, v);
+    if (source->verbatim && !source->many) return put_container(r, source, v);
     yyjson_arr_iter it = yyjson_arr_iter_with(v);
     for (yyjson_val *one; (one = yyjson_arr_iter_next(&it));) {
-        read_status_t status = yyjson_is_arr(one) ? READ_OK : put_value(r, index, field, one);
+        read_status_t status = yyjson_is_arr(one) ? READ_OK : put_value(r, source, one);
         if (status != READ_OK) return status;
-        if (!takes_many(field) && item_has(r->writer, index)) break;
+        if (!source->many && item_has(r->writer, source->index)) break;
     }
     return READ_OK;
 }
 
-static read_status_t put_value(json_reader_t *r, int index, const field_t *field, yyjson_val *v)
+static read_status_t put_value(json_reader_t *r, const source_t *source, yyjson_val *v)
 {
-    bool verbatim = index != ITEM_KEY && !field->typed && !field->match && !item_column(field);
-    const char *text;
     switch (yyjson_get_type(v)) {
-    case YYJSON_TYPE_STR: return put_text(r, index, yyjson_get_str(v), yyjson_get_len(v));
-    case YYJSON_TYPE_RAW:
-        text = yyjson_get_raw(v);
-        return verbatim ? item_put_json(r->writer, index, text, yyjson_get_len(v))
-                        : put_text(r, index, text, yyjson_get_len(v));
+    case YYJSON_TYPE_STR: return put_text(r, source, yyjson_get_str(v), yyjson_get_len(v));
+    case YYJSON_TYPE_RAW: return put_scalar(r, source, yyjson_get_raw(v), yyjson_get_len(v));
     case YYJSON_TYPE_BOOL:
-        text = yyjson_get_bool(v) ? "true" : "false";
-        return verbatim ? item_put_json(r->writer, index, text, strlen(text))
-                        : put_text(r, index, text, strlen(text));
-    case YYJSON_TYPE_ARR: return put_array(r, index, field, v);
-    case YYJSON_TYPE_OBJ: return put_container(r, index, field, v);
+        return yyjson_get_bool(v) ? put_scalar(r, source, "true", 4) : put_scalar(r, source, "false", 5);
+    case YYJSON_TYPE_ARR: return put_array(r, source, v);
+    case YYJSON_TYPE_OBJ: return put_container(r, source, v);
     }
     return READ_OK; // null: none
 }
 
-static read_status_t read_field(json_reader_t *r, int index, const field_t *field, const paths_t *paths,
-                                yyjson_val *item, size_t *matches)
+static read_status_t read_field(json_reader_t *r, const source_t *source, yyjson_val *item, size_t *matches)
 {
-    for (size_t i = 0; i < paths->n && !item_has(r->writer, index); i++) {
-        if (jsonpath_select(paths->paths[i], item, &r->work, &r->nodes) != JSONPATH_OK)
+    const paths_t *paths = &source->paths;
+    for (size_t i = 0; i < paths->n && !item_has(r->writer, source->index); i++) {
+        if (jsonpath_select(paths->v[i].path, paths->v[i].from_root ? r->root : item, &r->work, &r->nodes) !=
+            JSONPATH_OK)
             return READ_TOO_COMPLEX;
-        if (matches) matches[i] += r->nodes.n;
+        matches[i] += r->nodes.n;
         for (size_t k = 0; k < r->nodes.n; k++) {
-            read_status_t status = put_value(r, index, field, r->nodes.nodes[k]);
+            read_status_t status = put_value(r, source, r->nodes.nodes[k]);
             if (status != READ_OK) return status;
-            if (!takes_many(field) && item_has(r->writer, index)) break;
+            if (!source->many && item_has(r->writer, source->index)) break;
         }
     }
     return READ_OK;
@@ -303,18 +327,13 @@ static read_status_t read_field(json_reader_t *r, int index, const field_t *fiel
 
 static read_status_t read_item(json_reader_t *r, yyjson_val *v, items_t *out)
 {
-    const template_t *t = r->template;
-    size_t *matches = out->selector_matches + t->n_items;
+    size_t *matches = out->selector_matches + r->items.n;
     bool keep;
     item_begin(r->writer);
-    for (size_t i = 0; i < t->n_fields; i++) {
-        read_status_t status = read_field(r, (int)i, &t->fields[i], &r->fields[i], v, matches);
+    for (size_t i = 0; i < r->n_fields; i++) {
+        read_status_t status = read_field(r, &r->fields[i], v, matches);
         if (status != READ_OK) return status;
-        matches += t->fields[i].n_selectors;
-    }
-    if (t->key) {
-        read_status_t status = read_field(r, ITEM_KEY, t->key, &r->key, v, matches);
-        if (status != READ_OK) return status;
+        matches += r->fields[i].paths.n;
     }
     read_status_t status = item_end(r->writer, &out->items[out->n_items], &keep);
     if (status == READ_OK && keep) out->n_items++;
@@ -325,7 +344,7 @@ static read_status_t find_items(json_reader_t *r, yyjson_val *root, items_t *out
 {
     r->found.n = 0;
     for (size_t i = 0; i < r->items.n && r->found.n == 0; i++) {
-        if (jsonpath_select(r->items.paths[i], root, &r->work, &r->found) != JSONPATH_OK)
+        if (jsonpath_select(r->items.v[i].path, root, &r->work, &r->found) != JSONPATH_OK)
             return READ_TOO_COMPLEX;
         out->selector_matches[i] = r->found.n;
     }
@@ -369,7 +388,7 @@ static read_status_t read_next(json_reader_t *r, arena_t *arena, const document_
                                items_t *out)
 {
     for (size_t i = 0; i < r->next.n && !out->next_url; i++) {
-        if (jsonpath_select(r->next.paths[i], root, &r->work, &r->nodes) != JSONPATH_OK)
+        if (jsonpath_select(r->next.v[i].path, root, &r->work, &r->nodes) != JSONPATH_OK)
             return READ_TOO_COMPLEX;
         for (size_t k = 0; k < r->nodes.n && !out->next_url; k++) {
             read_status_t status = take_next(r, arena, document, r->nodes.nodes[k], out);
@@ -394,8 +413,11 @@ read_status_t json_items(json_reader_t *r, arena_t *arena, const document_t *doc
     if (!out->selector_matches) return READ_TOO_BIG;
     yyjson_doc *doc = json_parse(arena, document, &status, out->detail);
     if (!doc) return status;
+    r->urls = urls_of_thread();
     (void)urls_set_base(r->urls, document->url, document->url ? strlen(document->url) : 0);
     item_document(r->writer, arena, r->urls);
+    r->arena = arena;
+    r->root = yyjson_doc_get_root(doc);
     r->work = JSONPATH_MAX_WORK;
     status = read_items(r, yyjson_doc_get_root(doc), arena, out);
     if (status == READ_OK) status = read_next(r, arena, document, yyjson_doc_get_root(doc), out);
@@ -405,6 +427,5 @@ read_status_t json_items(json_reader_t *r, arena_t *arena, const document_t *doc
     }
     if (status == READ_TOO_COMPLEX)
         snprintf(out->detail, sizeof out->detail, "a JSONPath passed its step limit");
-    yyjson_doc_free(doc);
     return status;
 }

@@ -20,7 +20,7 @@ read_status_t json_items(json_reader_t *reader, arena_t *arena, const document_t
 
 // Parses JSON, all numbers as raw text so that they keep their digits. A BOM, any charset, lone surrogates,
 // control characters in strings, and the `)]}'` guard are tolerated. NULL: *status and detail say why.
-// The caller frees it with yyjson_doc_free.
+// It lives as long as the arena's content.
 yyjson_doc *json_parse(arena_t *arena, const document_t *document, read_status_t *status, char detail[200]);
 
 #endif

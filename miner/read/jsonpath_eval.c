@@ -317,12 +317,26 @@ static bool select_children(eval_t *ev, const segment_t *segment, const expr_t *
     return true;
 }
 
+// yyjson_obj_getn, with most names told apart by their length and first byte; NULL also where node is no
+// object.
+static yyjson_val *member(yyjson_val *node, const char *name, size_t len)
+{
+    if (!yyjson_is_obj(node)) return NULL;
+    yyjson_val *key = unsafe_yyjson_get_first(node);
+    for (size_t i = unsafe_yyjson_get_len(node); i > 0; i--, key = unsafe_yyjson_get_next(key + 1)) {
+        const char *text = unsafe_yyjson_get_str(key);
+        if (unsafe_yyjson_get_len(key) == len && *text == *name && memcmp(text, name, len) == 0)
+            return key + 1;
+    }
+    return NULL;
+}
+
 static bool select_name(eval_t *ev, const segment_t *segment, const selector_t *s, yyjson_val *node,
                         sink_t *sink)
 {
     if (!yyjson_is_obj(node)) return true;
     if (!spend(ev, 1 + yyjson_obj_size(node) / 8)) return false;
-    yyjson_val *v = yyjson_obj_getn(node, s->name, s->name_len);
+    yyjson_val *v = member(node, s->name, s->name_len);
     return v ? walk(ev, segment->next, v, sink) : true;
 }
 
@@ -439,7 +453,7 @@ static bool select_names(const jsonpath_t *path, yyjson_val *root, int64_t *work
         const selector_t *s = segment->selectors;
         if (segment->descendant || s->kind != SELECT_NAME || s->next) return false;
         used += 1 + (int64_t)yyjson_obj_size(v) / 8;
-        v = yyjson_obj_getn(v, s->name, s->name_len); // NULL where v is no object
+        v = member(v, s->name, s->name_len);
     }
     if (used > *work || out->cap == 0) return false;
     *work -= used;

@@ -56,7 +56,7 @@ read_status_t next_read(next_t *n, urls_t *urls, arena_t *arena, const document_
                         size_t len, const char **out)
 {
     value_t value = {.ms = TIME_NONE};
-    switch (value_read(n->rule, urls, arena, raw, len, true, MAX_URL, &value)) {
+    switch (value_read(n->rule, urls, arena, raw, len, false, true, MAX_URL, &value)) {
     case VALUE_OK: break;
     case VALUE_NONE: return READ_OK;
     case VALUE_EFFORT: return READ_TOO_COMPLEX;

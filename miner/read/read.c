@@ -37,7 +37,6 @@ static void free_tools(void *value)
 {
     html_tools_t *tools = value;
     dom_destroy(&tools->dom);
-    urls_destroy(&tools->urls);
     free(tools);
 }
 
@@ -53,7 +52,7 @@ static const html_tools_t *my_tools(void)
     if (tools) return tools;
     tools = xcalloc(1, sizeof *tools);
     tools->dom = dom_new();
-    tools->urls = urls_new();
+    tools->urls = urls_of_thread();
     CHECK(pthread_setspecific(tools_key, tools) == 0);
     return tools;
 }

@@ -272,10 +272,59 @@ const char *text_clean(arena_t *arena, const char *s, size_t len, text_mode_t mo
     return finish(&w);
 }
 
-// Eight bytes at once: is there a control character?
-static bool has_control(uint64_t word)
+typedef unsigned char block_t __attribute__((vector_size(16)));
+
+static block_t load(const char *s)
 {
-    return (word - 0x2020202020202020u) & ~word & 0x8080808080808080u; // it borrows into its high bit
+    block_t b;
+    memcpy(&b, s, sizeof b);
+    return b;
+}
+
+static bool any(block_t b)
+{
+    uint64_t halves[2];
+    memcpy(halves, &b, sizeof b);
+    return halves[0] | halves[1];
+}
+
+// Bytes that folding would not simply copy, given those one and two places before them. feeds: all bits where
+// line feeds are kept, else none.
+static inline __attribute__((always_inline)) block_t folding(block_t now, block_t before, block_t second,
+                                                             block_t feeds)
+{
+    block_t feed = (block_t)(now == '\n') & feeds, fed = (block_t)(before == '\n') & feeds;
+    block_t blank = (block_t)(now == ' ') | feed, blanked = (block_t)(before == ' ') | fed;
+    block_t third = feed & fed & (block_t)(second == '\n');
+    return ((block_t)(now < ' ') & ~feed) | (block_t)(now == 0x7F) | (block_t)(now == 0xC2) |
+           (blank & blanked & ~(feed & fed)) | third;
+}
+
+// Would folding leave s as it is? Says no to some texts of which it is true.
+static bool is_folded(const char *s, size_t len, bool lines)
+{
+    char edge[2 + sizeof(block_t) + 2] = "xx"; // the last bytes, or all of a short text
+    block_t bad = {0}, feeds = {0};
+    if (len == 0) return true;
+    if ((unsigned char)s[0] <= ' ' || (unsigned char)s[len - 1] <= ' ') return false;
+    if (lines) feeds = ~feeds;
+    size_t i = 0;
+    if (len >= sizeof bad) {
+        memcpy(edge + 2, s, sizeof bad);
+        bad |= folding(load(edge + 2), load(edge + 1), load(edge), feeds);
+        for (i = sizeof bad; i + sizeof bad <= len; i += sizeof bad)
+            bad |= folding(load(s + i), load(s + i - 1), load(s + i - 2), feeds);
+        memcpy(edge, s + i - 2, 2);
+    }
+    memset(edge + 2, 'x', sizeof bad);
+    memcpy(edge + 2, s + i, len - i);
+    bad |= folding(load(edge + 2), load(edge + 1), load(edge), feeds);
+    return !any(bad);
+}
+
+const char *text_clean_kept(arena_t *arena, const char *s, size_t len, text_mode_t mode, size_t max)
+{
+    return len <= max && is_folded(s, len, mode == TEXT_LINES) ? s : text_clean(arena, s, len, mode, max);
 }
 
 static bool is_kept(char c)
@@ -286,11 +335,14 @@ static bool is_kept(char c)
 bool text_is_clean(const char *s, size_t len)
 {
     size_t i = 0;
-    for (uint64_t word; i + 8 <= len; i += 8) {
-        memcpy(&word, s + i, 8);
-        if (!has_control(word)) continue;
-        for (size_t k = i; k < i + 8; k++)
-            if (!is_kept(s[k])) return false;
+    while (i + sizeof(block_t) <= len) {
+        block_t bad = {0};
+        size_t stop = len - i < 512 ? len : i + 512;
+        for (; i + sizeof bad <= stop; i += sizeof bad) {
+            block_t now = load(s + i);
+            bad |= (block_t)(now < ' ') & ~((block_t)(now == '\n') | (block_t)(now == '\t'));
+        }
+        if (any(bad)) return false;
     }
     for (; i < len; i++)
         if (!is_kept(s[i])) return false;
@@ -312,6 +364,11 @@ const char *text_verbatim(arena_t *arena, const char *s, size_t len, size_t max)
     }
     *p = '\0';
     return out;
+}
+
+const char *text_verbatim_kept(arena_t *arena, const char *s, size_t len, size_t max)
+{
+    return len <= max && text_is_clean(s, len) ? s : text_verbatim(arena, s, len, max);
 }
 
 // -- a parsed tree --------------------------------------------------------------------------------

@@ -23,6 +23,10 @@ typedef enum {
 // Plain text: white space folded (line feeds are line breaks), bad UTF-8 replaced. No markup or entities are
 // looked for.
 const char *text_clean(arena_t *arena, const char *s, size_t len, text_mode_t mode, size_t max);
+// The same, for s that is valid UTF-8, ends with NUL and lives as long as the arena: s itself where there is
+// nothing to clean.
+const char *text_clean_kept(arena_t *arena, const char *s, size_t len, text_mode_t mode, size_t max);
+const char *text_verbatim_kept(arena_t *arena, const char *s, size_t len, size_t max);
 // Like text_clean, but white space stays as it is: values of attributes, JSON strings, html.
 const char *text_verbatim(arena_t *arena, const char *s, size_t len, size_t max);
 // Has s no control characters but line feeds and tabs? Then text_verbatim keeps it as it is.

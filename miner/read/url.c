@@ -2,6 +2,7 @@
 #include "miner/read/url.h"
 
 #include <lexbor/url/url.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,28 @@ void urls_destroy(urls_t **urls)
     free(u->base_text);
     free(u);
     *urls = NULL;
+}
+
+static pthread_key_t thread_key;
+static pthread_once_t thread_once = PTHREAD_ONCE_INIT;
+
+static void end_of_thread(void *value)
+{
+    urls_t *urls = value;
+    urls_destroy(&urls);
+}
+
+static void make_key(void)
+{
+    CHECK(pthread_key_create(&thread_key, end_of_thread) == 0);
+}
+
+urls_t *urls_of_thread(void)
+{
+    pthread_once(&thread_once, make_key);
+    urls_t *urls = pthread_getspecific(thread_key);
+    if (!urls) CHECK(pthread_setspecific(thread_key, urls = urls_new()) == 0);
+    return urls;
 }
 
 static lxb_url_t *parse(urls_t *u, const lxb_url_t *base, const char *text, size_t len)

@@ -11,6 +11,9 @@ typedef struct urls urls_t;
 
 urls_t *urls_new(void);
 void urls_destroy(urls_t **urls);
+// The calling thread's own, which lives as long as the thread. Whoever uses it sets its base first, and is
+// done with it before anyone else is asked.
+urls_t *urls_of_thread(void);
 
 // The base of what is resolved next: an absolute URL, or NULL for none. 0; -1: not a URL, there is now no
 // base.

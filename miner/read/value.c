@@ -270,13 +270,16 @@ value_status_t value_convert(field_type_t type, urls_t *urls, arena_t *arena, va
 }
 
 value_status_t value_read(value_rule_t *r, urls_t *urls, arena_t *arena, const char *raw, size_t len,
-                          bool one_line, size_t max, value_t *out)
+                          bool kept, bool one_line, size_t max, value_t *out)
 {
     // short forms are read from one line; only texts and markup keep theirs
     bool lines = r->field->type == TYPE_TEXT && !one_line;
-    out->text = r->field->type == TYPE_HTML
-                    ? text_verbatim(arena, raw, len, max)
-                    : text_clean(arena, raw, len, lines ? TEXT_LINES : TEXT_LINE, max);
+    text_mode_t mode = lines ? TEXT_LINES : TEXT_LINE;
+    if (r->field->type == TYPE_HTML)
+        out->text = kept ? text_verbatim_kept(arena, raw, len, max) : text_verbatim(arena, raw, len, max);
+    else
+        out->text =
+            kept ? text_clean_kept(arena, raw, len, mode, max) : text_clean(arena, raw, len, mode, max);
     if (!out->text) return VALUE_NO_SPACE;
     value_status_t status = *out->text ? cut_match(r, arena, &out->text) : VALUE_NONE;
     return status == VALUE_OK ? value_convert(r->field->type, urls, arena, out) : status;

@@ -32,11 +32,11 @@ typedef enum {
     VALUE_NO_SPACE, // the arena is full: READ_TOO_BIG
 } value_status_t;
 
-// raw: a match's text (for html its markup), already valid UTF-8. one_line folds line breaks of texts away,
-// max bounds them. urls resolves TYPE_URL. integers may hold group separators ("1,234", "1.2k" is 1200);
-// numbers keep their digits.
+// raw: a match's text (for html its markup), already valid UTF-8; kept: it ends with NUL and lives as long as
+// the arena, so that it need not be copied. one_line folds line breaks of texts away, max bounds them. urls
+// resolves TYPE_URL. integers may hold group separators ("1,234", "1.2k" is 1200); numbers keep their digits.
 value_status_t value_read(value_rule_t *rule, urls_t *urls, arena_t *arena, const char *raw, size_t len,
-                          bool one_line, size_t max, value_t *out);
+                          bool kept, bool one_line, size_t max, value_t *out);
 
 // Only the conversion: value->text, already clean, becomes the canonical form of type.
 value_status_t value_convert(field_type_t type, urls_t *urls, arena_t *arena, value_t *value);

@@ -232,8 +232,8 @@ def source_id(number):
 
 
 def item(key, content_hash=1, part=LIST, poll=0, url="", title="", author="", summary="", content="", image="",
-         published=TIME_NONE, fields=""):
-    return [poll, part, key, content_hash, url, title, author, summary, content, image, published, fields]
+         published=TIME_NONE, fields="", url_norm=""):
+    return [poll, part, key, content_hash, url, title, author, summary, content, image, published, fields, url_norm]
 
 
 def poll_row(source=1, due=T0, absent=0, backfill=False, cause=0, took=100):

@@ -108,7 +108,7 @@ def test_poll_is_shipped_then_polled_then_stored(world):
     world.start("--user-agent-contact", "mailto:x@example.org")
     source = world.add(world.template(), "/a", last_ok=1234)
     world.web.pages["/a"] = (200, {"ETag": 'W/"v 1"', "Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT", "Age": "5"},
-                             listing((1, "/1", "one"), (2, "/2", "two")))
+                             listing((1, "/1", "one"), (2, "/2?utm_source=a", "two")))
     world.ack_batches = False
     due = world.due(source)
     world.pump(lambda: world.batches and world.outcomes)
@@ -123,7 +123,9 @@ def test_poll_is_shipped_then_polled_then_stored(world):
     assert stored["last_modified"] == "Mon, 01 Jan 2024 00:00:00 GMT"
     assert stored["last_ok"] == stored["started"] - 5000 and abs(stored["started"] - world.now()) < 10000
     assert [(i["key"], i["title"], i["url"], i["part"]) for i in world.items()] == [
-        ("1", "one", world.web.url("/1"), LIST), ("2", "two", world.web.url("/2"), LIST)]
+        ("1", "one", world.web.url("/1"), LIST), ("2", "two", world.web.url("/2?utm_source=a"), LIST)]
+    assert [i["url_norm"] for i in world.items()] == [
+        world.web.url(path).replace("http:", "https:") for path in ("/1", "/2")]
     poll, = polls(world)
     assert poll["absent"] == 1234 and not poll["backfill"] and poll["due"] == due
     assert poll["started"] <= poll["fetched"] and poll["started"] == stored["started"]

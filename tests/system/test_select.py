@@ -108,6 +108,22 @@ def test_robots_refuses_what_is_no_url(tmp_path):
     assert ctl("robots", "--file", tmp_path / "none", "https://a.example/").returncode == 1
 
 
+@pytest.mark.parametrize("args, url, norm", [
+    (["HTTP://www.A.example:80/x/../y/?utm_source=f&b=2&a=1#top"], "http://www.a.example/y/?utm_source=f&b=2&a=1#top",
+     "https://a.example/y?a=1&b=2"),
+    (["../b", "https://a.example/x/y/z"], "https://a.example/x/b", "https://a.example/x/b"),
+    (["//b.example", "http://a.example"], "http://b.example/", "https://b.example"),
+])
+def test_url(args, url, norm):
+    assert json.loads(ctl("url", *args).stdout) == {"url": url, "url_norm": norm}
+
+
+@pytest.mark.parametrize("args", [["mailto:a@example.org"], ["/relative"], ["/x", "no-base"], ["http://a b/"], ["http://:1/"]])
+def test_url_refuses_what_is_none(args):
+    done = ctl("url", *args)
+    assert done.returncode == 1 and not done.stdout and done.stderr.count("\n") == 1
+
+
 def test_try_hints_at_what_matches(tmp_path):
     """A selector that the site has left behind."""
     (tmp_path / "page.html").write_text("".join(

@@ -63,13 +63,13 @@ def test_every_column(cluster, database, sink, miner):
     miner.beat(1_800_000_000_000)
     wait_until(lambda: miner.pump(20) or True)
     values = item("k", 2**64 - 1, url="http://x/", title="t", author="a", summary="s", content="c", image="i",
-                  published=T0 - 5, fields='{"description": "d", "keywords": "x, y"}')
+                  published=T0 - 5, fields='{"description": "d", "keywords": "x, y"}', url_norm="https://x")
     assert miner.store(batch([values], source=5, absent=T0 - 1000, cause=3, template="news")) == [NEW]
     got = row(cluster, database, "k", "url", "title", "author", "summary", "content", "image", ms("published_at"),
               "fields", "content_hash", ms("first_seen_at"), ms("last_absent_at"), ms("fetched_at"), "backfill",
-              "cause", "detail_at", source=5)
+              "cause", "detail_at", "url_norm", source=5)
     assert got == ("http://x/", "t", "a", "s", "c", "i", T0 - 5, {"description": "d", "keywords": "x, y"}, -1,
-                   T0 + 105, T0 - 1000, T0 + 105, False, 3, None)
+                   T0 + 105, T0 - 1000, T0 + 105, False, 3, None, "https://x")
     assert cluster.rows(database, "SELECT template, hex, url FROM sources") == [
         ("news", f"{source_id(5):016x}", f"http://site/{source_id(5)}")]
     assert cluster.rows(database, "SELECT hex, name, fresh_within FROM templates")[0][:2] == (

@@ -150,6 +150,17 @@ static void test_values(void **state)
     assert_string_equal(one("\"items\":\"$[*]\",\"fields\":{\"title\":\"$.x\"}", "[{\"x\":5}]")->title, "5");
 }
 
+static void test_paths_from_the_root(void **state)
+{
+    (void)state;
+    const item_t *item =
+        one("\"items\":\"$.posts[*]\",\"fields\":{\"title\":\"t\",\"author\":\"$$.channel.name\","
+            "\"tags\":{\"select\":\"$$..tag\",\"all\":true}}",
+            "{\"channel\":{\"name\":\"News\",\"tag\":\"a\"},\"posts\":[{\"t\":\"x\",\"tag\":\"b\"}]}");
+    assert_string_equal(item->author, "News");
+    assert_string_equal(item->fields, "{\"tags\":\"a\\nb\"}");
+}
+
 static void test_tolerates(void **state)
 {
     (void)state;
@@ -223,13 +234,10 @@ static void test_errors_name_the_field(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_items),
-        cmocka_unit_test(test_ways_to_name_items),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_tolerates),
-        cmocka_unit_test(test_refuses),
-        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_errors_name_the_field),
+        cmocka_unit_test(test_items),     cmocka_unit_test(test_ways_to_name_items),
+        cmocka_unit_test(test_values),    cmocka_unit_test(test_paths_from_the_root),
+        cmocka_unit_test(test_tolerates), cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_bounds),    cmocka_unit_test(test_errors_name_the_field),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

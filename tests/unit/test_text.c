@@ -132,6 +132,30 @@ static void unclosed_hidden_elements_cost_no_square(void **state)
     arena_destroy(&arena);
 }
 
+// What need not be cleaned is used as it is; the result must be the same.
+static void kept_text_equals_its_copy(void **state)
+{
+    (void)state;
+    static const char *const letters[] = {"a",    "b",        " ",        "\n",       "\t", "\r",
+                                          "\x7F", "\xC3\xA9", "\xC2\xA0", "\xC2\xB7", "c",  "d"};
+    arena_t *arena = arena_new(1 << 20);
+    unsigned seed = 7;
+    for (int round = 0; round < 40000; round++) {
+        char text[128] = "";
+        int n = rand_r(&seed) % 40, kinds = 2 + rand_r(&seed) % 11;
+        for (int i = 0; i < n; i++) strcat(text, letters[rand_r(&seed) % kinds % 12]);
+        size_t len = strlen(text), max = 5 + (size_t)rand_r(&seed) % 100;
+        for (int mode = TEXT_LINE; mode <= TEXT_LINES; mode++)
+            assert_string_equal(text_clean_kept(arena, text, len, (text_mode_t)mode, max),
+                                text_clean(arena, text, len, (text_mode_t)mode, max));
+        assert_string_equal(text_verbatim_kept(arena, text, len, max), text_verbatim(arena, text, len, max));
+        arena_reset(arena);
+    }
+    static const char plain[] = "some words, as they mostly come";
+    assert_ptr_equal(text_clean_kept(arena, plain, sizeof plain - 1, TEXT_LINE, 100), plain);
+    arena_destroy(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +163,7 @@ int main(void)
         cmocka_unit_test(from_a_tree),
         cmocka_unit_test(hidden_parts_of_a_tree),
         cmocka_unit_test(plain_text_is_cleaned),
+        cmocka_unit_test(kept_text_equals_its_copy),
         cmocka_unit_test(cuts_fall_between_code_points),
         cmocka_unit_test(unclosed_hidden_elements_cost_no_square),
     };
