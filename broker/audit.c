@@ -49,17 +49,20 @@ static void audit_source(audit_t *a, const source_t *s)
 static void audit_books(audit_t *a)
 {
     const slot_account_t *t = &a->broker->slots.total;
-    uint64_t open = 0;
+    uint64_t open = 0, recorded = a->broker->recorded;
     size_t pos = 0, away = 0;
     for (const source_t *s; (s = map_next(&a->broker->catalog.sources, &pos));) {
         audit_source(a, s);
         if (s->held > s->done) open += grid_count(source_grid(s), s->done, s->held);
         open += s->extra != 0;
         away += s->away;
+        recorded += s->run_count;
     }
     uint64_t settled = t->stored + t->failed + t->skipped;
     WANT(a, settled + open == t->due, "%llu dues, but %llu settled and %llu open", (unsigned long long)t->due,
          (unsigned long long)settled, (unsigned long long)open);
+    WANT(a, settled == recorded, "%llu dues settled, the history has %llu", (unsigned long long)settled,
+         (unsigned long long)recorded);
     WANT(a, away == a->broker->runs.by_source.count, "%zu sources are away, %zu runs", away,
          a->broker->runs.by_source.count);
 }

@@ -10,10 +10,11 @@
 #include "common/log.h"
 
 enum {
-    BUDGET = 4096,             // sources per tick, so that no tick keeps heartbeats waiting
-    STALL_MS = 1000,           // between two ticks: the broker itself was away
-    IDLE_SLOTS = 2,            // without progress: the miner loses its work
-    CLOSE_AFTER_MAX_MS = 15000 // after a slot's end
+    BUDGET = 4096,              // sources per tick, so that no tick keeps heartbeats waiting
+    STALL_MS = 1000,            // between two ticks: the broker itself was away
+    IDLE_SLOTS = 2,             // without progress: the miner loses its work
+    CLOSE_AFTER_MAX_MS = 15000, // after a slot's end
+    STOP_FLUSH = 100000 // sources whose history is written out at the end: what can be done within seconds
 };
 
 // -- actions ------------------------------------------------------------------------------------------
@@ -181,6 +182,7 @@ void broker_stop(broker_t *b, instant_t now)
 {
     b->now = slew_now(&b->slew, now);
     store_number(b, "accounted", b->now);
+    history_flush_some(b, NULL, STOP_FLUSH);
     log_info("stopping", "slot=%lld", (long long)slots_number(&b->slots, b->now));
 }
 
@@ -632,6 +634,7 @@ broker_counts_t broker_counts(const broker_t *b)
                          .stored = t->stored,
                          .failed = t->failed,
                          .skipped = t->skipped,
+                         .recorded = b->recorded,
                          .miners = registry_live(&b->registry),
                          .sources = b->catalog.sources.count,
                          .templates = b->catalog.listings.count,

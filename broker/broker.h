@@ -60,6 +60,7 @@ void broker_stop(broker_t *broker, instant_t now);
 // -- for tests and the simulator ------------------------------------------------------------------------
 typedef struct {
     uint64_t slot, due, polled, stored, failed, skipped; // since start
+    uint64_t recorded;                                   // dues whose history was handed to the store
     size_t miners, sources, templates, open;             // open: dues given out or waiting
 } broker_counts_t;
 broker_counts_t broker_counts(const broker_t *broker);

@@ -48,6 +48,11 @@ struct source {
     uint8_t last_result, last_error;
     uint8_t continuity; // wire_continuity_t, of the last poll that told
     uint8_t extra_cause;
+    // What gathered of the history since the store heard of it, see history.h. run_first: broker ms,
+    // run_span: ms from there to the last; run_key: which dues are of one kind, 0: none yet.
+    uint8_t run_result, run_error;
+    uint32_t run_key, run_count, run_span;
+    int64_t run_first;
     bool known_to_owner; // the lane's owner has its definition
     bool entered;        // it is scheduled (see dues.c)
     bool away;           // a miner that no longer holds it runs a poll of it (see runs.h)

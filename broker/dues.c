@@ -39,8 +39,10 @@ static void skip_until(broker_t *b, source_t *s, int64_t upto, error_class_t rea
     grid_t g = source_grid(s);
     if (upto > s->held) upto = s->held;
     if (upto <= s->done) return;
+    uint64_t count = grid_count(g, s->done, upto);
     slots_book_range(&b->slots, g, s->done, upto, SLOT_DUE, reason);
-    s->listing->skipped[reason] += grid_count(g, s->done, upto);
+    s->listing->skipped[reason] += count;
+    if (count) history_skipped(b, s, grid_next(g, s->done), grid_last(g, upto), count, reason);
     s->done = upto;
 }
 
@@ -49,6 +51,7 @@ static void skip_extra(broker_t *b, source_t *s, error_class_t reason)
     if (!s->extra) return;
     slots_book_skip(&b->slots, s->extra, reason, 1);
     s->listing->skipped[reason]++;
+    history_skipped(b, s, s->extra, s->extra, 1, reason);
     s->extra = 0;
 }
 
@@ -122,6 +125,7 @@ void dues_leave(broker_t *b, source_t *s, error_class_t reason)
     s->polled = 0;
     lane_count(s, -1);
     s->entered = false;
+    history_flush(b, s);
 }
 
 void dues_extend(broker_t *b, source_t *s)
@@ -241,14 +245,17 @@ static void settle(broker_t *b, source_t *s, const wire_outcome_t *o)
     s->done = o->due;
 }
 
-static void book_settled(broker_t *b, source_t *s, const wire_outcome_t *o)
+static void book_settled(broker_t *b, const miner_t *m, source_t *s, const wire_outcome_t *o)
 {
     if (o->result == RESULT_skipped) {
         error_class_t reason = o->error < ERR_COUNT && o->error ? (error_class_t)o->error : ERR_internal;
         slots_book_skip(&b->slots, o->due, reason, 1);
         s->listing->skipped[reason]++;
-    } else if (o->result == RESULT_changed || o->result == RESULT_unchanged ||
-               o->result == RESULT_not_modified) {
+        history_skipped(b, s, o->due, o->due, 1, reason);
+        return;
+    }
+    history_outcome(b, m, s, o);
+    if (o->result == RESULT_changed || o->result == RESULT_unchanged || o->result == RESULT_not_modified) {
         slots_book(&b->slots, o->due, SLOT_STORED);
         s->listing->stored++;
     } else {
@@ -269,7 +276,7 @@ void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
     if (open) {
         settle(b, s, o);
         if (o->due >= s->polled) s->polled = 0;
-        book_settled(b, s, o);
+        book_settled(b, m, s, o);
     }
     run_t *run = runs_of(&b->runs, s);
     if (run && run->miner == m && o->result != RESULT_skipped) dues_run_over(b, run);

@@ -5,6 +5,7 @@
 #include "broker/broker.h"
 #include "broker/catalog.h"
 #include "broker/gaps.h"
+#include "broker/history.h"
 #include "broker/registry.h"
 #include "broker/runs.h"
 #include "broker/slots.h"
@@ -39,6 +40,7 @@ struct broker {
     int64_t accounted;            // loaded: dues up to here were accounted for before the start
 
     uint64_t epoch;
+    uint64_t recorded; // dues whose history was handed to the store, since start
     miner_t *outboxes; // miners with rows to flush
 };
 

@@ -3,28 +3,34 @@
 // answered.
 #include "broker/store.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
 
+#include "broker/archive.h"
 #include "broker/schema.h"
 #include "common/check.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "proto/template.h"
 #include "proto/wire.h"
 
-enum { RETRY_MS = 500, SKIP_RANGES_KEPT = 20000 };
+enum { RETRY_MS = 500, SKIP_RANGES_KEPT = 20000, TRANSACTION_OPS = 20000U, TRIM_MS = 1000 };
 
 typedef struct node {
     struct node *next;
     store_op_t op; // its texts are the node's own
+    store_history_t history;
 } node_t;
 
 typedef enum {
@@ -66,6 +72,9 @@ static const char *const sql[STATEMENTS] = {
 struct store {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENTS];
+    archive_t *archive;
+    int lock_fd;     // of the file that keeps others away
+    int64_t trim_at; // mono ms
     int fd;
     pthread_t thread;
     bool running;
@@ -73,7 +82,7 @@ struct store {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     node_t *first, **last;
-    uint64_t submitted, durable;
+    uint64_t submitted, taken, durable; // tickets
     bool stopping, failing;
 };
 
@@ -84,7 +93,19 @@ static int prepare(store_t *s)
     for (int i = 0; i < STATEMENTS; i++)
         if (sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i], NULL))
             return -1;
-    return 0;
+    s->archive = archive_new(s->db);
+    return s->archive ? 0 : -1;
+}
+
+// One broker works on a folder. The file stays; the lock goes with the process.
+static int lock_folder(store_t *s, const char *folder, char *problem, size_t size)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/broker.lock", folder);
+    s->lock_fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    if (s->lock_fd >= 0 && flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0) return 0;
+    snprintf(problem, size, "%s", s->lock_fd >= 0 ? "another broker runs on this folder" : strerror(errno));
+    return -1;
 }
 
 store_t *store_open(const char *folder, const char **error)
@@ -94,6 +115,7 @@ store_t *store_open(const char *folder, const char **error)
     store_t *s = xcalloc(1, sizeof *s);
     *error = why;
     s->last = &s->first;
+    s->lock_fd = -1;
     s->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CHECK(s->fd >= 0);
     pthread_mutex_init(&s->lock, NULL);
@@ -101,15 +123,15 @@ store_t *store_open(const char *folder, const char **error)
     mkdir(folder, 0700);
     snprintf(path, sizeof path, "%s/broker.db", folder);
     char problem[200] = "";
-    if (!sqlite3_open(path, &s->db) &&
+    if (!lock_folder(s, folder, problem, sizeof problem) && !sqlite3_open(path, &s->db) &&
         !sqlite3_exec(s->db,
-                      "pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full",
+                      "pragma busy_timeout = 5000; pragma journal_mode = wal; pragma synchronous = full;"
+                      "pragma cache_size = -16384",
                       NULL, NULL, NULL) &&
         !schema_upgrade(s->db, problem, sizeof problem) && !prepare(s))
         return s;
-    snprintf(why, sizeof why, "cannot use %.300s: %.160s%s", path,
-             problem[0] ? problem : sqlite3_errmsg(s->db),
-             sqlite3_errcode(s->db) == SQLITE_BUSY ? " (does another broker run on this folder?)" : "");
+    snprintf(why, sizeof why, "cannot use %.300s: %.200s", path,
+             problem[0] ? problem : sqlite3_errmsg(s->db));
     store_close(&s);
     return NULL;
 }
@@ -205,23 +227,36 @@ static int apply(store_t *s, const store_op_t *op)
         return run(st);
     case STORE_GAP: return put_gap(s, &op->gap);
     case STORE_SKIPS: return put_skips(s, op);
+    case STORE_HISTORY: return archive_put(s->archive, op->history);
     }
+    return -1;
+}
+
+static int end_transaction(store_t *s, bool fine)
+{
+    if (fine && !sqlite3_exec(s->db, "commit", NULL, NULL, NULL)) return 0;
+    sqlite3_exec(s->db, "rollback", NULL, NULL, NULL);
+    archive_rolled_back(s->archive);
     return -1;
 }
 
 static int commit(store_t *s, const node_t *list)
 {
     if (sqlite3_exec(s->db, "begin immediate", NULL, NULL, NULL)) return -1;
-    for (const node_t *n = list; n; n = n->next)
-        if (apply(s, &n->op)) {
-            sqlite3_exec(s->db, "rollback", NULL, NULL, NULL);
-            return -1;
-        }
-    if (sqlite3_exec(s->db, "commit", NULL, NULL, NULL)) {
-        sqlite3_exec(s->db, "rollback", NULL, NULL, NULL);
-        return -1;
-    }
-    return 0;
+    bool fine = true;
+    for (const node_t *n = list; n && fine; n = n->next) fine = apply(s, &n->op) == 0;
+    return end_transaction(s, fine);
+}
+
+// What is too old or too much leaves now and then. It can wait: a failure shows at the next commit.
+static void trim(store_t *s)
+{
+    int64_t now = clock_mono_ms();
+    if (now < s->trim_at) return;
+    s->trim_at = now + TRIM_MS;
+    if (sqlite3_exec(s->db, "begin immediate", NULL, NULL, NULL)) return;
+    if (end_transaction(s, archive_trim(s->archive) == 0))
+        log_warn("store_trim", "error=\"%s\"", sqlite3_errmsg(s->db));
 }
 
 static void free_list(node_t *n)
@@ -238,10 +273,16 @@ static node_t *take(store_t *s, uint64_t *upto)
 {
     pthread_mutex_lock(&s->lock);
     while (!s->first && !s->stopping) pthread_cond_wait(&s->wake, &s->lock);
-    node_t *list = s->first;
-    s->first = NULL;
-    s->last = &s->first;
-    *upto = s->submitted;
+    node_t *list = s->first, *last = list;
+    for (uint64_t n = list != NULL; last; last = last->next, n++) {
+        if (last->next && n < TRANSACTION_OPS) continue;
+        s->first = last->next;
+        last->next = NULL;
+        s->taken += n;
+        break;
+    }
+    if (!s->first) s->last = &s->first;
+    *upto = s->taken;
     pthread_mutex_unlock(&s->lock);
     return list;
 }
@@ -282,7 +323,9 @@ static void *write_loop(void *arg)
         s->durable = upto;
         pthread_mutex_unlock(&s->lock);
         uint64_t one = 1;
-        if (write(s->fd, &one, sizeof one) < 0) continue; // the counter is full: it is readable anyway
+        bool told = write(s->fd, &one, sizeof one) > 0; // else the counter is full: it is readable anyway
+        (void)told;
+        trim(s);
     }
     return NULL;
 }
@@ -302,9 +345,29 @@ static size_t size_of(const char *text)
     return strlen(text ? text : "") + 1;
 }
 
+static node_t *copy_of_history(const store_op_t *op)
+{
+    const store_history_t *h = op->history;
+    node_t *n = xmalloc(sizeof *n + size_of(h->template_name) + size_of(h->miner) + size_of(h->result) +
+                        size_of(h->error) + size_of(h->cause) + size_of(h->detail) + size_of(h->pattern));
+    char *at = (char *)(n + 1);
+    n->next = NULL;
+    n->op = (store_op_t){.kind = op->kind, .history = &n->history};
+    n->history = *h;
+    n->history.template_name = put_text(&at, h->template_name);
+    n->history.miner = put_text(&at, h->miner);
+    n->history.result = put_text(&at, h->result);
+    n->history.error = put_text(&at, h->error);
+    n->history.cause = put_text(&at, h->cause);
+    n->history.detail = put_text(&at, h->detail);
+    n->history.pattern = put_text(&at, h->pattern);
+    return n;
+}
+
 static node_t *copy_of(const store_op_t *op)
 {
     const store_source_t *src = &op->source;
+    if (op->history) return copy_of_history(op);
     node_t *n =
         xmalloc(sizeof *n + size_of(op->name) + size_of(op->text) + size_of(src->url) + size_of(src->etag) +
                 size_of(src->last_modified) + size_of(src->fetch_url) + size_of(src->memory));
@@ -353,6 +416,11 @@ bool store_failing(store_t *s)
     return failing;
 }
 
+void store_bound_history(store_t *s, int64_t keep_ms, int64_t rows)
+{
+    archive_bound(s->archive, keep_ms, rows);
+}
+
 int store_fd(const store_t *s)
 {
     return s->fd;
@@ -377,7 +445,9 @@ void store_close(store_t **store)
         pthread_join(s->thread, NULL);
     }
     for (int i = 0; i < STATEMENTS; i++) sqlite3_finalize(s->statements[i]);
+    archive_destroy(&s->archive);
     sqlite3_close(s->db);
+    if (s->lock_fd >= 0) close(s->lock_fd);
     free_list(s->first);
     close(s->fd);
     pthread_mutex_destroy(&s->lock);

@@ -16,6 +16,7 @@ typedef enum {
     STORE_SOURCE_GONE,   // source.id
     STORE_NUMBER,        // name, number
     STORE_GAP,           // gap
+    STORE_HISTORY,       // history: a row of it
     STORE_SKIPS, // name (template), text (reason), number (count), from, to: a range of dues not polled
 } store_kind_t;
 
@@ -30,6 +31,24 @@ typedef struct {
     uint8_t continuity;
 } store_source_t;
 
+// Settled dues of a source that came to the same. Times in broker ms. Texts are never NULL.
+typedef struct {
+    uint64_t source;
+    const char *template_name;
+    int64_t first, last; // of the dues
+    uint64_t count;
+    int64_t started; // of the first's request; 0: none, or not known
+    uint64_t took_ms;
+    const char *miner;          // "": not known
+    const char *result, *error; // names; "": no error
+    uint64_t status, items, fresh, attempt;
+    const char *cause;
+    const char *detail, *pattern; // of the error, see fingerprint.h
+    uint64_t fingerprint;         // 0: none
+    uint32_t key;                 // what is of one kind in a row
+    bool gathered;                // it goes on with the source's latest row, if that has the same key
+} store_history_t;
+
 typedef struct {
     store_kind_t kind;
     const char *name, *text;
@@ -37,6 +56,7 @@ typedef struct {
     bool flag;
     store_source_t source;
     gap_t gap;
+    const store_history_t *history; // copied with it
 } store_op_t;
 
 typedef struct store store_t;
@@ -57,6 +77,8 @@ store_t *store_open(const char *folder, const char **error);
 void store_close(store_t **store);
 // Reads everything; before the first submit. 0, or -1 (logged).
 int store_load(store_t *store, const store_reader_t *reader);
+// How long history is kept, and how many rows of it; before the first submit.
+void store_bound_history(store_t *store, int64_t keep_ms, int64_t rows);
 // Copies op and queues it. Returns its ticket: tickets count up from 1.
 uint64_t store_submit(store_t *store, const store_op_t *op);
 // The highest ticket that is durable. store_fd is readable after it grew; store_clear before looking.

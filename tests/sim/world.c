@@ -176,6 +176,8 @@ static void on_store(void *context, const store_op_t *op)
     sim_op_t *o = &w->ops[w->n_ops++];
     o->durable_at = at;
     o->op = *op;
+    o->op.history = NULL; // nothing reads it again
+    if (op->history) w->recorded += op->history->count;
     o->op.name = kept(w, op->name);
     o->op.text = kept(w, op->text);
     o->op.source.url = kept(w, op->source.url);
@@ -243,6 +245,7 @@ static void start_broker(world_t *w)
                               .budget = w->budget};
     broker_out_t out = {.context = w, .send = on_send, .store = on_store};
     w->broker = broker_new(&config, &out);
+    w->recorded = 0;
     load(w);
     broker_start(w->broker, instant(w));
     sim_schedule(w, 0, EV_BROKER_TICK, NULL, 0)->run = ++w->broker_runs;
@@ -495,7 +498,12 @@ static void note(world_t *w, const event_t *e)
 static void check_books(world_t *w)
 {
     char why[200];
-    if (w->broker && broker_audit(w->broker, why, sizeof why)) sim_fail(w, "%s", why);
+    if (!w->broker) return;
+    if (broker_audit(w->broker, why, sizeof why)) sim_fail(w, "%s", why);
+    uint64_t recorded = broker_counts(w->broker).recorded;
+    if (recorded != w->recorded)
+        sim_fail(w, "the store was told of %llu dues, the broker says %llu", (unsigned long long)w->recorded,
+                 (unsigned long long)recorded);
 }
 
 static bool step(world_t *w)

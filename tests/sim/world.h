@@ -102,6 +102,7 @@ typedef struct {
     int64_t broker_away_until; // stalled
     sim_op_t *ops;
     size_t n_ops, cap_ops;
+    uint64_t recorded;      // dues in the history's rows, of this run of the broker
     struct held_send *held; // messages waiting for the store, oldest first
     struct held_send **held_last;
 

@@ -55,12 +55,26 @@ static char *copy(world_t *w, const char *s)
     return arena_strdup(w->arena, s ? s : "");
 }
 
+static const store_history_t *copy_history(world_t *w, const store_history_t *from)
+{
+    if (!from) return NULL;
+    store_history_t *to = arena_alloc(w->arena, sizeof *to);
+    assert_non_null(to);
+    *to = *from;
+    to->template_name = copy(w, from->template_name);
+    to->miner = copy(w, from->miner);
+    to->detail = copy(w, from->detail);
+    to->pattern = copy(w, from->pattern);
+    return to;
+}
+
 static void on_store(void *context, const store_op_t *op)
 {
     world_t *w = context;
     store_op_t *o = &w->ops[w->n_ops++];
     assert_true(w->n_ops < MAX_OPS);
     *o = *op;
+    o->history = copy_history(w, op->history);
     o->name = copy(w, op->name);
     o->text = copy(w, op->text);
     o->source.url = copy(w, op->source.url);
@@ -378,8 +392,8 @@ static void only_stored_outcomes_advance_validators(void **state)
     outcome(w, 1, source, due, OUTCOME_POLLED, RESULT_changed, NULL, 0);
     assert_int_equal(w->n_ops, ops);
     outcome(w, 1, source, due, OUTCOME_STORED, RESULT_changed, "\"v1\"", w->now.wall);
-    assert_true(w->n_ops > ops);
-    assert_string_equal(w->ops[w->n_ops - 1].source.etag, "\"v1\"");
+    assert_int_equal(w->n_ops, ops + 2); // its row, and its history
+    assert_string_equal(w->ops[ops].source.etag, "\"v1\"");
     wire_outcomes_ack_t *ack = heard(w, 0, 1, WIRE_TYPE_OUTCOMES_ACK, 1);
     assert_int_equal(ack->seq, 2);
     ops = w->n_ops;

@@ -194,7 +194,7 @@ static void one_folder_serves_one_broker(void **state)
     const char *error = "";
     store_t *s = open_store(*state);
     assert_null(store_open(((const place_t *)*state)->folder, &error));
-    assert_non_null(strstr(error, "does another broker run on this folder?"));
+    assert_non_null(strstr(error, "another broker runs on this folder"));
     store_close(&s);
 }
 
