@@ -16,7 +16,7 @@
 enum {
     GROUP_ARENA = 40 << 20,  // decoded batches and their rows
     GROUP_MENDED = 40 << 20, // copies of texts that had to be cleaned: at most 9 bytes for a byte of a frame
-    GROUP_BYTES = 4 << 20,   // frames; a group takes no further batch beyond it
+    GROUP_BYTES = 6 << 20,   // frames; a group takes no further batch beyond it
     GROUP_ROWS = 20000,      // the same in items
     GROUP_BATCHES = 4096,
     CAUSE_SPOOLED = 100, // items.cause of what was late because it waited in the spool

@@ -14,7 +14,7 @@
 
 enum {
     CREDIT_MIN = 64 << 10, // bytes
-    CREDIT_MAX = 4 << 20,
+    CREDIT_MAX = 12 << 20,
     MAX_ORIGINS = 4096, // remembered; live ones are never forgotten
 };
 

@@ -1,6 +1,9 @@
-// Store: stage by COPY, look (which staged rows need thought?), write (one upsert), commit. The look leaves
-// out rows that are known and tell nothing new, so a flood of duplicates costs one join and no write. An
-// upsert judges again what the look has judged, because another sink may have come between.
+// Store: keys by COPY, look (which of them are new, which need thought?), write, commit. The look leaves out
+// rows that are known and tell nothing new, so a flood of duplicates costs one join and no write. New rows
+// are copied straight into the table, which costs half of an upsert. Rows that are there already, and
+// details, are staged and merged by one upsert, which judges again what the look has judged, because another
+// sink may have come between. If it came between with a new row, the copy is refused and all is done again by
+// upsert.
 #include "sink/store.h"
 
 #include <endian.h>
@@ -18,19 +21,29 @@
 #include "sink/migrate.h"
 
 enum {
+    RETRIES = 3, // of a group that met another sink's
+    KEY_COLUMNS = 10,
     STAGE_COLUMNS = 23,
+    ITEM_COLUMNS = 25,
     DEFINE_COLUMNS = 7,
     COPY_CHUNK = 256 << 10, // bytes handed to libpq at once
     MAX_ROW = 8 << 20,      // bytes of one encoded row, cleaned texts included
     KNOWN_MAX = 400000,     // definitions remembered as being in the database
 };
 
+// What is to be done with a row.
+typedef enum { TODO_NONE, TODO_INSERT, TODO_MERGE, TODO_DETAIL, N_TODO } todo_t;
+
 struct store {
     pg_t *pg;
     map_t known; // id of a template or source -> hash of what the database has; of this connection
     buf_t out;   // COPY data on its way
-    char *mask;  // bit i: staged row i is written
-    size_t mask_cap;
+    // of the rows under way
+    uint8_t *todo; // todo_t of each
+    size_t todo_cap;
+    size_t n_todo[N_TODO];
+    int64_t stamp; // broker time as a timestamp
+    uint64_t tx;   // the transaction's id
 };
 
 // -- SQL ----------------------------------------------------------------------------------------------
@@ -45,6 +58,13 @@ static const char session_sql[] =
     "SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_custom_plan;"
     "SET temp_buffers = '32MB'; SET work_mem = '32MB'";
 
+static const char keys_sql[] =
+    "CREATE TEMPORARY TABLE rtm_keys (ord integer, part smallint, wants_detail boolean, bump boolean,"
+    " source_id bigint, content_hash bigint, poll timestamptz, first_seen_at timestamptz,"
+    " last_absent_at timestamptz, key text COLLATE \"C\") ON COMMIT DELETE ROWS";
+
+static const char keys_copy_sql[] = "BEGIN; COPY rtm_keys FROM STDIN (FORMAT binary)";
+
 static const char stage_sql[] =
     "CREATE TEMPORARY TABLE rtm_stage (ord integer, part smallint, cause smallint, wants_detail boolean,"
     " bump boolean, backfill boolean, source_id bigint, template_id bigint, content_hash bigint, poll "
@@ -54,12 +74,13 @@ static const char stage_sql[] =
     " key text COLLATE \"C\", url text, title text, author text, summary text, content text, image text,"
     " url_norm text, fields jsonb) ON COMMIT DELETE ROWS";
 
-static const char copy_sql[] = "BEGIN; COPY rtm_stage FROM STDIN (FORMAT binary)";
+static const char stage_copy_sql[] = "COPY rtm_stage FROM STDIN (FORMAT binary)";
 
 static const char look_sql[] =
-    "SELECT s.ord, i.poll, i.first_seen_at, i.last_absent_at, i.content_hash, i.detail_at IS NOT NULL"
-    " FROM rtm_stage s LEFT JOIN items i ON i.source_id = s.source_id AND i.key = s.key"
-    " WHERE s.part <> 1 AND (i.key IS NULL OR i.content_hash <> s.content_hash"
+    "SELECT s.ord, i.poll, i.first_seen_at, i.last_absent_at, i.content_hash, i.detail_at IS NOT NULL,"
+    " pg_current_xact_id()"
+    " FROM rtm_keys s LEFT JOIN items i ON i.source_id = s.source_id AND i.key = s.key"
+    " WHERE (i.key IS NULL OR i.content_hash <> s.content_hash"
     " OR (i.detail_at IS NULL AND (s.wants_detail OR s.part = 3)) OR (s.bump AND s.poll > i.poll)"
     " OR s.first_seen_at < i.first_seen_at OR s.last_absent_at < i.last_absent_at"
     " OR (i.last_absent_at IS NULL AND s.last_absent_at IS NOT NULL AND s.poll < i.poll))";
@@ -68,6 +89,9 @@ static const char look_sql[] =
     "(source_id, template_id, poll, published_at, content_hash, first_seen_at, last_absent_at, "           \
     "fetched_at, stored_at, updated_at, detail_at, detail_poll, tx, revision, cause, backfill, key, url, " \
     "title, author, summary, content, image, url_norm, fields)"
+
+static const char insert_sql[] = "COPY items " COLUMNS " FROM STDIN (FORMAT binary)";
+
 #define STAGED(detail_at, detail_poll)                                                                  \
     "s.source_id, s.template_id, s.poll, s.published_at, s.content_hash, s.first_seen_at, "             \
     "s.last_absent_at, s.fetched_at, $1::timestamptz, $1::timestamptz, " detail_at ", " detail_poll     \
@@ -100,8 +124,7 @@ static const char look_sql[] =
 
 static const char write_sql[] = "INSERT INTO items AS i " COLUMNS " SELECT " STAGED(
     "CASE WHEN s.part = 3 THEN $1::timestamptz END",
-    "CASE WHEN s.part = 3 THEN s.poll END") " FROM rtm_stage s WHERE get_bit($2::bytea, s.ord) = 1 ORDER BY "
-                                            "s.ord"
+    "CASE WHEN s.part = 3 THEN s.poll END") " FROM rtm_stage s WHERE s.part <> 1 ORDER BY s.ord"
                                             " ON CONFLICT (source_id, key) DO UPDATE SET " MERGED_TEXTS(
                                                 CHANGED) FOLLOWS(CHANGED, content_hash)
                                                 FOLLOWS(CHANGED, fetched_at) FOLLOWS(CHANGED " OR " COMPLETED,
@@ -147,7 +170,10 @@ static const char define_table_sql[] = "CREATE TEMPORARY TABLE rtm_define (is_so
                                        "template_id bigint, ms bigint, has_detail boolean,"
                                        " name text, url text) ON COMMIT DELETE ROWS";
 
-static const char define_copy_sql[] = "BEGIN; COPY rtm_define FROM STDIN (FORMAT binary)";
+// Its commit need not wait for the disk: that of the rows, without which nobody needs the definitions, does
+// so for both; and of a database that crashed nothing is known any more.
+static const char define_copy_sql[] =
+    "BEGIN; SET LOCAL synchronous_commit = off; COPY rtm_define FROM STDIN (FORMAT binary)";
 
 static const char define_sql[] =
     "INSERT INTO templates AS t (template_id, name, has_detail, fresh_within)"
@@ -186,7 +212,7 @@ void store_destroy(store_t **store)
     pg_destroy(&(*store)->pg);
     map_free(&(*store)->known);
     buf_free(&(*store)->out);
-    free((*store)->mask);
+    free((*store)->todo);
     free(*store);
     *store = NULL;
 }
@@ -225,6 +251,7 @@ pg_status_t store_open(store_t *s)
     pg_status_t status = pg_run(s->pg, session_sql);
     if (status == PG_OK) status = check_writable(s);
     if (status == PG_OK) status = migrate(s->pg);
+    if (status == PG_OK) status = pg_run(s->pg, keys_sql);
     if (status == PG_OK) status = pg_run(s->pg, stage_sql);
     if (status == PG_OK) status = pg_run(s->pg, define_table_sql);
     for (size_t i = 0; status == PG_OK && i < sizeof statements / sizeof statements[0]; i++)
@@ -408,14 +435,39 @@ static char *put_time(char *p, int64_t ms)
     return ms == TIME_NONE ? copy_null(p) : copy_time(p, ms);
 }
 
-static size_t row_room(const row_t *row)
+static size_t texts_room(const row_t *row)
 {
-    size_t len = 2 + STAGE_COLUMNS * (COPY_CELL_MAX + 1) + row->key_len;
+    size_t len = row->key_len;
     for (int i = 0; i < N_TEXTS; i++) len += row->len[i];
     return len;
 }
 
-static char *put_row(char *p, const row_t *row, int32_t ord)
+static char *put_texts(char *p, const row_t *row)
+{
+    p = copy_text(p, row->key, row->key_len);
+    for (int i = 0; i < TEXT_FIELDS; i++)
+        p = row->text[i] ? copy_text(p, row->text[i], row->len[i]) : copy_null(p);
+    return row->text[TEXT_FIELDS] ? copy_jsonb(p, row->text[TEXT_FIELDS], row->len[TEXT_FIELDS])
+                                  : copy_jsonb(p, "{}", 2);
+}
+
+static int64_t fetched_of(const row_t *row)
+{
+    return row->poll->fetched ? row->poll->fetched : row->poll->due;
+}
+
+// As rtm_keys has its columns.
+static char *put_key(char *p, const row_t *row, int32_t ord)
+{
+    p = copy_i16(copy_i32(copy_row(p, KEY_COLUMNS), ord), row->part);
+    p = copy_bool(copy_bool(p, row->wants_detail), row->bump);
+    p = copy_i64(copy_i64(p, (int64_t)row->source), (int64_t)row->item->content_hash);
+    p = put_time(copy_time(copy_time(p, row->poll->due), row->first_seen), row->absent);
+    return copy_text(p, row->key, row->key_len);
+}
+
+// As rtm_stage has its columns.
+static char *put_staged(char *p, const row_t *row, int32_t ord)
 {
     p = copy_i16(copy_i32(copy_row(p, STAGE_COLUMNS), ord), row->part);
     p = copy_i16(p, (int16_t)row->poll->cause);
@@ -424,20 +476,55 @@ static char *put_row(char *p, const row_t *row, int32_t ord)
     p = copy_i64(p, (int64_t)row->item->content_hash);
     p = put_time(copy_time(p, row->poll->due), row->published);
     p = put_time(copy_time(p, row->first_seen), row->absent);
-    p = copy_time(p, row->poll->fetched ? row->poll->fetched : row->poll->due);
-    p = copy_text(p, row->key, row->key_len);
-    for (int i = 0; i < TEXT_FIELDS; i++)
-        p = row->text[i] ? copy_text(p, row->text[i], row->len[i]) : copy_null(p);
-    return row->text[TEXT_FIELDS] ? copy_jsonb(p, row->text[TEXT_FIELDS], row->len[TEXT_FIELDS])
-                                  : copy_jsonb(p, "{}", 2);
+    return put_texts(copy_time(p, fetched_of(row)), row);
 }
 
-static pg_status_t stage(store_t *s, row_t **rows, size_t n)
+// As COLUMNS says.
+static char *put_item(char *p, const row_t *row, int64_t stamp, uint64_t tx)
 {
-    pg_status_t status = begin_copy(s, copy_sql);
+    p = copy_i64(copy_row(p, ITEM_COLUMNS), (int64_t)row->source);
+    p = copy_time(copy_i64(p, (int64_t)row->template_id), row->poll->due);
+    p = copy_i64(put_time(p, row->published), (int64_t)row->item->content_hash);
+    p = put_time(copy_time(p, row->first_seen), row->absent);
+    p = copy_i64(copy_i64(copy_time(p, fetched_of(row)), stamp), stamp);
+    if (row->part == PART_WHOLE)
+        p = copy_time(copy_i64(p, stamp), row->poll->due);
+    else
+        p = copy_null(copy_null(p));
+    p = copy_i32(copy_i64(p, (int64_t)tx), 1);
+    p = copy_bool(copy_i16(p, (int16_t)row->poll->cause), row->backfill);
+    return put_texts(p, row);
+}
+
+static pg_status_t stage_keys(store_t *s, row_t **rows, size_t n)
+{
+    pg_status_t status = begin_copy(s, keys_copy_sql);
     for (size_t i = 0; status == PG_OK && i < n; i++) {
-        char *p = room(s, row_room(rows[i]), &status);
-        if (p) wrote(s, put_row(p, rows[i], (int32_t)i));
+        if (rows[i]->part == PART_DETAIL) continue;
+        char *p = room(s, 2 + KEY_COLUMNS * COPY_CELL_MAX + rows[i]->key_len, &status);
+        if (p) wrote(s, put_key(p, rows[i], (int32_t)i));
+    }
+    return status == PG_OK ? end_copy(s) : status;
+}
+
+static pg_status_t stage_merges(store_t *s, row_t **rows, size_t n)
+{
+    pg_status_t status = begin_copy(s, stage_copy_sql);
+    for (size_t i = 0; status == PG_OK && i < n; i++) {
+        if (s->todo[i] != TODO_MERGE && s->todo[i] != TODO_DETAIL) continue;
+        char *p = room(s, 2 + STAGE_COLUMNS * (COPY_CELL_MAX + 1) + texts_room(rows[i]), &status);
+        if (p) wrote(s, put_staged(p, rows[i], (int32_t)i));
+    }
+    return status == PG_OK ? end_copy(s) : status;
+}
+
+static pg_status_t insert_rows(store_t *s, row_t **rows, size_t n)
+{
+    pg_status_t status = begin_copy(s, insert_sql);
+    for (size_t i = 0; status == PG_OK && i < n; i++) {
+        if (s->todo[i] != TODO_INSERT) continue;
+        char *p = room(s, 2 + ITEM_COLUMNS * (COPY_CELL_MAX + 1) + texts_room(rows[i]), &status);
+        if (p) wrote(s, put_item(p, rows[i], s->stamp, s->tx));
     }
     return status == PG_OK ? end_copy(s) : status;
 }
@@ -462,10 +549,15 @@ static size_t cell_ord(const PGresult *r, int row)
     return be32toh(v);
 }
 
-// Judges what the look returned; sets the mask's bits; returns how many rows are to be written.
-static size_t judge_rows(store_t *s, const PGresult *r, row_t **rows, size_t n)
+static void plan(store_t *s, size_t i, todo_t todo)
 {
-    size_t writes = 0;
+    s->todo[i] = (uint8_t)todo;
+    s->n_todo[todo]++;
+}
+
+// Judges what the look returned. careful: new rows are merged, too.
+static void judge_rows(store_t *s, const PGresult *r, row_t **rows, size_t n, bool careful)
+{
     for (int i = 0; i < PQntuples(r); i++) {
         size_t ord = cell_ord(r, i);
         CHECK(ord < n);
@@ -477,52 +569,79 @@ static size_t judge_rows(store_t *s, const PGresult *r, row_t **rows, size_t n)
                                     .absent = cell_time(r, i, 3),
                                     .content_hash = (uint64_t)cell_i64(r, i, 4),
                                     .complete = *PQgetvalue(r, i, 5)};
-        if (!row_judge(rows[ord], there ? &stored : NULL)) continue;
-        s->mask[ord / 8] = (char)(s->mask[ord / 8] | 1 << ord % 8);
-        writes++;
+        s->tx = (uint64_t)cell_i64(r, i, 6);
+        if (row_judge(rows[ord], there ? &stored : NULL))
+            plan(s, ord, there || careful ? TODO_MERGE : TODO_INSERT);
     }
-    return writes;
 }
 
-static void clear_mask(store_t *s, size_t n)
+// Nothing is known of the rows yet, but that details are details.
+static void start_plan(store_t *s, row_t **rows, size_t n, int64_t now)
 {
-    size_t need = n / 8 + 1;
-    if (need > s->mask_cap) s->mask = xrealloc(s->mask, s->mask_cap = need);
-    memset(s->mask, 0, need);
+    if (n > s->todo_cap) s->todo = xrealloc(s->todo, s->todo_cap = n);
+    memset(s->n_todo, 0, sizeof s->n_todo);
+    s->stamp = copy_timestamp(now);
+    for (size_t i = 0; i < n; i++) {
+        rows[i]->verdict = VERDICT_known;
+        plan(s, i, rows[i]->part == PART_DETAIL ? TODO_DETAIL : TODO_NONE);
+    }
 }
 
-// Looks which rows need thought, and says how many must be written.
-static pg_status_t look(store_t *s, row_t **rows, size_t n, size_t *writes)
+static pg_status_t look(store_t *s, row_t **rows, size_t n, bool careful)
 {
     PGresult *r = NULL;
-    clear_mask(s, n);
-    for (size_t i = 0; i < n; i++) rows[i]->verdict = VERDICT_known;
     pg_status_t status = pg_query(s->pg, look_sql, 0, NULL, NULL, NULL, &r);
-    if (status == PG_OK) *writes = judge_rows(s, r, rows, n);
+    if (status == PG_OK) judge_rows(s, r, rows, n, careful);
     PQclear(r);
     return status;
 }
 
-static pg_status_t write_rows(store_t *s, const char *statement, int n_params, size_t n, int64_t now)
+static pg_status_t merge_staged(store_t *s, const char *statement)
 {
-    uint64_t stamp = htobe64((uint64_t)copy_timestamp(now));
-    const char *values[] = {(const char *)&stamp, s->mask};
-    int lengths[] = {8, (int)(n / 8 + 1)}, formats[] = {1, 1};
-    return pg_execute(s->pg, statement, n_params, values, lengths, formats, NULL);
+    uint64_t stamp = htobe64((uint64_t)s->stamp);
+    const char *values[] = {(const char *)&stamp};
+    int lengths[] = {8}, formats[] = {1};
+    return pg_execute(s->pg, statement, 1, values, lengths, formats, NULL);
+}
+
+static pg_status_t merge_rows(store_t *s, row_t **rows, size_t n)
+{
+    pg_status_t status = stage_merges(s, rows, n);
+    if (status == PG_OK && s->n_todo[TODO_MERGE]) status = merge_staged(s, "write");
+    if (status == PG_OK && s->n_todo[TODO_DETAIL]) status = merge_staged(s, "detail");
+    return status;
+}
+
+static pg_status_t try_rows(store_t *s, row_t **rows, size_t n, int64_t now, bool careful)
+{
+    start_plan(s, rows, n, now);
+    pg_status_t status = stage_keys(s, rows, n);
+    if (status == PG_OK) status = look(s, rows, n, careful);
+    size_t inserts = s->n_todo[TODO_INSERT], merges = s->n_todo[TODO_MERGE] + s->n_todo[TODO_DETAIL];
+    if (status == PG_OK && inserts) status = insert_rows(s, rows, n);
+    if (status == PG_OK && merges) status = merge_rows(s, rows, n);
+    if (status == PG_OK) status = pg_run(s->pg, inserts + merges ? "NOTIFY rtm_items; COMMIT" : "COMMIT");
+    if (status == PG_OK) failpoint("sink_after_commit");
+    return roll_back(s, status);
+}
+
+// Whether another sink came between: with a row that was new to us, or in the way of the locks that we took.
+static bool came_between(const store_t *s)
+{
+    static const char unique_violation[] = "23505 ", deadlock[] = "40P01 ";
+    const char *why = pg_reason(s->pg);
+    return !strncmp(why, unique_violation, 6) || !strncmp(why, deadlock, 6);
 }
 
 pg_status_t store_rows(store_t *s, row_t **rows, size_t n, int64_t now)
 {
-    size_t writes = 0, details = 0;
-    for (size_t i = 0; i < n; i++) details += rows[i]->part == PART_DETAIL;
     if (n == 0) return PG_OK;
-    pg_status_t status = stage(s, rows, n);
-    if (status == PG_OK) status = look(s, rows, n, &writes);
-    if (status == PG_OK && writes) status = write_rows(s, "write", 2, n, now);
-    if (status == PG_OK && details) status = write_rows(s, "detail", 1, n, now);
-    if (status == PG_OK) status = pg_run(s->pg, writes || details ? "NOTIFY rtm_items; COMMIT" : "COMMIT");
-    if (status == PG_OK) failpoint("sink_after_commit");
-    return roll_back(s, status);
+    pg_status_t status = try_rows(s, rows, n, now, false);
+    for (int i = 0; i < RETRIES && status != PG_OK && came_between(s); i++) {
+        if (status == PG_FAILED) status = roll_back(s, PG_REFUSED); // the deadlock took only the transaction
+        if (status == PG_REFUSED) status = try_rows(s, rows, n, now, true);
+    }
+    return status;
 }
 
 // -- rejects --------------------------------------------------------------------------------------------

@@ -509,6 +509,31 @@ def test_several_sinks_write_the_same_rows(cluster, database):
                                    " WHERE r.poll >= i.poll") == 0
 
 
+def test_a_row_that_comes_between_look_and_insert(cluster, database, sink, miner):
+    """Another sink commits the same new key after this one has looked: it is merged, and nobody else suffers."""
+    assert miner.store(batch([item("first")])) == [NEW]
+    columns = [c for (c,) in cluster.rows(database, "SELECT column_name FROM information_schema.columns"
+                                                    " WHERE table_name = 'items'")]
+    for due, verdict, title in ((T0 + MINUTE, CHANGED, "newer"), (T0 - MINUTE, OLDER, "theirs")):
+        key = f"raced-{verdict}"
+        values = {"key": "%(key)s", "title": "'theirs'", "content_hash": "77"}
+        other = cluster.connect(database)
+        other.autocommit = False
+        with other.cursor() as cursor:
+            cursor.execute(f"INSERT INTO items ({', '.join(columns)}) SELECT"
+                           f" {', '.join(values.get(c, c) for c in columns)} FROM items WHERE key = 'first'",
+                           {"key": key})
+            miner.ship(batch([item("a-" + key), item(key, 5, title="newer"), item("z-" + key)], due=due))
+            wait_until(lambda: miner.pump(1) or cluster.value(
+                "postgres", "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"),
+                what="the sink waits for the other transaction")
+            other.commit()
+        other.close()
+        assert miner.settle() == [NEW, verdict, NEW]
+        assert row(cluster, database, key, "title") == (title,)
+    assert not sink.log(r"state=down|rejected")
+
+
 def test_keys_are_looked_up_in_the_primary_key(cluster, database):
     """Not in another index that begins with source_id, once the table is not tiny: a source may have a million items."""
     def scans():
