@@ -88,17 +88,17 @@ static void credit_is_shared(void **state)
 {
     (void)state;
     session_t *a = join(1, "a", 1), *b = join(2, "b", 1), *c = join(3, "c", 1);
-    assert_int_equal(a->credit, 4 * MIB);
+    assert_int_equal(a->credit, 8 * MIB);
     assert_int_equal(b->credit, 4 * MIB);
     assert_int_equal(c->credit, 8 * MIB / 3);
     assert_int_equal(session_take(&s, c, 1, 4 * MIB), TAKE_OK); // a lone batch always fits
     assert_int_equal(session_take(&s, c, 2, 1), TAKE_NO_CREDIT);
-    assert_int_equal(session_take(&s, a, 1, 3 * MIB), TAKE_OK);
+    assert_int_equal(session_take(&s, a, 1, 7 * MIB), TAKE_OK);
     session_grant(&s, a); // less than before: what was granted may still be under way
     assert_int_equal(a->credit, 8 * MIB / 3);
     assert_int_equal(session_take(&s, a, 2, 1 * MIB), TAKE_OK);
     assert_int_equal(session_take(&s, a, 3, 1), TAKE_NO_CREDIT);
-    session_committed(&s, a, 1, 3 * MIB);
+    session_committed(&s, a, 1, 7 * MIB);
     session_committed(&s, a, 2, 1 * MIB);
     session_grant(&s, a);
     assert_int_equal(session_take(&s, a, 3, 2 * MIB), TAKE_OK);
