@@ -151,12 +151,12 @@ static void a_full_group_says_so(void **state)
     (void)state;
     static char content[500 << 10];
     memset(content, 'x', sizeof content - 1);
-    wire_item_t items[6];
-    for (size_t i = 0; i < 6; i++) {
+    wire_item_t items[8];
+    for (size_t i = 0; i < 8; i++) {
         items[i] = item("k", PART_LIST, 1);
         items[i].content = content;
     }
-    add(1, poll_at(DUE, 0), items, 6);
+    add(1, poll_at(DUE, 0), items, 8);
     assert_int_equal(group_add(group, jobs[0], &moves, false), -1);
     assert_int_equal(group->n_batches, 1);
     group_reset(group);
