@@ -79,6 +79,7 @@ broker_t *broker_new(const broker_config_t *config, const broker_out_t *out)
     runs_init(&b->runs);
     wheel_init(&b->wheel);
     slots_init(&b->slots, config->slot_ms);
+    zones_init(&b->zones, config->load_zone);
     return b;
 }
 
@@ -90,6 +91,7 @@ void broker_destroy(broker_t **broker)
     gaps_free(&b->gaps);
     catalog_free(&b->catalog);
     registry_free(&b->registry);
+    zones_free(&b->zones);
     free(b);
     *broker = NULL;
 }
@@ -101,18 +103,28 @@ void broker_load_number(broker_t *b, const char *name, int64_t value)
     if (!strcmp(name, "given_until")) b->given_until = value;
 }
 
+int broker_zone(broker_t *b, const template_t *t, const zone_t **zone, template_error_t *error)
+{
+    const char *why;
+    if (!zones_get(&b->zones, t->timezone, zone, &why)) return 0;
+    return template_fail(error, "timezone", "\"%.60s\": %s; right would be \"Europe/Berlin\" or \"UTC\"",
+                         t->timezone, why);
+}
+
 void broker_load_template(broker_t *b, const char *name, const char *json, int64_t version, bool enabled)
 {
     template_error_t error;
     arena_t *arena = arena_new(16 << 20);
+    const zone_t *zone = NULL;
     template_t *t = template_parse(arena, json, strlen(json), &error);
+    if (t && broker_zone(b, t, &zone, &error)) t = NULL;
     if (!t || strcmp(t->name, name) != 0) {
         log_error("template_unreadable", "name=%s field=%s error=\"%s\"", name, t ? "name" : error.field,
                   t ? "another name" : error.text);
         arena_destroy(&arena);
         return;
     }
-    listing_t *l = catalog_add(&b->catalog, arena, t, json, (uint64_t)version);
+    listing_t *l = catalog_add(&b->catalog, arena, t, zone, json, (uint64_t)version);
     l->enabled = enabled;
     catalog_add_sources(&b->catalog, l);
 }
@@ -535,8 +547,10 @@ static void store_skips(broker_t *b, int64_t from, int64_t to)
                              .number = (int64_t)l->skipped[r],
                              .from = from,
                              .to = to};
+            if (r == ERR_missed_while_down && l->missed_to) op.from = l->missed_from, op.to = l->missed_to;
             broker_store(b, &op);
             l->skipped[r] = 0;
+            if (r == ERR_missed_while_down) l->missed_from = l->missed_to = 0;
         }
 }
 

@@ -63,7 +63,8 @@ listing_t *catalog_find(const catalog_t *c, const char *name)
     return map_get(&c->listings, template_id(name));
 }
 
-listing_t *catalog_add(catalog_t *c, arena_t *arena, template_t *template, const char *json, uint64_t version)
+listing_t *catalog_add(catalog_t *c, arena_t *arena, template_t *template, const zone_t *zone,
+                       const char *json, uint64_t version)
 {
     listing_t *l = xcalloc(1, sizeof *l);
     l->id = template_id(template->name);
@@ -73,6 +74,8 @@ listing_t *catalog_add(catalog_t *c, arena_t *arena, template_t *template, const
     l->json = xstrdup(json);
     l->arena = arena;
     l->template = template;
+    l->schedule = (schedule_t){template, zone};
+    l->plain = schedule_is_plain(template);
     l->sources = xcalloc(template->n_urls, sizeof(source_t *));
     CHECK(map_put(&c->listings, l->id, l) == NULL);
     return l;
@@ -212,7 +215,12 @@ void lane_unmark(lane_t *l)
 
 grid_t source_grid(const source_t *s)
 {
-    return grid_of(s->lane->hash, s->ordinal, s->listing->template->every_ms);
+    const listing_t *l = s->listing;
+    grid_t g = grid_of(s->lane->hash, s->ordinal, l->template->every_ms);
+    if (l->plain) return g;
+    g.schedule = &l->schedule;
+    g.turn = s->turn;
+    return g;
 }
 
 bool source_is_open(const source_t *s)
@@ -253,5 +261,7 @@ void source_set_memory(source_t *s, const char *memory)
 
 int64_t source_cost(const source_t *s)
 {
-    return (int64_t)s->cost_ms * 60000000 / s->listing->template->every_ms;
+    const template_t *t = s->listing->template;
+    int64_t period = t->every_ms + (t->mode == MODE_CONTINUOUS ? s->cost_ms : 0);
+    return (int64_t)s->cost_ms * 60000000 / period;
 }

@@ -39,6 +39,7 @@ struct source {
     // Dues, broker ms. Those in (done, held] of the grid, and extra (0: none), are open: given out or waiting
     // to be. extra is one that was added, or one whose poll runs while later dues are settled.
     int64_t done, held, extra;
+    int64_t turn;      // mode continuous: its one due of the grid, 0: none yet
     int64_t polled;    // latest due reported polled but not stored yet, 0: none
     int64_t last_ok;   // request start of the last stored success, 0: never
     int64_t polled_at; // broker ms of the last polled outcome
@@ -81,10 +82,13 @@ struct listing { // a template in the catalog
     char *json; // as it was added
     arena_t *arena;
     template_t *template; // in arena
+    schedule_t schedule;
+    bool plain; // the schedule is a period and nothing else
     source_t **sources;
     size_t n_sources;
     uint64_t polled, stored, failed, items; // since start
     uint64_t skipped[ERR_COUNT];            // since the last slot was closed
+    int64_t missed_from, missed_to;         // dues of the grid among them that were missed while down
     char last_error[64];
 };
 
@@ -98,9 +102,10 @@ void catalog_init(catalog_t *catalog);
 void catalog_free(catalog_t *catalog);
 
 listing_t *catalog_find(const catalog_t *catalog, const char *name);
-// Takes over arena (which holds template). The listing has no sources yet. Its name must be free.
-listing_t *catalog_add(catalog_t *catalog, arena_t *arena, template_t *template, const char *json,
-                       uint64_t version);
+// Takes over arena (which holds template); zone is the template's. The listing has no sources yet. Its name
+// must be free.
+listing_t *catalog_add(catalog_t *catalog, arena_t *arena, template_t *template, const zone_t *zone,
+                       const char *json, uint64_t version);
 // Sources must be gone.
 void catalog_remove(catalog_t *catalog, listing_t *listing);
 // All listings in the order of their names; *n of them; the caller frees the array.

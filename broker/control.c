@@ -150,7 +150,8 @@ static void restore(broker_t *b, const kept_t *kept, size_t n)
     }
 }
 
-static listing_t *replace(broker_t *b, listing_t *old, arena_t *arena, template_t *t, const char *json)
+static listing_t *replace(broker_t *b, listing_t *old, arena_t *arena, template_t *t, const zone_t *zone,
+                          const char *json)
 {
     size_t n = 0;
     kept_t *kept = keep(old, &n);
@@ -158,7 +159,7 @@ static listing_t *replace(broker_t *b, listing_t *old, arena_t *arena, template_
     leave_all(b, old, "replaced");
     drop_sources(b, old);
     catalog_remove(&b->catalog, old);
-    listing_t *l = catalog_add(&b->catalog, arena, t, json, version);
+    listing_t *l = catalog_add(&b->catalog, arena, t, zone, json, version);
     catalog_add_sources(&b->catalog, l);
     restore(b, kept, n);
     free(kept);
@@ -201,11 +202,13 @@ static void put_promise(call_t *c, yyjson_mut_val *o, const template_t *t)
     yyjson_mut_arr_add_strcpy(c->doc, warnings, text);
 }
 
-static template_t *read_template(call_t *c, arena_t *arena, const char *json)
+static template_t *read_template(call_t *c, arena_t *arena, const char *json, const zone_t **zone)
 {
     template_error_t error = {0};
     template_t *t = template_parse(arena, json, strlen(json), &error);
     if (t && c->broker->config.check_selectors && c->broker->config.check_selectors(t, &error)) t = NULL;
+    if (t && broker_zone(c->broker, t, zone, &error)) t = NULL;
+    if (t && schedule_check(&(schedule_t){t, *zone}, c->broker->now, &error)) t = NULL;
     if (t) return t;
     if (error.line)
         call_refuse(c, 400, error.field, "line %d: %s", error.line, error.text);
@@ -219,7 +222,8 @@ static void command_add(call_t *c)
     broker_t *b = c->broker;
     const char *json = call_arg(c, "template");
     arena_t *arena = arena_new(TEMPLATE_ARENA);
-    template_t *t = read_template(c, arena, json);
+    const zone_t *zone = NULL;
+    template_t *t = read_template(c, arena, json, &zone);
     listing_t *old = t ? catalog_find(&b->catalog, t->name) : NULL;
     const char *action = old ? strcmp(old->json, json) ? "replaced" : "unchanged" : "added";
     if (old && !strcmp(action, "replaced") && !call_flag(c, "replace")) {
@@ -234,7 +238,8 @@ static void command_add(call_t *c)
     }
     bool change = strcmp(action, "unchanged") != 0 && !call_flag(c, "dry_run");
     if (change) {
-        listing_t *l = old ? replace(b, old, arena, t, json) : catalog_add(&b->catalog, arena, t, json, 1);
+        listing_t *l =
+            old ? replace(b, old, arena, t, zone, json) : catalog_add(&b->catalog, arena, t, zone, json, 1);
         if (!old) catalog_add_sources(&b->catalog, l);
         for (size_t i = 0; i < l->n_sources; i++) {
             if (l->sources[i]->ordinal == NO_ORDINAL) source_set_ordinal(l->sources[i], NO_ORDINAL);
@@ -370,13 +375,6 @@ static const char *state_of(const source_t *s)
     return s->last_ok ? "ok" : "new";
 }
 
-static int64_t next_due(const broker_t *b, const source_t *s)
-{
-    if (!s->entered) return 0;
-    int64_t from = s->done > b->now ? s->done : b->now;
-    return grid_next(source_grid(s), from);
-}
-
 static void put_source(call_t *c, yyjson_mut_val *rows, const source_t *s)
 {
     yyjson_mut_val *o = yyjson_mut_arr_add_obj(c->doc, rows);
@@ -385,7 +383,7 @@ static void put_source(call_t *c, yyjson_mut_val *rows, const source_t *s)
     put_str(c, o, "url", s->url);
     put_str(c, o, "miner", s->lane->owner ? s->lane->owner->name : "");
     put_str(c, o, "state", state_of(s));
-    put_time(c, o, "next_ms", next_due(c->broker, s));
+    put_time(c, o, "next_ms", dues_next(c->broker, s));
     put_time(c, o, "last_polled_ms", s->polled_at);
     put_time(c, o, "last_stored_ms", s->last_ok);
     put_str(c, o, "last_result", s->polled_at || s->last_error ? wire_result_name(s->last_result) : "");

@@ -9,6 +9,7 @@
 #include "broker/state.h"
 
 enum { RUN_LEASE_MS = 300000 };
+#define REMEMBERED_MS (366 * 86400000LL) // dues missed longer ago do not count
 
 static int64_t later(int64_t a, int64_t b)
 {
@@ -33,6 +34,12 @@ static void open_until(broker_t *b, source_t *s, int64_t upto)
     s->held = last;
 }
 
+static void note_missed(listing_t *l, int64_t first, int64_t last)
+{
+    if (!l->missed_to || first < l->missed_from) l->missed_from = first;
+    if (last > l->missed_to) l->missed_to = last;
+}
+
 // Settles the open dues of the grid up to upto as skipped.
 static void skip_until(broker_t *b, source_t *s, int64_t upto, error_class_t reason)
 {
@@ -43,6 +50,8 @@ static void skip_until(broker_t *b, source_t *s, int64_t upto, error_class_t rea
     slots_book_range(&b->slots, g, s->done, upto, SLOT_DUE, reason);
     s->listing->skipped[reason] += count;
     if (count) history_skipped(b, s, grid_next(g, s->done), grid_last(g, upto), count, reason);
+    if (count && reason == ERR_missed_while_down)
+        note_missed(s->listing, grid_next(g, s->done), grid_last(g, upto));
     s->done = upto;
 }
 
@@ -61,12 +70,31 @@ static void put_into_wheel(broker_t *b, source_t *s)
     wheel_put(&b->wheel, &s->wheel, slots_number(&b->slots, next));
 }
 
+// Sends dues that are not a period apart: a row for each run of those that are equally far from each other.
+static void send_runs(broker_t *b, source_t *s, grid_t g, int64_t after, wire_cause_t cause)
+{
+    int64_t due = grid_next(g, after);
+    while (due <= s->held) {
+        int64_t next = grid_next(g, due);
+        wire_due_t run = {.step = (uint64_t)(next - due), .count = 1, .cause = cause};
+        int64_t first = due;
+        for (due = next; due <= s->held && due - first == (int64_t)(run.count * run.step); run.count++)
+            due = grid_next(g, due);
+        if (run.count == 1) run.step = 0;
+        outbox_due(b, s->lane->owner, s, run, first);
+    }
+}
+
 // Sends the open dues of the grid later than after.
 static void send_grid(broker_t *b, source_t *s, int64_t after, wire_cause_t cause)
 {
     if (!can_send(s)) return;
     grid_t g = source_grid(s);
     int64_t from = later(after, s->done);
+    if (g.schedule) {
+        send_runs(b, s, g, from, cause);
+        return;
+    }
     uint64_t n = grid_count(g, from, s->held);
     if (!n) return;
     wire_due_t due = {.step = (uint64_t)g.every, .count = n, .cause = cause};
@@ -86,29 +114,56 @@ void dues_send(broker_t *b, source_t *s, int64_t after, wire_cause_t cause)
     send_grid(b, s, after, cause);
 }
 
+// The dues from held to now were missed: the latest is caught up, if that is wanted and it may be polled now.
+static wire_cause_t catch_up(broker_t *b, source_t *s)
+{
+    const schedule_t *when = &s->listing->schedule;
+    grid_t g = source_grid(s);
+    int64_t missed = grid_last(g, b->now);
+    if (missed <= s->held) return CAUSE_scheduled;
+    bool latest = when->template->catch_up == CATCH_UP_LATEST && schedule_opens(when, b->now) == b->now;
+    open_until(b, s, missed);
+    skip_until(b, s, latest ? grid_last(g, missed - 1) : missed, ERR_missed_while_down);
+    return CAUSE_catch_up;
+}
+
 void dues_enter(broker_t *b, source_t *s, int64_t accounted, int64_t held)
 {
-    grid_t g = source_grid(s);
+    const schedule_t *when = &s->listing->schedule;
     s->entered = true;
     lane_count(s, 1);
+    accounted = later(accounted, b->now - REMEMBERED_MS);
+    if (when->template->mode == MODE_CONTINUOUS)
+        s->turn = held > accounted ? held : schedule_opens(when, b->now + when->template->min_gap_ms);
     s->done = s->held = accounted;
     open_until(b, s, held);
     s->held = later(s->held, held);
-    int64_t missed = grid_last(g, b->now);
-    wire_cause_t cause = CAUSE_scheduled;
-    if (missed > s->held) {
-        cause = CAUSE_catch_up;
-        open_until(b, s, missed);
-        skip_until(b, s, missed - g.every, ERR_missed_while_down);
-    }
+    wire_cause_t cause = catch_up(b, s);
     open_until(b, s, b->built_until - 1);
     put_into_wheel(b, s);
     send_grid(b, s, held, cause);
 }
 
+// Moves the due of a continuous source, which is not open, to at.
+static void take_turn(broker_t *b, source_t *s, int64_t at, wire_cause_t cause)
+{
+    s->turn = later(at, s->done + 1); // a due's time is its name
+    open_until(b, s, b->built_until - 1);
+    put_into_wheel(b, s);
+    send_grid(b, s, s->done, cause);
+}
+
 void dues_extra(broker_t *b, source_t *s, wire_cause_t cause)
 {
+    const schedule_t *when = &s->listing->schedule;
     if (s->extra || !s->entered) return;
+    if (cause == CAUSE_added &&
+        (when->template->mode == MODE_TRIGGERED || schedule_opens(when, b->now) > b->now))
+        return;
+    if (when->template->mode == MODE_CONTINUOUS && s->held == s->done) {
+        take_turn(b, s, b->now, cause);
+        return;
+    }
     s->extra = b->now + (grid_last(source_grid(s), b->now) == b->now); // a due's time is its name
     s->extra_cause = cause;
     slots_book(&b->slots, s->extra, SLOT_DUE);
@@ -138,6 +193,13 @@ void dues_extend(broker_t *b, source_t *s)
     open_until(b, s, b->built_until - 1);
     put_into_wheel(b, s);
     send_grid(b, s, before, CAUSE_scheduled);
+}
+
+int64_t dues_next(const broker_t *b, const source_t *s)
+{
+    if (!s->entered) return 0;
+    int64_t next = grid_next(source_grid(s), later(s->done, b->now));
+    return next == GRID_NEVER ? 0 : next;
 }
 
 // -- outcomes -----------------------------------------------------------------------------------------
@@ -263,6 +325,14 @@ static void book_settled(broker_t *b, const miner_t *m, source_t *s, const wire_
     }
 }
 
+// A continuous source whose dues are all settled has its next turn after the gap.
+static void go_on(broker_t *b, source_t *s)
+{
+    const schedule_t *when = &s->listing->schedule;
+    if (when->template->mode != MODE_CONTINUOUS || source_is_open(s)) return;
+    take_turn(b, s, schedule_opens(when, b->now + when->template->min_gap_ms), CAUSE_scheduled);
+}
+
 void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
 {
     bool open = is_open(s, o->due);
@@ -280,6 +350,7 @@ void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
     }
     run_t *run = runs_of(&b->runs, s);
     if (run && run->miner == m && o->result != RESULT_skipped) dues_run_over(b, run);
+    if (open) go_on(b, s);
 }
 
 // -- runs ---------------------------------------------------------------------------------------------

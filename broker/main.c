@@ -55,6 +55,7 @@ int main(int argc, char **argv)
                                        .heartbeat_ms = heartbeat,
                                        .liveness_ms = liveness ? liveness : 3 * heartbeat + 1000,
                                        .report_ms = report,
-                                       .check_selectors = check_selectors}};
+                                       .check_selectors = check_selectors,
+                                       .load_zone = zone_load}};
     return edge_run(&config);
 }

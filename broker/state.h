@@ -19,6 +19,7 @@ struct broker {
     wheel_t wheel;
     slots_t slots;
     slew_t slew;
+    zones_t zones;
     gaps_t gaps;
     bool started;
 
@@ -49,6 +50,8 @@ void broker_send(broker_t *broker, uint64_t peer, wire_type_t type, const void *
 void broker_send_durable(broker_t *broker, uint64_t peer, wire_type_t type, const void *message);
 void broker_store(broker_t *broker, const store_op_t *op);
 void broker_store_source(broker_t *broker, const source_t *source);
+// The zone of template: 0, or -1 with *error set.
+int broker_zone(broker_t *broker, const template_t *template, const zone_t **zone, template_error_t *error);
 
 // -- dues.c: the life of a source's dues; the only place where done, held and extra change --------------
 
@@ -59,6 +62,8 @@ void dues_enter(broker_t *broker, source_t *source, int64_t accounted, int64_t h
 void dues_extra(broker_t *broker, source_t *source, wire_cause_t cause);
 // Stops scheduling it; what is open is settled as skipped for reason.
 void dues_leave(broker_t *broker, source_t *source, error_class_t reason);
+// Its first due after now that is not settled; 0: none is known.
+int64_t dues_next(const broker_t *broker, const source_t *source);
 // Takes its dues before built_until into the slot being built.
 void dues_extend(broker_t *broker, source_t *source);
 // Sends extra, and what else is open and later than after, to its owner, if it has one that can take it.
