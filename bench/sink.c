@@ -90,7 +90,7 @@ static frame_t make_frame(uint64_t seq, uint64_t first, uint64_t rows, int64_t d
     wire_item_t items[ITEMS_A_BATCH];
     wire_poll_t polls[POLLS_A_BATCH];
     wire_sink_source_t sources[POLLS_A_BATCH];
-    wire_sink_template_t template = {template_id(), TEMPLATE, false, 60000};
+    wire_sink_template_t template = {.id = template_id(), .name = TEMPLATE, .fresh_within = 60000};
     size_t n = 0, n_polls = 0;
     for (; n < ITEMS_A_BATCH && first + n < rows; n++) {
         if (n % ITEMS_A_POLL == 0) {

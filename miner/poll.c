@@ -80,6 +80,7 @@ void poll_failed(poll_t *p, error_class_t error, const char *detail)
     char line[MAX_DETAIL + 1];
     p->outcome.result = RESULT_failed;
     p->outcome.error = error;
+    p->source->trouble = error;
     p->outcome.detail = line_copy(line, sizeof line, detail);
     p->outcome.last_ok = 0; // nothing was seen to be absent
     p->polls->counts.failed++;
@@ -97,6 +98,7 @@ void poll_skipped(poll_t *p, error_class_t reason)
 {
     p->outcome.result = RESULT_skipped;
     p->outcome.error = reason;
+    p->source->trouble = reason;
     poll_report(p, OUTCOME_BOTH);
     finish(p);
 }
@@ -116,6 +118,7 @@ static void poll_stored(poll_t *p)
     // Documents list the newest first, as a rule, and the oldest are to leave the set first.
     for (uint32_t i = p->n_findings; i-- > 0;)
         if (p->findings[i].state == FINDING_DONE) done[n++] = p->findings[i].hash;
+    if (p->census) seen_free(&p->source->seen);
     if (p->outcome.generation == p->source->generation) seen_add(&p->source->seen, done, n, p->outcome.items);
     free(done);
     report_state(p, OUTCOME_STORED);
@@ -133,7 +136,12 @@ void poll_ship(poll_t *p, uint32_t index, wire_part_t part, const item_t *item)
 {
     const source_t *s = p->source;
     const template_t *t = p->definition->template;
-    wire_sink_template_t template = {p->definition->id, t->name, t->follow != NULL, t->fresh_within_ms};
+    wire_sink_template_t template = {.id = p->definition->id,
+                                     .name = t->name,
+                                     .has_detail = t->follow != NULL,
+                                     .fresh_within = t->fresh_within_ms,
+                                     .keep_age = t->keep_age_ms,
+                                     .keep_items = t->keep_items};
     wire_sink_source_t source = {s->id, p->definition->id, s->url};
     wire_item_t row = {
         .part = part, .key = item->key, .content_hash = item->content_hash, .published = TIME_NONE};

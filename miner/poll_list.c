@@ -35,7 +35,7 @@ static int find(poll_t *p, const items_t *items)
     for (size_t i = 0; i < items->n_items; i++) {
         const item_t *item = &items->items[i];
         uint64_t hash = seen_hash(item->key, item->content_hash);
-        if (seen_has(&p->source->seen, hash, &hint)) continue;
+        if (!p->census && seen_has(&p->source->seen, hash, &hint)) continue;
         const item_t *copy = keep ? detail_keep(p->arena, item) : NULL;
         if (keep && !copy) return -1;
         p->findings[p->n_findings++] = (finding_t){hash, FINDING_SENT, copy};
@@ -131,13 +131,23 @@ static void on_list(void *owner, const fetch_result_t *result)
     } else {
         uint64_t hash = result->len ? XXH3_64bits(result->body, result->len) : 0;
         p->outcome.body_hash = hash;
-        if (!hash || hash != p->source->body_hash) {
+        if (!hash || hash != p->source->body_hash || p->census) {
             read_list(p, result);
             return;
         }
         adopt_redirect(p, result);
         poll_same(p, RESULT_unchanged);
     }
+}
+
+// What may have made this poll's items late: its cause, else what came of the polls since the last success,
+// else a long wait for its turn.
+static uint64_t why_late(const poll_t *p)
+{
+    bool waited = p->began - p->due.at > p->definition->template->fresh_within_ms / 4;
+    if (p->due.cause) return p->due.cause;
+    if (p->source->trouble) return CAUSE_TROUBLE + p->source->trouble;
+    return waited ? CAUSE_overloaded : CAUSE_scheduled;
 }
 
 void poll_list_start(polite_ticket_t *ticket)
@@ -153,9 +163,11 @@ void poll_list_start(polite_ticket_t *ticket)
     p->outcome.generation = s->generation;
     p->row.absent = s->last_ok;
     p->row.backfill = s->last_ok == 0;
+    p->row.cause = why_late(p);
+    p->census = (t->keep_age_ms || t->keep_items) && source_wants_census(s, p->due.due);
     fetch_request_t request = {.url = source_fetch_url(s),
-                               .etag = s->etag,
-                               .last_modified = s->last_modified,
+                               .etag = p->census ? NULL : s->etag,
+                               .last_modified = p->census ? NULL : s->last_modified,
                                .headers = t->headers,
                                .n_headers = t->n_headers,
                                .timeout_ms = t->timeout_ms};

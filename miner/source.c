@@ -9,7 +9,7 @@
 #include "common/log.h"
 #include "miner/polite.h"
 
-enum { TEMPLATE_ARENA = 16 << 20 };
+enum { TEMPLATE_ARENA = 16 << 20, DAY_MS = 86400000 };
 
 // -- definitions ----------------------------------------------------------------------------------
 
@@ -159,6 +159,13 @@ void source_advance(source_t *s, const wire_outcome_t *state)
     set_state(s, state->etag, state->last_modified, state->body_hash);
     set_fetch_url(s, state->fetch_url);
     s->last_ok = state->last_ok;
+    s->trouble = ERR_none;
+}
+
+bool source_wants_census(const source_t *s, int64_t due)
+{
+    int64_t phase = (int64_t)(s->id % DAY_MS); // not all at midnight
+    return s->last_ok && (s->last_ok + phase) / DAY_MS != (due + phase) / DAY_MS;
 }
 
 // -- dues -----------------------------------------------------------------------------------------

@@ -68,8 +68,9 @@ typedef struct source {
     char *url;
     char *fetch_url, *etag, *last_modified; // NULL: none
     uint64_t body_hash, generation;
-    int64_t last_ok; // broker ms
-    uint64_t host;   // of what is fetched, see polite_host
+    int64_t last_ok;       // broker ms
+    error_class_t trouble; // how the latest poll since then failed, or why it was skipped; ERR_none
+    uint64_t host;         // of what is fetched, see polite_host
     seen_t seen;
     tries_t *tries;
     uint32_t n_tries;
@@ -95,6 +96,10 @@ const char *source_fetch_url(const source_t *source);
 void source_forget_redirect(source_t *source);
 // Soft state after a poll whose findings are stored. Empty texts: none. last_ok: broker ms.
 void source_advance(source_t *source, const wire_outcome_t *state);
+
+// Whether the poll of this due (broker ms) is to send all that is listed, as one a day does: what retention
+// removed in Postgres is remembered there as long as it is listed.
+bool source_wants_census(const source_t *source, int64_t due);
 
 // Adds dues; start: monotonic ms of the slot's start. -1: too many.
 __attribute__((warn_unused_result)) int source_add_dues(source_t *source, const wire_due_t *dues,

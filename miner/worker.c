@@ -87,6 +87,7 @@ static void skip(worker_t *w, source_t *s, const due_t *due, error_class_t reaso
                               .error = reason,
                               .cause = due->cause};
     if (due->due > s->done) s->done = due->due;
+    s->trouble = reason;
     w->skipped++;
     on_outcome(w, &outcome);
 }

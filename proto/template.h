@@ -135,6 +135,10 @@ typedef struct {
     retry_policy_t retry;
     uint32_t max_consecutive_failures; // then the source is quarantined; 0: never
 
+    // retention in Postgres; 0: all items are kept
+    int64_t keep_age_ms;
+    uint64_t keep_items;
+
     // politeness
     uint32_t host_concurrency; // requests at once to one host
     int64_t host_gap_ms;       // least time between two request starts at one host

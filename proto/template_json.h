@@ -55,6 +55,9 @@ int template_native(parse_t *p, yyjson_val *root);
 int template_prototype(parse_t *p, yyjson_val *root);
 bool template_is_prototype(yyjson_val *root);
 
+// The member `retention`.
+int member_retention(parse_t *p, yyjson_val *value, const char *path);
+
 // Fills in what kind page leaves out: `items` is the page, its selection the field `content`.
 int template_page(parse_t *p);
 

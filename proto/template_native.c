@@ -433,6 +433,7 @@ int template_native(parse_t *p, yyjson_val *root)
         {"events", member_events},
         {"offset", member_offset},
         {"resume", member_resume},
+        {"retention", member_retention},
     };
     p->t->priority = PRIORITY_NORMAL;
     if (read_members(p, root, "", rows, ROWS(rows)) != 0) return -1;

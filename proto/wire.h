@@ -85,15 +85,17 @@
 #define WIRE_ARG(X, T) X(T, STR, name, MAX_NAME) X(T, STR, value, MAX_TEMPLATE)
 
 // BATCH: what the sink needs to know of the templates and sources of the batch's polls; every batch is
-// complete in itself.
+// complete in itself. keep_age (ms), keep_items: retention, 0: all are kept.
 #define WIRE_SINK_TEMPLATE(X, T) \
-    X(T, U64, id, 0) X(T, STR, name, MAX_NAME) X(T, BOOL, has_detail, 0) X(T, I64, fresh_within, 0)
+    X(T, U64, id, 0) X(T, STR, name, MAX_NAME) X(T, BOOL, has_detail, 0) X(T, I64, fresh_within, 0) \
+    X(T, I64, keep_age, 0) X(T, U64, keep_items, 0)
 #define WIRE_SINK_SOURCE(X, T) X(T, U64, id, 0) X(T, U64, template_id, 0) X(T, STR, url, MAX_URL)
 
 // BATCH: one poll, whose items follow by poll index. poll (source, due) is the version that upserts compare.
 // started: request start; fetched: response complete (broker ms); absent: last_absent for its new items, 0:
 // unknown; backfill: the source's first poll ever, or found by paging back. The rest as in an outcome: the poll's
 // last row says it, often without items; 0 in all others.
+// cause: wire_cause_t, or CAUSE_TROUBLE + error_class_t.
 #define WIRE_POLL(X, T)   \
     X(T, U64, source, 0)  \
     X(T, I64, due, 0)     \
@@ -310,6 +312,10 @@ typedef enum { WIRE_GAP_REASONS(WIRE_GAP_REASON_ENUM) GAP_COUNT } wire_gap_reaso
 // An item as listed; the fields of its detail page (a completion, no revision); a question only: is this key
 // known and complete?; both at once (an item that its detail page had to let through first).
 typedef enum { PART_LIST, PART_DETAIL, PART_PROBE, PART_WHOLE } wire_part_t;
+
+// A poll's cause where it is scheduled, but polls before it failed or were skipped: plus the latest one's
+// error class.
+enum { CAUSE_TROUBLE = 200 };
 
 // Names as users see them; "unknown" beyond the list.
 const char *wire_result_name(uint64_t result);

@@ -34,7 +34,7 @@ void group_reset(group_t *g)
     arena_reset(g->mended_texts);
     free(g->staged);
     g->staged = NULL;
-    g->n_batches = g->bytes = g->n_rows = g->n_staged = g->mended = 0;
+    g->n_batches = g->bytes = g->n_rows = g->n_staged = g->n_details = g->mended = 0;
 }
 
 // -- checking a batch -------------------------------------------------------------------------------
@@ -237,6 +237,8 @@ static size_t deduplicate(group_t *g)
 static int by_key(const void *a, const void *b)
 {
     const row_t *x = *(row_t *const *)a, *y = *(row_t *const *)b;
+    int later = (x->part == PART_DETAIL) - (y->part == PART_DETAIL);
+    if (later) return later;
     if (x->source != y->source) return (int64_t)x->source < (int64_t)y->source ? -1 : 1;
     int order = memcmp(x->key, y->key, x->key_len < y->key_len ? x->key_len : y->key_len);
     if (order) return order;
@@ -278,6 +280,9 @@ void group_seal(group_t *g)
         }
     CHECK(g->n_staged >= left);
     qsort(g->staged, g->n_staged, sizeof(row_t *), by_key);
+    g->n_details = 0;
+    while (g->n_details < g->n_staged && g->staged[g->n_staged - 1 - g->n_details]->part == PART_DETAIL)
+        g->n_details++;
 }
 
 void group_guess_verdicts(group_batch_t *b)

@@ -19,7 +19,8 @@ enum {
     GROUP_BYTES = 6 << 20,   // frames; a group takes no further batch beyond it
     GROUP_ROWS = 20000,      // the same in items
     GROUP_BATCHES = 4096,
-    CAUSE_SPOOLED = 100, // items.cause of what was late because it waited in the spool
+    CAUSE_SPOOLED = 100,  // items.cause of what was late because it waited in the spool
+    CAUSE_REPLAYED = 101, // or because Postgres refused it at first
 };
 
 // A row's texts, in the order of the columns.
@@ -64,8 +65,11 @@ typedef struct {
     arena_t *arena, *mended_texts;
     group_batch_t batches[GROUP_BATCHES];
     size_t n_batches, bytes, n_rows;
-    row_t **staged; // what goes to Postgres, sorted by (source as bigint, key, part); after group_seal
-    size_t n_staged;
+    // What goes to Postgres, sorted by (source as bigint, key, part), after group_seal; details stand behind
+    // all others, because they are a transaction of their own: one that went through the keys twice could
+    // deadlock.
+    row_t **staged;
+    size_t n_staged, n_details;
     size_t mended; // rows whose fields were no JSON object
 } group_t;
 

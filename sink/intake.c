@@ -241,6 +241,8 @@ static void take_done(intake_t *in)
     queue_clear(in->done);
     for (done_t *d; (d = queue_pop(in->done)); free(d)) {
         in->stats.spool_bytes = d->spool_bytes;
+        in->stats.restored = d->restored;
+        in->stats.restored_since = d->restored_since;
         switch (d->kind) {
         case DONE_BATCH: handle_done(in, d); break;
         case DONE_STATE: in->stats.postgres_up = d->postgres_up; break;
@@ -283,13 +285,16 @@ static void measure(intake_t *in)
 // Without Postgres the sink is not well, even if the spool takes what comes.
 static void publish(intake_t *in)
 {
-    char metrics[4096], health[160];
+    char metrics[4096], health[300], restored[128] = "";
     if (!in->status) return;
     measure(in);
     stats_metrics(&in->stats, metrics, sizeof metrics);
-    snprintf(health, sizeof health, "%s sessions=%zu waiting=%zu spool=%" PRIu64 "\n",
+    if (in->stats.restored)
+        snprintf(restored, sizeof restored, " database_restored since_ms=%" PRId64 " (see rtm-ctl refetch)",
+                 in->stats.restored_since);
+    snprintf(health, sizeof health, "%s sessions=%zu waiting=%zu spool=%" PRIu64 "%s\n",
              in->stats.postgres_up ? "ok" : "Postgres is away", in->stats.sessions, in->stats.waiting,
-             in->stats.spool_bytes);
+             in->stats.spool_bytes, restored);
     http_status_publish(in->status, in->stats.postgres_up, health, metrics);
 }
 

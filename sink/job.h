@@ -25,13 +25,15 @@ typedef enum {
 
 typedef struct {
     done_kind_t kind;
-    bool postgres_up;     // DONE_STATE
-    uint64_t spool_bytes; // on disk now; with every kind
-    uint64_t origin, seq; // of the batch, and so on
-    size_t bytes;         // of the frame
-    int64_t commit_us;    // what its group took, told with the group's first batch; 0 with the others
-    size_t n;             // verdicts
-    uint8_t verdicts[];   // wire_verdict_t of each item, in order
+    bool postgres_up;       // DONE_STATE
+    uint64_t spool_bytes;   // on disk now; with every kind
+    bool restored;          // the database came back in an earlier state; with every kind
+    int64_t restored_since; // broker ms of its newest commit then, 0: unknown
+    uint64_t origin, seq;   // of the batch, and so on
+    size_t bytes;           // of the frame
+    int64_t commit_us;      // what its group took, told with the group's first batch; 0 with the others
+    size_t n;               // verdicts
+    uint8_t verdicts[];     // wire_verdict_t of each item, in order
 } done_t;
 
 #endif

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -10,7 +11,10 @@
 #include "common/http_status.h"
 #include "common/log.h"
 #include "sink/intake.h"
+#include "sink/mark.h"
 #include "sink/pg.h"
+#include "sink/replay.h"
+#include "sink/retain.h"
 #include "sink/spool.h"
 #include "sink/writer.h"
 
@@ -18,7 +22,7 @@ enum { EXIT_USAGE = 2, STALL_MS = 15000 };
 
 static struct {
     const char *listen, *postgres, *log_level, *health, *spool;
-    int64_t memory, spool_max;
+    int64_t memory, spool_max, retention_every;
 } options;
 
 static const conf_option_t table[] = {
@@ -31,14 +35,20 @@ static const conf_option_t table[] = {
      "keep batches there while Postgres is away (default: they wait with the miners)", &options.spool, 0, 0},
     {"spool-max", CONF_SIZE, "SIZE", "4G", "what the spool may take on disk", &options.spool_max,
      2 * SPOOL_SEGMENT, INT64_C(1) << 50},
+    {"retention-every", CONF_DURATION, "DURATION", "1m",
+     "how often items are looked for that templates keep no longer", &options.retention_every, 100,
+     INT64_C(86400000)},
     {"health", CONF_STR, "HOST:PORT", NULL, "serve /healthz and /metrics there", &options.health, 0, 0},
     {"log-level", CONF_STR, "LEVEL", "info", "debug, info, warn or error", &options.log_level, 0, 0},
 };
 
-static const conf_t conf = {"rtm-sink", "[OPTIONS]",
-                            "Takes the items that miners find and commits them to Postgres. A batch is "
-                            "acknowledged once it is durable.",
-                            table, sizeof table / sizeof table[0]};
+static const conf_t conf = {
+    "rtm-sink", "[OPTIONS] [replay-rejects]",
+    "Takes the items that miners find and commits them to Postgres. A batch is "
+    "acknowledged once it is durable.\n\n"
+    "replay-rejects: tries the items again that Postgres refused (table rejects), prints "
+    "what came of them, and exits with 0 if none are left.",
+    table, sizeof table / sizeof table[0]};
 
 static int usage_error(const char *option, const char *why)
 {
@@ -63,12 +73,16 @@ static int stop_signals(void)
 int main(int argc, char **argv)
 {
     char err[256];
-    if (conf_parse(&conf, argc, argv) < argc) return usage_error("help", "rtm-sink takes no operands");
+    int operand = conf_parse(&conf, argc, argv);
+    bool replays = operand == argc - 1 && !strcmp(argv[operand], "replay-rejects");
+    if (operand < argc && !replays) return usage_error("help", "the only operand is replay-rejects");
     int level = log_level_of(options.log_level);
     if (level < 0) return usage_error("log-level", "it is one of debug, info, warn, error");
     log_set_level((log_level_t)level);
     const char *wrong = pg_check_conninfo(options.postgres);
     if (wrong) return usage_error("postgres", wrong);
+
+    if (replays) return replay_rejects(options.postgres);
 
     spool_t *spool =
         options.spool ? spool_open(options.spool, (uint64_t)options.spool_max, err, sizeof err) : NULL;
@@ -93,14 +107,19 @@ int main(int argc, char **argv)
         return usage_error("listen", err);
     }
     intake_publish_to(intake, status);
-    writer_t *writer = writer_start(options.postgres, jobs, done, spool);
+    mark_t mark;
+    mark_open(&mark, options.spool);
+    writer_t *writer = writer_start(options.postgres, &mark, jobs, done, spool);
+    retain_t *retain = retain_start(options.postgres, options.retention_every);
 
     intake_run(intake, stop_fd);
     log_info("stopping", "reason=signal");
+    retain_stop(&retain);
     writer_stop(writer);
     intake_finish(intake);
 
     writer_destroy(&writer);
+    mark_close(&mark);
     spool_close(&spool);
     intake_destroy(&intake);
     http_status_destroy(&status);

@@ -18,6 +18,7 @@ enum {
 
 struct pg {
     char *conninfo;
+    const char *name;
     PGconn *conn; // NULL: closed
     int stop_fd;
     int64_t stop_grace_ms, stop_at; // stop_at: monotonic ms after which no wait goes on; 0: not stopping
@@ -31,6 +32,7 @@ pg_t *pg_new(const char *conninfo, int stop_fd, int64_t stop_grace_ms)
 {
     pg_t *pg = xcalloc(1, sizeof *pg);
     pg->conninfo = xstrdup(conninfo);
+    pg->name = "rtm-sink";
     pg->stop_fd = stop_fd;
     pg->idle_fd = -1;
     pg->stop_grace_ms = stop_grace_ms;
@@ -42,6 +44,11 @@ void pg_on_idle(pg_t *pg, int fd, pg_idle_fn *work, void *context)
     pg->idle_fd = fd;
     pg->idle = work;
     pg->idle_context = context;
+}
+
+void pg_set_name(pg_t *pg, const char *name)
+{
+    pg->name = name;
 }
 
 void pg_destroy(pg_t **pg)
@@ -178,7 +185,7 @@ static pg_status_t collect(pg_t *pg, PGresult **kept)
 
 // -- connection -------------------------------------------------------------------------------------
 
-static PGconn *start(const char *conninfo)
+static PGconn *start(const char *conninfo, const char *name)
 {
     // what stands behind dbname, which is expanded, wins; what stands before it are defaults
     const char *const keys[] = {"application_name",
@@ -190,7 +197,7 @@ static PGconn *start(const char *conninfo)
                                 "dbname",
                                 "client_encoding",
                                 NULL};
-    const char *const values[] = {"rtm-sink", "10", "5", "2", "3", "15000", conninfo, "UTF8", NULL};
+    const char *const values[] = {name, "10", "5", "2", "3", "15000", conninfo, "UTF8", NULL};
     return PQconnectStartParams(keys, values, 1);
 }
 
@@ -210,7 +217,7 @@ int pg_open(pg_t *pg)
 {
     pg_close(pg);
     int64_t deadline = clock_mono_ms() + CONNECT_MS;
-    pg->conn = start(pg->conninfo);
+    pg->conn = start(pg->conninfo, pg->name);
     CHECK(pg->conn != NULL);
     PQsetNoticeProcessor(pg->conn, drop_notice, NULL);
     if (PQstatus(pg->conn) == CONNECTION_BAD) return lost(pg), fail_open(pg);
@@ -239,6 +246,18 @@ void pg_where(const pg_t *pg, char *out, size_t size)
     const char *host = PQhost(pg->conn), *version = PQparameterStatus(pg->conn, "server_version");
     snprintf(out, size, "host=\"%s\" port=%s db=\"%s\" version=\"%s\"", host ? host : "", PQport(pg->conn),
              PQdb(pg->conn), version ? version : "");
+}
+
+int pg_socket(const pg_t *pg)
+{
+    return PQsocket(pg->conn);
+}
+
+bool pg_stands(pg_t *pg)
+{
+    if (PQconsumeInput(pg->conn)) return true;
+    lost(pg);
+    return false;
 }
 
 // -- statements -------------------------------------------------------------------------------------

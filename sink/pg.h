@@ -25,6 +25,8 @@ void pg_destroy(pg_t **pg);
 // as it returns true (there is more to do), and again whenever fd is readable. One call shall be short.
 typedef bool pg_idle_fn(void *context);
 void pg_on_idle(pg_t *pg, int fd, pg_idle_fn *work, void *context);
+// What Postgres shows as its application_name, a constant; "rtm-sink" else.
+void pg_set_name(pg_t *pg, const char *name);
 // NULL if conninfo can be read, else what is wrong with it, without repeating any of it (it may hold a
 // password).
 const char *pg_check_conninfo(const char *conninfo);
@@ -34,6 +36,9 @@ int pg_open(pg_t *pg);
 void pg_close(pg_t *pg);
 // Where it is connected to and what is there: "host=… port=… db=… version=…".
 void pg_where(const pg_t *pg, char *out, size_t size);
+// Its socket, readable when Postgres says something unasked; and whether the connection still stands then.
+int pg_socket(const pg_t *pg);
+bool pg_stands(pg_t *pg);
 // Why the last call did not return PG_OK, one line.
 const char *pg_reason(const pg_t *pg);
 void pg_set_reason(pg_t *pg, const char *reason);

@@ -63,11 +63,12 @@ void stats_metrics(const stats_t *s, char *out, size_t size)
                                 "# TYPE rtm_sink_waiting_bytes gauge\nrtm_sink_waiting_bytes %zu\n"
                                 "# TYPE rtm_sink_spool_bytes gauge\nrtm_sink_spool_bytes %" PRIu64 "\n"
                                 "# TYPE rtm_sink_postgres_up gauge\nrtm_sink_postgres_up %d\n"
+                                "# TYPE rtm_sink_database_restored gauge\nrtm_sink_database_restored %d\n"
                                 "# TYPE rtm_sink_batches_total counter\nrtm_sink_batches_total %" PRIu64 "\n"
                                 "# TYPE rtm_sink_refused_total counter\nrtm_sink_refused_total %" PRIu64 "\n"
                                 "# TYPE rtm_sink_items_total counter\n",
-                                s->sessions, s->waiting, s->spool_bytes, s->postgres_up, s->now.batches,
-                                s->now.refused);
+                                s->sessions, s->waiting, s->spool_bytes, s->postgres_up, s->restored,
+                                s->now.batches, s->now.refused);
     for (uint64_t v = 0; v < VERDICT_COUNT && n < size; v++)
         n += (size_t)snprintf(out + n, size - n, "rtm_sink_items_total{verdict=\"%s\"} %" PRIu64 "\n",
                               wire_verdict_name(v), s->now.verdicts[v]);

@@ -23,6 +23,8 @@ typedef struct {
     size_t sessions, waiting; // waiting: bytes
     uint64_t spool_bytes;
     bool postgres_up;
+    bool restored; // the database came back in an earlier state
+    int64_t restored_since;
 } stats_t;
 
 void stats_batch(stats_t *stats, const done_t *done);

@@ -7,6 +7,7 @@
 #include "sink/store.h"
 
 #include <endian.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "common/buf.h"
 #include "common/check.h"
 #include "common/failpoint.h"
+#include "common/log.h"
 #include "common/map.h"
 #include "sink/clean.h"
 #include "sink/copy.h"
@@ -25,7 +27,7 @@ enum {
     KEY_COLUMNS = 10,
     STAGE_COLUMNS = 23,
     ITEM_COLUMNS = 25,
-    DEFINE_COLUMNS = 7,
+    DEFINE_COLUMNS = 9,
     COPY_CHUNK = 256 << 10, // bytes handed to libpq at once
     MAX_ROW = 8 << 20,      // bytes of one encoded row, cleaned texts included
     KNOWN_MAX = 400000,     // definitions remembered as being in the database
@@ -36,14 +38,18 @@ typedef enum { TODO_NONE, TODO_INSERT, TODO_MERGE, TODO_DETAIL, N_TODO } todo_t;
 
 struct store {
     pg_t *pg;
-    map_t known; // id of a template or source -> hash of what the database has; of this connection
-    buf_t out;   // COPY data on its way
+    mark_t *mark;
+    bool restored;          // the database came back behind the mark
+    int64_t restored_since; // broker ms of the newest commit it still has, 0: unknown
+    map_t known;            // id of a template or source -> hash of what the database has; of this connection
+    buf_t out;              // COPY data on its way
     // of the rows under way
     uint8_t *todo; // todo_t of each
     size_t todo_cap;
     size_t n_todo[N_TODO];
     int64_t stamp; // broker time as a timestamp
     uint64_t tx;   // the transaction's id
+    bool listed;   // some keys that retention removed are listed still
 };
 
 // -- SQL ----------------------------------------------------------------------------------------------
@@ -63,7 +69,9 @@ static const char keys_sql[] =
     " source_id bigint, content_hash bigint, poll timestamptz, first_seen_at timestamptz,"
     " last_absent_at timestamptz, key text COLLATE \"C\") ON COMMIT DELETE ROWS";
 
-static const char keys_copy_sql[] = "BEGIN; COPY rtm_keys FROM STDIN (FORMAT binary)";
+// The lock keeps retention out between look and write: what it removes meanwhile would come back.
+static const char keys_copy_sql[] = "BEGIN; SELECT pg_advisory_xact_lock_shared(" RETENTION_LOCK
+                                    "); COPY rtm_keys FROM STDIN (FORMAT binary)";
 
 static const char stage_sql[] =
     "CREATE TEMPORARY TABLE rtm_stage (ord integer, part smallint, cause smallint, wants_detail boolean,"
@@ -78,7 +86,9 @@ static const char stage_copy_sql[] = "COPY rtm_stage FROM STDIN (FORMAT binary)"
 
 static const char look_sql[] =
     "SELECT s.ord, i.poll, i.first_seen_at, i.last_absent_at, i.content_hash, i.detail_at IS NOT NULL,"
-    " pg_current_xact_id()"
+    " pg_current_xact_id(),"
+    " CASE WHEN i.key IS NULL THEN (SELECT g.listed_at < now() - interval '12 hours' FROM gone g"
+    " WHERE g.source_id = s.source_id AND g.key_hash = hashtextextended(s.key, 0)) END"
     " FROM rtm_keys s LEFT JOIN items i ON i.source_id = s.source_id AND i.key = s.key"
     " WHERE (i.key IS NULL OR i.content_hash <> s.content_hash"
     " OR (i.detail_at IS NULL AND (s.wants_detail OR s.part = 3)) OR (s.bump AND s.poll > i.poll)"
@@ -159,16 +169,25 @@ static const char write_sql[] = "INSERT INTO items AS i " COLUMNS " SELECT " STA
 // Details of an older poll than the row's only fill what is empty.
 static const char detail_sql[] = "INSERT INTO items AS i " COLUMNS " SELECT " STAGED(
     "$1::timestamptz",
-    "s.poll") " FROM rtm_stage s WHERE s.part = 1"
+    "s.poll") " FROM rtm_stage s WHERE s.part = 1 AND NOT EXISTS (SELECT FROM gone g WHERE"
+              " g.source_id = s.source_id AND g.key_hash = hashtextextended(s.key, 0))"
               " ORDER BY s.ord ON CONFLICT (source_id, key) DO UPDATE SET " MERGED_TEXTS(
                   "EXCLUDED.poll >= i.poll") "detail_at = EXCLUDED.detail_at, detail_poll = "
                                              "EXCLUDED.detail_poll, updated_at = EXCLUDED.updated_at,"
                                              " tx = EXCLUDED.tx WHERE i.detail_poll IS NULL OR "
                                              "EXCLUDED.detail_poll > i.detail_poll";
 
-static const char define_table_sql[] = "CREATE TEMPORARY TABLE rtm_define (is_source boolean, id bigint, "
-                                       "template_id bigint, ms bigint, has_detail boolean,"
-                                       " name text, url text) ON COMMIT DELETE ROWS";
+// Locked in the order of the key, as by every sink.
+static const char listed_sql[] =
+    "UPDATE gone g SET listed_at = now() FROM (SELECT l.source_id, l.key_hash FROM rtm_keys s JOIN gone l"
+    " ON l.source_id = s.source_id AND l.key_hash = hashtextextended(s.key, 0)"
+    " WHERE l.listed_at < now() - interval '12 hours' ORDER BY 1, 2 FOR UPDATE OF l) l"
+    " WHERE g.source_id = l.source_id AND g.key_hash = l.key_hash";
+
+static const char define_table_sql[] =
+    "CREATE TEMPORARY TABLE rtm_define (is_source boolean, id bigint, "
+    "template_id bigint, ms bigint, has_detail boolean,"
+    " name text, url text, keep_ms bigint, keep_items bigint) ON COMMIT DELETE ROWS";
 
 // Its commit need not wait for the disk: that of the rows, without which nobody needs the definitions, does
 // so for both; and of a database that crashed nothing is known any more.
@@ -176,12 +195,14 @@ static const char define_copy_sql[] =
     "BEGIN; SET LOCAL synchronous_commit = off; COPY rtm_define FROM STDIN (FORMAT binary)";
 
 static const char define_sql[] =
-    "INSERT INTO templates AS t (template_id, name, has_detail, fresh_within)"
-    " SELECT DISTINCT ON (id) id, name, has_detail, ms * interval '1 millisecond' FROM rtm_define"
+    "INSERT INTO templates AS t (template_id, name, has_detail, fresh_within, keep_age, keep_items)"
+    " SELECT DISTINCT ON (id) id, name, has_detail, ms * interval '1 millisecond',"
+    " keep_ms * interval '1 millisecond', keep_items FROM rtm_define"
     " WHERE NOT is_source ORDER BY id ON CONFLICT (template_id) DO UPDATE SET"
-    " name = EXCLUDED.name, has_detail = EXCLUDED.has_detail, fresh_within = EXCLUDED.fresh_within"
-    " WHERE (t.name, t.has_detail, t.fresh_within) IS DISTINCT FROM"
-    " (EXCLUDED.name, EXCLUDED.has_detail, EXCLUDED.fresh_within);"
+    " name = EXCLUDED.name, has_detail = EXCLUDED.has_detail, fresh_within = EXCLUDED.fresh_within,"
+    " keep_age = EXCLUDED.keep_age, keep_items = EXCLUDED.keep_items"
+    " WHERE (t.name, t.has_detail, t.fresh_within, t.keep_age, t.keep_items) IS DISTINCT FROM"
+    " (EXCLUDED.name, EXCLUDED.has_detail, EXCLUDED.fresh_within, EXCLUDED.keep_age, EXCLUDED.keep_items);"
     "INSERT INTO sources AS s (source_id, template_id, template, url, added_at)"
     " SELECT DISTINCT ON (id) id, template_id, name, url, to_timestamp(ms / 1000.0) FROM rtm_define"
     " WHERE is_source ORDER BY id ON CONFLICT (source_id) DO UPDATE SET template_id ="
@@ -189,18 +210,33 @@ static const char define_sql[] =
     "s.template,"
     " s.url) IS DISTINCT FROM (EXCLUDED.template_id, EXCLUDED.template, EXCLUDED.url); COMMIT";
 
-static const char reject_sql[] =
-    "INSERT INTO rejects (source_id, key, part, poll, reason, rejected_at, batch) VALUES"
-    " ($1::bigint, $2, $3::smallint, $4::timestamptz, $5, $6::timestamptz, $7::bytea)"
-    " ON CONFLICT (source_id, key, part) DO UPDATE SET poll = EXCLUDED.poll, reason = EXCLUDED.reason,"
-    " rejected_at = EXCLUDED.rejected_at, batch = EXCLUDED.batch WHERE EXCLUDED.poll >= rejects.poll";
+// Its own row, else the newest of all says how old the database is.
+static const char mark_look_sql[] = "SELECT m.mark, (extract(epoch FROM COALESCE(m.marked_at, (SELECT "
+                                    "max(marked_at) FROM marks))) * 1000)::bigint"
+                                    " FROM (SELECT 1) one LEFT JOIN marks m ON m.sink = $1::bigint";
+
+// -- cells ---------------------------------------------------------------------------------------------
+
+static int64_t cell_i64(const PGresult *r, int row, int column)
+{
+    uint64_t v;
+    memcpy(&v, PQgetvalue(r, row, column), 8);
+    return (int64_t)be64toh(v);
+}
+
+static int64_t cell_time(const PGresult *r, int row, int column)
+{
+    if (PQgetisnull(r, row, column)) return TIME_NONE;
+    return copy_ms(cell_i64(r, row, column));
+}
 
 // -- session --------------------------------------------------------------------------------------------
 
-store_t *store_new(const char *conninfo, int stop_fd, int64_t stop_grace_ms)
+store_t *store_new(const char *conninfo, mark_t *mark, int stop_fd, int64_t stop_grace_ms)
 {
     store_t *s = xcalloc(1, sizeof *s);
     s->pg = pg_new(conninfo, stop_fd, stop_grace_ms);
+    s->mark = mark;
     map_init(&s->known);
     buf_init(&s->out, COPY_CHUNK + MAX_ROW);
     return s;
@@ -243,6 +279,39 @@ static pg_status_t check_writable(store_t *s)
     return status;
 }
 
+// Whether the database is behind what this sink has committed. It is from now on where it is: the next commit
+// writes the next number.
+static pg_status_t check_mark(store_t *s)
+{
+    PGresult *r = NULL;
+    uint64_t sink = htobe64(s->mark->sink);
+    const char *values[] = {(char *)&sink};
+    pg_status_t status = pg_query(s->pg, mark_look_sql, 1, values, (int[]){8}, (int[]){1}, &r);
+    if (status != PG_OK) return status;
+    bool known = !PQgetisnull(r, 0, 0);
+    uint64_t number = known ? (uint64_t)cell_i64(r, 0, 0) : 0;
+    if (number < s->mark->number) {
+        s->restored = true;
+        s->restored_since = PQgetisnull(r, 0, 1) ? 0 : cell_i64(r, 0, 1);
+        log_error(
+            "database_restored",
+            "mark=%" PRIu64 " found=%" PRIu64 " since_ms=%" PRId64
+            " reason=\"the database was restored to an earlier state; rtm-ctl refetch has what is still "
+            "listed mined again\"",
+            s->mark->number, number, s->restored_since);
+    } else {
+        s->mark->number = number;
+    }
+    PQclear(r);
+    return PG_OK;
+}
+
+bool store_was_restored(const store_t *s, int64_t *since)
+{
+    *since = s->restored_since;
+    return s->restored;
+}
+
 pg_status_t store_open(store_t *s)
 {
     static const char *const statements[][2] = {{"write", write_sql}, {"detail", detail_sql}};
@@ -251,6 +320,7 @@ pg_status_t store_open(store_t *s)
     pg_status_t status = pg_run(s->pg, session_sql);
     if (status == PG_OK) status = check_writable(s);
     if (status == PG_OK) status = migrate(s->pg);
+    if (status == PG_OK) status = check_mark(s);
     if (status == PG_OK) status = pg_run(s->pg, keys_sql);
     if (status == PG_OK) status = pg_run(s->pg, stage_sql);
     if (status == PG_OK) status = pg_run(s->pg, define_table_sql);
@@ -350,7 +420,7 @@ static bool is_news(store_t *s, uint64_t id, uint64_t hash)
 
 static int64_t clamp_ms(int64_t ms)
 {
-    const int64_t most = INT64_C(10) * 366 * 86400 * 1000;
+    const int64_t most = INT64_C(100) * 366 * 86400 * 1000;
     return ms < 0 ? 0 : ms > most ? most : ms;
 }
 
@@ -360,17 +430,29 @@ static char *put_clean(char *p, const char *text)
     return copy_text(p, text, good); // what follows an invalid byte is left out
 }
 
+static uint64_t template_hash(const wire_sink_template_t *t)
+{
+    int64_t numbers[] = {t->fresh_within, t->has_detail, t->keep_age, (int64_t)t->keep_items};
+    return text_hash(t->name, XXH3_64bits(numbers, sizeof numbers));
+}
+
+// 0 means none.
+static char *put_bound(char *p, int64_t bound)
+{
+    return bound > 0 ? copy_i64(p, bound) : copy_null(p);
+}
+
 static pg_status_t define_template(store_t *s, const wire_sink_template_t *t)
 {
     pg_status_t status = PG_OK;
-    uint64_t hash = text_hash(t->name, (uint64_t)t->fresh_within * 2 + t->has_detail);
-    if (!is_news(s, t->id, hash)) return PG_OK;
+    if (!is_news(s, t->id, template_hash(t))) return PG_OK;
     char *p = room(s, 128 + strlen(t->name), &status);
     if (!p) return status;
     p = copy_bool(copy_row(p, DEFINE_COLUMNS), false);
     p = copy_null(copy_i64(p, (int64_t)t->id));
     p = copy_bool(copy_i64(p, clamp_ms(t->fresh_within)), t->has_detail);
-    wrote(s, copy_null(put_clean(p, t->name)));
+    p = put_bound(copy_null(put_clean(p, t->name)), clamp_ms(t->keep_age));
+    wrote(s, put_bound(p, (int64_t)t->keep_items));
     return PG_OK;
 }
 
@@ -386,7 +468,7 @@ static pg_status_t define_source(store_t *s, const wire_batch_t *b, const wire_s
     p = copy_bool(copy_row(p, DEFINE_COLUMNS), true);
     p = copy_i64(copy_i64(p, (int64_t)src->id), (int64_t)src->template_id);
     p = copy_null(copy_i64(p, now));
-    wrote(s, put_clean(put_clean(p, name), src->url));
+    wrote(s, copy_null(copy_null(put_clean(put_clean(p, name), src->url))));
     return PG_OK;
 }
 
@@ -394,8 +476,7 @@ static bool defines_news(store_t *s, const wire_batch_t *b)
 {
     for (size_t i = 0; i < b->templates.n; i++) {
         const wire_sink_template_t *t = &b->templates.v[i];
-        uint64_t hash = text_hash(t->name, (uint64_t)t->fresh_within * 2 + t->has_detail);
-        if ((uint64_t)(uintptr_t)map_get(&s->known, t->id) != (hash | 1)) return true;
+        if ((uint64_t)(uintptr_t)map_get(&s->known, t->id) != (template_hash(t) | 1)) return true;
     }
     for (size_t i = 0; i < b->sources.n; i++) {
         const wire_sink_source_t *src = &b->sources.v[i];
@@ -529,19 +610,6 @@ static pg_status_t insert_rows(store_t *s, row_t **rows, size_t n)
     return status == PG_OK ? end_copy(s) : status;
 }
 
-static int64_t cell_i64(const PGresult *r, int row, int column)
-{
-    uint64_t v;
-    memcpy(&v, PQgetvalue(r, row, column), 8);
-    return (int64_t)be64toh(v);
-}
-
-static int64_t cell_time(const PGresult *r, int row, int column)
-{
-    if (PQgetisnull(r, row, column)) return TIME_NONE;
-    return copy_ms(cell_i64(r, row, column));
-}
-
 static size_t cell_ord(const PGresult *r, int row)
 {
     uint32_t v;
@@ -570,6 +638,10 @@ static void judge_rows(store_t *s, const PGresult *r, row_t **rows, size_t n, bo
                                     .content_hash = (uint64_t)cell_i64(r, i, 4),
                                     .complete = *PQgetvalue(r, i, 5)};
         s->tx = (uint64_t)cell_i64(r, i, 6);
+        if (!PQgetisnull(r, i, 7)) { // retention removed it: it stays known
+            s->listed |= *PQgetvalue(r, i, 7);
+            continue;
+        }
         if (row_judge(rows[ord], there ? &stored : NULL))
             plan(s, ord, there || careful ? TODO_MERGE : TODO_INSERT);
     }
@@ -581,6 +653,7 @@ static void start_plan(store_t *s, row_t **rows, size_t n, int64_t now)
     if (n > s->todo_cap) s->todo = xrealloc(s->todo, s->todo_cap = n);
     memset(s->n_todo, 0, sizeof s->n_todo);
     s->stamp = copy_timestamp(now);
+    s->listed = false;
     for (size_t i = 0; i < n; i++) {
         rows[i]->verdict = VERDICT_known;
         plan(s, i, rows[i]->part == PART_DETAIL ? TODO_DETAIL : TODO_NONE);
@@ -612,6 +685,22 @@ static pg_status_t merge_rows(store_t *s, row_t **rows, size_t n)
     return status;
 }
 
+// Commits, with the number of this commit.
+static pg_status_t commit_mark(store_t *s, int64_t now)
+{
+    char sql[512];
+    uint64_t number = s->mark->number + 1;
+    snprintf(sql, sizeof sql,
+             "INSERT INTO marks (sink, mark, marked_at, durable) VALUES (%" PRId64 ", %" PRIu64
+             ", to_timestamp(%" PRId64
+             " / 1000.0), %s) ON CONFLICT (sink) DO UPDATE SET mark = EXCLUDED.mark,"
+             " marked_at = EXCLUDED.marked_at; NOTIFY rtm_items; COMMIT",
+             (int64_t)s->mark->sink, number, now, s->mark->fd >= 0 ? "true" : "false");
+    pg_status_t status = pg_run(s->pg, sql);
+    if (status == PG_OK) mark_set(s->mark, number);
+    return status;
+}
+
 static pg_status_t try_rows(store_t *s, row_t **rows, size_t n, int64_t now, bool careful)
 {
     start_plan(s, rows, n, now);
@@ -620,7 +709,8 @@ static pg_status_t try_rows(store_t *s, row_t **rows, size_t n, int64_t now, boo
     size_t inserts = s->n_todo[TODO_INSERT], merges = s->n_todo[TODO_MERGE] + s->n_todo[TODO_DETAIL];
     if (status == PG_OK && inserts) status = insert_rows(s, rows, n);
     if (status == PG_OK && merges) status = merge_rows(s, rows, n);
-    if (status == PG_OK) status = pg_run(s->pg, inserts + merges ? "NOTIFY rtm_items; COMMIT" : "COMMIT");
+    if (status == PG_OK && s->listed) status = pg_run(s->pg, listed_sql);
+    if (status == PG_OK) status = inserts + merges ? commit_mark(s, now) : pg_run(s->pg, "COMMIT");
     if (status == PG_OK) failpoint("sink_after_commit");
     return roll_back(s, status);
 }
@@ -644,44 +734,7 @@ pg_status_t store_rows(store_t *s, row_t **rows, size_t n, int64_t now)
     return status;
 }
 
-// -- rejects --------------------------------------------------------------------------------------------
-
-// A BATCH that holds only this row's item.
-static int single_batch(buf_t *out, const row_t *row)
+pg_t *store_pg(store_t *s)
 {
-    const wire_sink_source_t *source = batch_source(row->batch, row->source);
-    const wire_sink_template_t *template = batch_template(row->batch, row->template_id);
-    wire_item_t item = *row->item;
-    wire_poll_t poll = *row->poll;
-    wire_sink_source_t one_source = *source;
-    wire_sink_template_t one_template = *template;
-    item.poll = 0;
-    wire_batch_t one = {.seq = 1,
-                        .templates = {&one_template, 1},
-                        .sources = {&one_source, 1},
-                        .polls = {&poll, 1},
-                        .items = {&item, 1}};
-    return wire_encode(out, WIRE_TYPE_BATCH, &one);
-}
-
-pg_status_t store_reject(store_t *s, const row_t *row, const char *reason, int64_t now)
-{
-    uint64_t source = htobe64(row->source), due = htobe64((uint64_t)copy_timestamp(row->poll->due)),
-             stamp = htobe64((uint64_t)copy_timestamp(now));
-    uint16_t part = htobe16(row->part);
-    buf_t batch;
-    buf_init(&batch, MAX_BATCH_MESSAGE);
-    if (single_batch(&batch, row)) buf_reset(&batch);
-    const char *values[] = {(char *)&source,
-                            row->key,
-                            (char *)&part,
-                            (char *)&due,
-                            reason,
-                            (char *)&stamp,
-                            batch.len ? batch.data : ""};
-    int lengths[] = {8, (int)row->key_len, 2, 8, (int)strlen(reason), 8, (int)batch.len};
-    int formats[] = {1, 1, 1, 1, 1, 1, 1};
-    pg_status_t status = pg_query(s->pg, reject_sql, 7, values, lengths, formats, NULL);
-    buf_free(&batch);
-    return status;
+    return s->pg;
 }

@@ -20,6 +20,7 @@
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "sink/rejects.h"
 #include "sink/store.h"
 
 enum {
@@ -75,6 +76,7 @@ static void post(writer_t *w, const done_t *done, size_t n, const row_t *rows)
     done_t *d = xmalloc(sizeof *d + n);
     *d = *done;
     d->spool_bytes = w->spool ? spool_bytes(w->spool) : 0;
+    d->restored = store_was_restored(w->store, &d->restored_since);
     d->n = n;
     for (size_t i = 0; i < n; i++) d->verdicts[i] = rows[i].verdict;
     CHECK(queue_push(w->done, d) == 0); // its bound is above what can be under way
@@ -285,7 +287,7 @@ static int reject_row(writer_t *w, row_t *row, const char *reason)
     log_warn("rejected", "source=%016" PRIx64 " key=\"%.*s\" part=%d reason=\"%s\"", row->source,
              (int)row->key_len, row->key, row->part, reason);
     for (;;) {
-        pg_status_t status = store_reject(w->store, row, reason, broker_now(w->group));
+        pg_status_t status = rejects_keep(store_pg(w->store), row, reason, broker_now(w->group));
         if (status == PG_REFUSED)
             log_error("reject_refused", "source=%016" PRIx64 " reason=\"%s\"", row->source,
                       store_reason(w->store));
@@ -313,7 +315,11 @@ static int commit_group(writer_t *w)
 {
     group_seal(w->group);
     if (w->group->mended) log_warn("fields_dropped", "rows=%zu reason=\"no JSON object\"", w->group->mended);
-    if (commit_definitions(w) || commit_rows(w, w->group->staged, w->group->n_staged)) return -1;
+    group_t *g = w->group;
+    size_t others = g->n_staged - g->n_details;
+    if (commit_definitions(w) || commit_rows(w, g->staged, others) ||
+        commit_rows(w, g->staged + others, g->n_details))
+        return -1;
     succeeded(w);
     return 0;
 }
@@ -373,11 +379,16 @@ static void drain(writer_t *w)
 
 // -- life -----------------------------------------------------------------------------------------------
 
-static void wait_for_work(const writer_t *w)
+// A connection that ends meanwhile is noticed, so that nobody is told that all is well.
+static void wait_for_work(writer_t *w)
 {
-    struct pollfd fds[2] = {{.fd = queue_fd(w->jobs), .events = POLLIN},
-                            {.fd = w->stop_fd, .events = POLLIN}};
-    poll(fds, 2, -1);
+    struct pollfd fds[3] = {{.fd = queue_fd(w->jobs), .events = POLLIN},
+                            {.fd = w->stop_fd, .events = POLLIN},
+                            {.fd = pg_socket(store_pg(w->store)), .events = POLLIN}};
+    if (poll(fds, 3, -1) <= 0 || !fds[2].revents || pg_stands(store_pg(w->store))) return;
+    say_down(w);
+    store_close(w->store);
+    w->up = false;
 }
 
 static void connect_or_wait(writer_t *w)
@@ -408,7 +419,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-writer_t *writer_start(const char *conninfo, queue_t *jobs, queue_t *done, spool_t *spool)
+writer_t *writer_start(const char *conninfo, mark_t *mark, queue_t *jobs, queue_t *done, spool_t *spool)
 {
     writer_t *w = xcalloc(1, sizeof *w);
     w->jobs = jobs;
@@ -416,7 +427,7 @@ writer_t *writer_start(const char *conninfo, queue_t *jobs, queue_t *done, spool
     w->spool = spool;
     w->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CHECK(w->stop_fd >= 0);
-    w->store = store_new(conninfo, w->stop_fd, WRITER_STOP_GRACE_MS);
+    w->store = store_new(conninfo, mark, w->stop_fd, WRITER_STOP_GRACE_MS);
     w->group = group_new();
     w->next = group_new();
     store_on_idle(w->store, queue_fd(jobs), while_waiting, w);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/queue.h"
+#include "sink/mark.h"
 #include "sink/spool.h"
 
 enum {
@@ -20,8 +21,8 @@ enum {
 typedef struct writer writer_t;
 
 // Starts the thread. jobs: of job_t *, to it; done: of done_t *, from it, must hold WRITER_MAX_DONE messages.
-// spool: the thread's from now on, or NULL. Queues and spool must outlive it.
-writer_t *writer_start(const char *conninfo, queue_t *jobs, queue_t *done, spool_t *spool);
+// mark, spool: the thread's from now on; spool may be NULL. All must outlive it.
+writer_t *writer_start(const char *conninfo, mark_t *mark, queue_t *jobs, queue_t *done, spool_t *spool);
 // Asks it to store what is in its queue if it can, and to end. Its last message is DONE_EXIT.
 void writer_stop(writer_t *writer);
 // Joins the thread after it has said so.

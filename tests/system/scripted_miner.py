@@ -240,9 +240,10 @@ def poll_row(source=1, due=T0, absent=0, backfill=False, cause=0, took=100):
     return [source_id(source), due, due + 5, due + 5 + took, absent, backfill, cause]
 
 
-def batch(items, due=T0, source=1, template="t", has_detail=False, fresh_within=60000, polls=None, **poll):
+def batch(items, due=T0, source=1, template="t", has_detail=False, fresh_within=60000, keep_age=0, keep_items=0, polls=None,
+          **poll):
     polls = polls or [poll_row(source, due, **poll)]
     sources = {p[0] for p in polls}
-    return {"templates": [[template_id(template), template, has_detail, fresh_within]],
+    return {"templates": [[template_id(template), template, has_detail, fresh_within, keep_age, keep_items]],
             "sources": [[s, template_id(template), f"http://site/{s}"] for s in sources],
             "polls": polls, "items": items}

@@ -47,7 +47,7 @@ static wire_item_t item(const char *key, wire_part_t part, uint64_t hash)
 
 static void add(uint64_t session, wire_poll_t poll, wire_item_t *items, size_t n)
 {
-    wire_sink_template_t template = {TEMPLATE, "t", true, 60000};
+    wire_sink_template_t template = {.id = TEMPLATE, .name = "t", .has_detail = true, .fresh_within = 60000};
     wire_sink_source_t source = {poll.source, TEMPLATE, "http://x/"};
     wire_batch_t batch = {1, {&template, 1}, {&source, 1}, {&poll, 1}, {items, n}};
     buf_t out;
@@ -103,8 +103,9 @@ static void details_have_a_lane_of_their_own(void **state)
     group_seal(group);
     assert_int_equal(group->n_staged, 3);
     assert_int_equal(group->staged[0]->part, PART_LIST);
-    assert_int_equal(group->staged[1]->part, PART_DETAIL);
-    assert_int_equal(group->staged[2]->part, PART_PROBE);
+    assert_int_equal(group->staged[1]->part, PART_PROBE);
+    assert_int_equal(group->staged[2]->part, PART_DETAIL); // behind all others: a transaction of their own
+    assert_int_equal(group->n_details, 1);
 }
 
 static void rows_are_in_key_order(void **state)
@@ -220,7 +221,7 @@ static void every_case_is_judged(void **state)
 static void bad_batches_are_told(void **state)
 {
     (void)state;
-    wire_sink_template_t template = {TEMPLATE, "t", false, 0};
+    wire_sink_template_t template = {.id = TEMPLATE, .name = "t"};
     wire_sink_source_t source = {SOURCE, TEMPLATE, "u"};
     wire_poll_t poll = poll_at(DUE, 0);
     wire_item_t it = item("k", PART_LIST, 1);

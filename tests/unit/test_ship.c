@@ -35,7 +35,8 @@ static void clear(outbox_t *o)
     while (o->n) free(o->frames[--o->n]);
 }
 
-static const wire_sink_template_t template = {5, "t", true, 60000};
+static const wire_sink_template_t template = {
+    .id = 5, .name = "t", .has_detail = true, .fresh_within = 60000};
 
 static void add(ship_t *s, int64_t now, uint64_t source, int64_t due, const char *key, const char *title,
                 void *owner, uint32_t index)

@@ -55,7 +55,8 @@ static void the_whole_language(void **state)
               "\"order\":\"ranked\",\"track\":[\"title\"],\"every\":\"30s\",\"fresh_within\":\"2m\","
               "\"timeout\":\"5s\","
               "\"priority\":\"high\",\"politeness\":{\"concurrency\":1,\"gap\":\"500ms\",\"robots\":false},"
-              "\"headers\":{\"Accept\":\"text/html\"},\"disabled\":true}");
+              "\"headers\":{\"Accept\":\"text/html\"},\"disabled\":true,"
+              "\"retention\":{\"age\":\"90d\",\"items\":100000}}");
     assert_string_equal(t->name, "hacker-news");
     assert_int_equal(t->kind, KIND_HTML);
     assert_int_equal(t->n_urls, 2);
@@ -83,6 +84,8 @@ static void the_whole_language(void **state)
     assert_int_equal(t->host_concurrency, 1);
     assert_int_equal(t->host_gap_ms, 500);
     assert_true(t->ignore_robots && t->disabled);
+    assert_int_equal(t->keep_age_ms, INT64_C(90) * 86400000);
+    assert_int_equal(t->keep_items, 100000);
     assert_string_equal(t->headers[0], "Accept: text/html");
 }
 
