@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "common/civil.h"
+#include "miner/read/date_plain.h"
 #include "miner/read/date_words.h"
 
 enum { MAX_TEXT = 200, MAX_NUMBERS = 4 };
@@ -31,7 +33,10 @@ typedef struct {
     int hour, minute, second, ms; // hour -1: no time
     bool pm, am;
     bool has_zone, has_offset, korean;
-    int zone; // minutes
+    bool buddhist;   // years of Thailand
+    bool month_next; // the next number is a month: Vietnamese "thang 1"
+    int era;         // the year before the first of a Japanese era, or 0
+    int zone;        // minutes
     int unknown_words;
 } date_t;
 
@@ -55,12 +60,16 @@ static int64_t take_digits(date_t *d, int *n)
     return value;
 }
 
+static bool at_text(const date_t *d, const char *text)
+{
+    size_t len = strlen(text);
+    return (size_t)(d->end - d->p) >= len && memcmp(d->p, text, len) == 0;
+}
+
 static bool take_text(date_t *d, const char *text)
 {
-    if (d->p == d->end || *d->p != *text) return false;
-    size_t len = strlen(text);
-    if ((size_t)(d->end - d->p) < len || memcmp(d->p, text, len) != 0) return false;
-    d->p += len;
+    if (d->p == d->end || *d->p != *text || !at_text(d, text)) return false;
+    d->p += strlen(text);
     return true;
 }
 
@@ -123,13 +132,20 @@ static bool compact_time(date_t *d, const char *s, int n)
     return true;
 }
 
+static int full_year(int64_t value, int digits)
+{
+    if (digits == 3 && value < 200) return (int)value + 1900; // RFC 5322, 4.3
+    if (digits > 2) return (int)value;
+    return (int)value + (value < 50 ? 2000 : 1900);
+}
+
 // Dates without separators: 20240105, 2024005, 240105, 24005, also with the time behind.
 static bool compact_date(date_t *d, const char *s, int n)
 {
     if (d->year >= 0 || d->n_numbers) return false;
     if (n == 5 || n == 6) {
         int yy = two(s);
-        d->year = yy + (yy < 70 ? 2000 : 1900);
+        d->year = full_year(yy, 2);
         s += 2;
     } else {
         d->year = two(s) * 100 + two(s + 2);
@@ -167,7 +183,7 @@ static bool take_cjk_unit(date_t *d, int64_t value)
         d->last = strchr("HMS", units[i].part) ? LAST_CLOCK : LAST_OTHER;
         switch (units[i].part) {
         case 'k': d->korean = true; /* fall through */
-        case 'y': d->year = v < 100 ? v + 2000 : v; break;
+        case 'y': d->year = d->era ? d->era + v : v < 100 ? v + 2000 : v; break;
         case 'm': d->month = v; break;
         case 'd': d->day = v; break;
         case 'H': d->hour = v; break;
@@ -187,6 +203,13 @@ static bool date_complete(const date_t *d)
 
 static bool push_number(date_t *d, int64_t value, int n)
 {
+    if (d->month_next && n <= 2) {
+        d->month_next = false;
+        d->month = (int)value;
+        d->month_at = d->n_numbers;
+        d->last = LAST_OTHER;
+        return true;
+    }
     if (d->n_numbers == MAX_NUMBERS || n > 4) return false;
     d->numbers[d->n_numbers].value = value;
     d->numbers[d->n_numbers].digits = n;
@@ -263,6 +286,8 @@ static bool take_half(date_t *d)
         {"p. m.", true, false, false}, {"am", false, true, false},   {"pm", true, true, false},
         {"上午", false, false, false}, {"下午", true, false, false}, {"午前", false, false, false},
         {"午後", true, false, false},  {"오전", false, false, true}, {"오후", true, false, true},
+        {"ص", false, true, false},     {"م", true, true, false},     {"صباحا", false, true, false},
+        {"مساء", true, true, false},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         const char *start = d->p;
@@ -272,7 +297,24 @@ static bool take_half(date_t *d)
             continue;
         }
         d->korean = d->korean || words[i].korean;
-        return set_half(d, words[i].pm, *start == 'a' || *start == 'p');
+        return set_half(d, words[i].pm,
+                        (unsigned char)*start < 0xE3); // Chinese, Japanese and Korean: before it
+    }
+    return false;
+}
+
+// The era before a Japanese year; its first year may be called 元年.
+static bool take_era(date_t *d)
+{
+    static const struct {
+        const char *name;
+        int before;
+    } eras[] = {{"令和", 2018}, {"平成", 1988}, {"昭和", 1925}};
+    for (size_t i = 0; at_cjk(d) && i < sizeof eras / sizeof *eras; i++) {
+        if (!take_text(d, eras[i].name)) continue;
+        d->era = eras[i].before;
+        if (take_text(d, "元年")) d->year = d->era + 1;
+        return true;
     }
     return false;
 }
@@ -356,7 +398,10 @@ static bool known_word(date_t *d, const char *word, size_t len)
     bool behind_clock = d->last == LAST_CLOCK || d->last == LAST_ZONE_NAME;
     if (behind_clock && date_word_zone(word, len, &minutes)) return set_zone(d, minutes);
     if (date_word_weekday(word, len) || date_word_filler(word, len)) return true;
-    month = date_word_month(word, len);
+    if (is_word(word, len, "thang") || is_word(word, len, "thg")) return d->month_next = true;
+    bool prefixed = len > 2 && memcmp(word, "ב", 2) == 0; // Hebrew: "in"
+    month = date_word_month(word + 2 * prefixed, len - 2 * (size_t)prefixed);
+    if (month && memcmp(word, "\xE0\xB8", 2) == 0) d->buddhist = true;
     if (month && !(d->month > 0 && is_word(word, len, "mar")))
         return set_month(d, month, is_word(word, len, "mar"));
     if (month) return true;
@@ -366,7 +411,7 @@ static bool known_word(date_t *d, const char *word, size_t len)
 
 static bool take_word(date_t *d)
 {
-    if (take_half(d) || take_chinese_month(d)) return true;
+    if (take_half(d) || take_era(d) || take_chinese_month(d)) return true;
     if (at_cjk(d)) { // other signs, as those of weekdays
         d->p += 3;
         return d->p <= d->end;
@@ -379,8 +424,13 @@ static bool take_word(date_t *d)
     if (take_week(d)) return true;
     const char *word = d->p;
     while (is_letter(peek(d, 0)) && !at_cjk(d)) d->p++;
-    if (peek(d, 0) == '/' && d->last == LAST_CLOCK) return false; // Area/City
-    return known_word(d, word, (size_t)(d->p - word));
+    size_t len = (size_t)(d->p - word);
+    if (peek(d, 0) == '/' &&
+        d->last == LAST_CLOCK) { // Area/City, of which only Etc/UTC and Etc/GMT are known
+        d->p++;
+        return is_word(word, len, "etc") && (at_text(d, "utc") || at_text(d, "gmt"));
+    }
+    return known_word(d, word, len);
 }
 
 // -- the rest -------------------------------------------------------------------------------------
@@ -424,6 +474,13 @@ static bool take_comment(date_t *d)
     return true;
 }
 
+// "[Europe/Berlin]" behind an offset (RFC 9557), which says it already.
+static bool take_annotation(date_t *d)
+{
+    while (peek(d, 0) && peek(d, 0) != ']') d->p++;
+    return peek(d, 0) && d->p++;
+}
+
 static bool take_punctuation(date_t *d)
 {
     char c = *d->p;
@@ -431,6 +488,7 @@ static bool take_punctuation(date_t *d)
     if (sign && is_digit(peek(d, 1)) && (d->last == LAST_CLOCK || d->last == LAST_ZONE_NAME))
         return take_offset(d);
     if (c == '(') return take_comment(d);
+    if (c == '[' && d->has_zone) return take_annotation(d);
     d->p++;
     if (c == ' ') return true;
     d->separator = c;
@@ -448,12 +506,6 @@ static bool scan(date_t *d)
 }
 
 // -- which number is what -------------------------------------------------------------------------
-
-static int full_year(int64_t value, int digits)
-{
-    if (digits > 2) return (int)value;
-    return (int)value + (value < 70 ? 2000 : 1900);
-}
 
 static bool set_date(date_t *d, int year_at, int month_at, int day_at)
 {
@@ -522,44 +574,28 @@ static bool assign(date_t *d)
 
 // -- the moment -----------------------------------------------------------------------------------
 
-static bool is_leap(int year)
+// Days since 1970, or false where there is no such day.
+static bool day_of_date(const date_t *d, int64_t *days)
 {
-    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    if (d->day_of_year > 0) {
+        *days = civil_days(d->year, 1, d->day_of_year);
+        return *days < civil_days(d->year + 1, 1, 1);
+    }
+    if (d->month < 1 || d->month > 12 || d->day < 1 || d->day > civil_month_length(d->year, d->month))
+        return false;
+    *days = civil_days(d->year, d->month, d->day);
+    return true;
 }
 
-// Days from 1970-01-01 to the first of January.
-static int64_t days_to_year(int64_t year)
-{
-    int64_t y = year - 1;
-    return y * 365 + y / 4 - y / 100 + y / 400 - 719162;
-}
-
-static const int days_before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365};
-
-// Day of the year from 0, or -1 where there is no such day.
-static int day_index(const date_t *d)
-{
-    int leap = is_leap(d->year);
-    if (d->day_of_year > 0) return d->day_of_year <= 365 + leap ? d->day_of_year - 1 : -1;
-    if (d->month < 1 || d->month > 12 || d->day < 1) return -1;
-    int length = days_before[d->month] - days_before[d->month - 1] + (d->month == 2 && leap);
-    if (d->day > length) return -1;
-    return days_before[d->month - 1] + (d->month > 2 && leap) + d->day - 1;
-}
-
-static bool days_of(const date_t *d, int64_t *days)
+static bool days_of(date_t *d, int64_t *days)
 {
     if (d->year < 1 || d->year > 9999) return false;
-    *days = days_to_year(d->year);
-    if (d->week > 0) { // week 1 holds the fourth of January
-        int64_t fourth = *days + 3;
-        int64_t monday = fourth - ((fourth + 3) % 7 + 7) % 7;
-        *days = monday + (d->week - 1) * 7 + d->weekday - 1;
-        return d->week <= 53;
-    }
-    int index = day_index(d);
-    *days += index;
-    return index >= 0;
+    if (d->buddhist && d->year > 2400) d->year -= 543;
+    if (d->week <= 0) return day_of_date(d, days);
+    int64_t fourth = civil_days(d->year, 1, 4),
+            monday = fourth - (civil_weekday(fourth) + 6) % 7; // of week 1
+    *days = monday + (d->week - 1) * 7 + d->weekday - 1;
+    return d->week <= 53;
 }
 
 static bool check_time(date_t *d)
@@ -580,105 +616,18 @@ static int64_t moment(date_t *d)
     return s * 1000 + d->ms;
 }
 
-// A count since 1970: seconds of 9 or 10 digits, with or without a fraction, ms of 12 or 13, us of 16.
-static int64_t unix_time(const char *s, size_t len)
-{
-    size_t n = 0;
-    int64_t value = 0;
-    if (len > 6 && memcmp(s, "/date(", 6) == 0) s += 6, len -= 6;
-    for (; n < len && n < 17 && is_digit(s[n]); n++) value = value * 10 + (s[n] - '0');
-    bool whole = n == len || s[n] == ')';
-    if (n == 9 || n == 10) {
-        if (whole) return value * 1000;
-        if (s[n] != '.' || n + 1 == len) return TIME_NONE;
-        for (size_t i = n + 1; i < len; i++) {
-            if (!is_digit(s[i])) return TIME_NONE;
-        }
-        return value * 1000 + fraction_ms(s + n + 1, len - n - 1);
-    }
-    if (n == 13 && (whole || s[n] == '+' || s[n] == '-')) return value;
-    return n == 16 && whole ? value / 1000 : TIME_NONE;
-}
-
-// -- the layouts of most documents, without the search ----------------------------------------------
-
-// Does text have the form of layout, in which 0 is any digit?
-static bool has_form(const char *text, const char *layout)
-{
-    for (; *layout; text++, layout++)
-        if (*layout == '0' ? !is_digit(*text) : *text != *layout) return false;
-    return true;
-}
-
-// "+00:00" or "+0000" at s, to the end.
-static bool plain_offset(const char *s, size_t len, int *zone)
-{
-    bool colon = len == 6 && s[3] == ':';
-    if ((len != 5 && !colon) || (*s != '+' && *s != '-') || !has_form(s + 1, "00") ||
-        !has_form(s + len - 2, "00"))
-        return false;
-    int hours = two(s + 1), minutes = two(s + len - 2);
-    *zone = (*s == '-' ? -1 : 1) * (hours * 60 + minutes);
-    return hours <= 15 && minutes < 60;
-}
-
-// 2003-06-03T09:39:21Z, with a fraction or an offset. false: something else.
-static bool plain_rfc3339(const char *s, size_t len, date_t *d)
-{
-    if (len < 20 || !has_form(s, "0000-00-00T00:00:00")) return false;
-    d->year = two(s) * 100 + two(s + 2);
-    d->month = two(s + 5);
-    d->day = two(s + 8);
-    d->hour = two(s + 11);
-    d->minute = two(s + 14);
-    d->second = two(s + 17);
-    size_t i = 19;
-    if (s[i] == '.') {
-        while (++i < len && is_digit(s[i])) {
-        }
-        if (i == 20) return false;
-        d->ms = fraction_ms(s + 20, i - 20);
-    }
-    return (i + 1 == len && s[i] == 'Z') || plain_offset(s + i, len - i, &d->zone);
-}
-
-static int three_letters(const char *s, const char *names)
-{
-    for (int i = 0; *names; i++, names += 3)
-        if (memcmp(s, names, 3) == 0) return i;
-    return -1;
-}
-
-// Tue, 03 Jun 2003 09:39:21 GMT, or with an offset. false: something else.
-static bool plain_rfc822(const char *s, size_t len, date_t *d)
-{
-    if (len < 28 || s[3] != ',' || !has_form(s + 4, " 00 ") || !has_form(s + 11, " 0000 00:00:00 "))
-        return false;
-    d->day = two(s + 5);
-    d->month = three_letters(s + 8, "JanFebMarAprMayJunJulAugSepOctNovDec") + 1;
-    d->year = two(s + 12) * 100 + two(s + 14);
-    d->hour = two(s + 17);
-    d->minute = two(s + 20);
-    d->second = two(s + 23);
-    if (d->month == 0 || three_letters(s, "MonTueWedThuFriSatSun") < 0) return false;
-    return (len == 29 && memcmp(s + 26, "GMT", 3) == 0) || plain_offset(s + 26, len - 26, &d->zone);
-}
-
 int64_t date_parse(const char *text, size_t len)
 {
-    date_t plain = {.has_zone = true};
-    int64_t ms = plain_rfc3339(text, len, &plain) ? moment(&plain) : TIME_NONE;
-    if (ms != TIME_NONE) return ms;
-    plain = (date_t){.has_zone = true};
-    ms = plain_rfc822(text, len, &plain) ? moment(&plain) : TIME_NONE;
+    int64_t ms = date_plain(text, len);
     if (ms != TIME_NONE) return ms;
     char folded[MAX_TEXT + 4];
     size_t n = date_fold(text, len, folded, sizeof folded);
     size_t start = 0;
     while (start < n && folded[start] == ' ') start++;
     while (n > start && folded[n - 1] == ' ') n--;
-    if (n == start) return TIME_NONE;
-    ms = unix_time(folded + start, n - start);
+    if (n == start || folded[start] == '-') return TIME_NONE; // a year before Christ, or without its century
+    if (n - start > 1 && folded[start] == '@') start++;
+    ms = date_unix(folded + start, n - start);
     if (ms != TIME_NONE) return ms;
     date_t d = {.p = folded + start, .end = folded + n, .year = -1, .month = -1, .day = -1, .hour = -1};
     return scan(&d) && assign(&d) ? moment(&d) : TIME_NONE;

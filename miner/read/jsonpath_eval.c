@@ -111,7 +111,8 @@ static int compare_numbers(yyjson_val *va, yyjson_val *vb)
 {
     number_t a = number_of(va), b = number_of(vb);
     if (a.integer && b.integer) return (a.i > b.i) - (a.i < b.i);
-    if (a.digits && b.digits && !a.integer && !b.integer && a.negative == b.negative) {
+    if (a.digits && b.digits) { // at least one is longer than an int64_t, so no zero
+        if (a.negative != b.negative) return a.negative ? -1 : 1;
         int c = a.n_digits != b.n_digits ? (a.n_digits > b.n_digits ? 1 : -1)
                                          : sign(memcmp(a.digits, b.digits, a.n_digits));
         return a.negative ? -c : c;

@@ -13,7 +13,7 @@ enum { MAX_PATH = 8192, MAX_AGENT = 200, MAX_DELAY_MS = 24 * 3600 * 1000 };
 typedef struct {
     const char *token; // "*" for all
     size_t len;
-    size_t group;
+    size_t group, delay_group; // a delay ends the second, not the first: RFC 9309 knows no delays
 } agent_t;
 
 typedef struct {
@@ -26,7 +26,7 @@ typedef struct {
 
 typedef struct {
     int64_t ms;
-    size_t group;
+    size_t delay_group;
 } delay_t;
 
 struct robots {
@@ -49,8 +49,9 @@ typedef struct {
     int line;
     arena_t *arena;
     robots_t *robots;
-    size_t group;
-    bool in_agents; // the last line of the group was a user-agent line
+    size_t group, delay_group;
+    bool in_agents;   // no rule came since the last user-agent line
+    bool after_delay; // but a delay did
     bool full;
 } parser_t;
 
@@ -190,14 +191,16 @@ static void add_agent(parser_t *ps, span_t value)
 {
     robots_t *r = ps->robots;
     if (!ps->in_agents) ps->group++;
+    if (!ps->in_agents || ps->after_delay) ps->delay_group++;
     ps->in_agents = true;
+    ps->after_delay = false;
     bool all = value.len && *value.s == '*' && (value.len == 1 || is_blank(value.s[1]));
     size_t n = all ? 1 : token_length(value.s, value.len);
     agent_t *agents = n ? grow(ps, r->agents, r->n_agents, sizeof *agents) : NULL;
     const char *copy = agents ? arena_strndup(ps->arena, value.s, n) : NULL;
     if (!copy) return;
     r->agents = agents;
-    r->agents[r->n_agents++] = (agent_t){copy, n, ps->group};
+    r->agents[r->n_agents++] = (agent_t){copy, n, ps->group, ps->delay_group};
 }
 
 static void add_rule(parser_t *ps, span_t value, bool allow)
@@ -222,7 +225,7 @@ static void add_delay(parser_t *ps, span_t value)
 {
     robots_t *r = ps->robots;
     char text[32], *end;
-    ps->in_agents = false;
+    ps->after_delay = true;
     if (ps->group == 0 || value.len == 0 || value.len >= sizeof text) return;
     memcpy(text, value.s, value.len);
     text[value.len] = '\0';
@@ -231,7 +234,7 @@ static void add_delay(parser_t *ps, span_t value)
     if (!delays) return;
     int64_t ms = seconds * 1000 < MAX_DELAY_MS ? (int64_t)(seconds * 1000 + 0.5) : MAX_DELAY_MS;
     r->delays = delays;
-    r->delays[r->n_delays++] = (delay_t){ms, ps->group};
+    r->delays[r->n_delays++] = (delay_t){ms, ps->delay_group};
 }
 
 static void add_sitemap(parser_t *ps, span_t value)
@@ -254,7 +257,7 @@ static void take_line(parser_t *ps, span_t line)
     case LINE_DISALLOW: add_rule(ps, value, false); break;
     case LINE_DELAY: add_delay(ps, value); break;
     case LINE_SITEMAP: add_sitemap(ps, value); break;
-    case LINE_OTHER: break; // does not end a group
+    case LINE_OTHER: break; // like delays and sitemaps, it does not end a group (RFC 9309, 2.2.4)
     }
 }
 
@@ -366,11 +369,13 @@ bool robots_allowed(const robots_t *r, const char *agent, const char *path, int 
 
 int64_t robots_crawl_delay_ms(const robots_t *r, const char *agent)
 {
-    size_t len, at = 0;
+    size_t len;
     int64_t ms = -1;
     const char *token = effective_token(r, agent, &len);
-    for (size_t i = 0; i < r->n_delays; i++) {
-        if (in_groups(r, &at, r->delays[i].group, token, len) && r->delays[i].ms > ms) ms = r->delays[i].ms;
+    for (size_t i = 0, k = 0; i < r->n_delays; i++) {
+        while (k < r->n_agents && r->agents[k].delay_group < r->delays[i].delay_group) k++;
+        for (size_t a = k; a < r->n_agents && r->agents[a].delay_group == r->delays[i].delay_group; a++)
+            if (names(&r->agents[a], token, len) && r->delays[i].ms > ms) ms = r->delays[i].ms;
     }
     return ms;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "common/civil.h"
 #include "miner/read/dates.h"
 #include "miner/read/pattern.h"
 #include "miner/read/text.h"
@@ -210,29 +211,13 @@ static char *put_digits(char *out, int64_t value, int n)
     return out + n;
 }
 
-// Year, month and day of a count of days since 1970-01-01; years are taken to begin in March, and cycles of
-// 400 of them on 0000-03-01.
-static void civil(int64_t days, int64_t *year, int *month, int *day)
-{
-    enum { CYCLE = 146097, TO_1970 = 719468 };
-    int64_t z = days + TO_1970, cycle = (z >= 0 ? z : z - CYCLE + 1) / CYCLE;
-    int d = (int)(z - cycle * CYCLE); // 0 .. CYCLE - 1
-    int y = (d - d / 1460 + d / 36524 - d / 146096) / 365;
-    int of_year = d - (365 * y + y / 4 - y / 100), m = (5 * of_year + 2) / 153;
-    *day = of_year - (153 * m + 2) / 5 + 1;
-    *month = m < 10 ? m + 3 : m - 9;
-    *year = cycle * 400 + y + (*month <= 2);
-}
-
 static value_status_t read_time(arena_t *arena, value_t *value)
 {
     value->ms = date_parse(value->text, strlen(value->text));
     if (value->ms == TIME_NONE) return VALUE_NONE;
-    int64_t days = value->ms / DAY_MS, ms = value->ms % DAY_MS, year;
-    int month, day;
-    if (ms < 0) ms += DAY_MS, days--;
-    civil(days, &year, &month, &day);
-    if (year < 0 || year > 9999) return VALUE_NONE;
+    int64_t days = civil_floor(value->ms, DAY_MS), ms = value->ms - days * DAY_MS;
+    civil_t date = civil_of(days);
+    if (date.year < 0 || date.year > 9999) return VALUE_NONE;
     char *out = arena_alloc(arena, sizeof "0000-00-00T00:00:00.000Z"), *at = out;
     if (!out) return VALUE_NO_SPACE;
     value->text = out;
@@ -240,7 +225,7 @@ static value_status_t read_time(arena_t *arena, value_t *value)
         int64_t part;
         int digits;
         char after;
-    } parts[] = {{year, 4, '-'},         {month, 2, '-'},           {day, 2, 'T'},
+    } parts[] = {{date.year, 4, '-'},    {date.month, 2, '-'},      {date.day, 2, 'T'},
                  {ms / 3600000, 2, ':'}, {ms / 60000 % 60, 2, ':'}, {ms / 1000 % 60, 2, '.'},
                  {ms % 1000, 3, '\0'}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {

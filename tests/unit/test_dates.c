@@ -422,16 +422,37 @@ static void test_no_text_is_too_long(void **state)
     assert_int_equal(date_parse(NULL, 0), TIME_NONE);
 }
 
+// tests/data/dates.txt: "text => 2004-01-01T19:48:21Z", or null.
+static void test_the_list(void **state)
+{
+    (void)state;
+    char line[512];
+    int n = 0;
+    FILE *f = fopen("tests/data/dates.txt", "r");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f)) {
+        char *want = strstr(line, " => ");
+        if (*line == '#' || !want) continue;
+        *want = '\0';
+        want += 4;
+        want[strcspn(want, "\n")] = '\0';
+        case_t one = {line, strcmp(want, "null") == 0 ? "" : want};
+        size_t len = strlen(want);
+        if (*one.utc) want[len - 1] = '\0', want[10] = ' '; // as check writes it
+        check(&one, 1);
+        n++;
+    }
+    fclose(f);
+    assert_true(n > 250);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rfc822),
-        cmocka_unit_test(test_zones),
-        cmocka_unit_test(test_iso8601),
-        cmocka_unit_test(test_in_the_wild),
-        cmocka_unit_test(test_languages),
-        cmocka_unit_test(test_none),
-        cmocka_unit_test(test_no_text_is_too_long),
+        cmocka_unit_test(test_the_list),    cmocka_unit_test(test_rfc822),
+        cmocka_unit_test(test_zones),       cmocka_unit_test(test_iso8601),
+        cmocka_unit_test(test_in_the_wild), cmocka_unit_test(test_languages),
+        cmocka_unit_test(test_none),        cmocka_unit_test(test_no_text_is_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

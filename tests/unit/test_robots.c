@@ -62,7 +62,7 @@ static void test_groups(void **state)
         {"User-agent: *\nDisallow: /a\nUser-agent: *\nDisallow: /b\n", "rtm", "/b", false, 4},
         {"User-agent: a\nSitemap: https://h/s\nUser-agent: rtm\nDisallow: /\n", "a", "/", false, 4},
         {"User-agent: a\nUnknown: 1\nUser-agent: rtm\nDisallow: /\n", "a", "/", false, 4},
-        {"User-agent: a\nCrawl-delay: 1\nUser-agent: rtm\nDisallow: /\n", "a", "/", true, 0},
+        {"User-agent: a\nCrawl-delay: 1\nUser-agent: rtm\nDisallow: /\n", "a", "/", false, 4},
         {"User-agent: rtm\nUser-agent: *\nDisallow: /\n", "rtm", "/", false, 3},
         {"User-agent: rtm\n\n\nDisallow: /\n", "rtm", "/", false, 4},
     };

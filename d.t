@@ -1,0 +1,1 @@
+{"name": "d", "kind": "json", "url": "https://a.example/", "items": "$[*]", "key": "$.i", "fields": {"t": {"select": "$.d", "type": "time"}}}
