@@ -68,6 +68,7 @@ static block_t *add_block(arena_t *a, size_t need)
 {
     size_t size = a->newest ? a->newest->size * 2 : FIRST_BLOCK;
     if (size > LARGEST_BLOCK) size = LARGEST_BLOCK;
+    if (size > a->max) size = a->max;
     if (size < need) size = need;
     block_t *b = malloc(sizeof *b + size);
     if (!b) return NULL;

@@ -66,15 +66,3 @@ const char *get_failure(const get_t *get, char out[64])
                  get->error == ERR_refused_address ? " (--allow-private)" : "");
     return out;
 }
-
-int get_robots_url(const char *url, char out[MAX_URL])
-{
-    static const char path[] = "/robots.txt";
-    bool known = !strncmp(url, "http://", 7) || !strncmp(url, "https://", 8);
-    size_t n = known ? (size_t)(strstr(url, "://") - url) + 3 : 0;
-    n += strcspn(url + n, "/?#");
-    if (!known || n + sizeof path > MAX_URL) return -1;
-    memcpy(out, url, n);
-    memcpy(out + n, path, sizeof path);
-    return 0;
-}

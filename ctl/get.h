@@ -27,8 +27,6 @@ void get_free(get_t *get);
 // Fetches url (headers: "Name: value", may be NULL). 0: a success; -1: get->error and get->status say what
 // came.
 int get_url(get_t *get, const char *url, const char **headers, size_t n_headers, int64_t timeout_ms);
-// Where the robots.txt for url is. -1: url is no http or https URL, or too long.
-int get_robots_url(const char *url, char out[MAX_URL]);
 // "timeout", "http_5xx (HTTP 503)": the latest failure in words; returns out.
 const char *get_failure(const get_t *get, char out[64]);
 

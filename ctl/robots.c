@@ -7,6 +7,7 @@
 #include "ctl/print.h"
 #include "miner/read/robots.h"
 #include "miner/read/text.h"
+#include "miner/robots_cache.h"
 #include "proto/limits.h"
 
 enum { ROBOTS_ARENA = 16 << 20, FETCH_TIMEOUT_MS = 10000 };
@@ -94,7 +95,7 @@ int run_robots(const command_t *command, ctl_t *ctl, int argc, char **argv)
          &allow_private, 0, 0},
     };
     const char *url = argv[ctl_parse(command, ctl, own, sizeof own / sizeof *own, argc, argv, 1, 1)];
-    if (get_robots_url(url, at) != 0 && !(file && *url == '/'))
+    if (robots_cache_url(url, at) != 0 && !(file && *url == '/'))
         return ctl_refuse("%s: no URL; it starts with http:// or https://%s", url,
                           file ? ", or is a path and starts with /" : "");
     arena_t *arena = arena_new(ROBOTS_ARENA);

@@ -12,6 +12,7 @@
 #include "miner/read/hint.h"
 #include "miner/read/read.h"
 #include "miner/read/robots.h"
+#include "miner/robots_cache.h"
 #include "proto/limits.h"
 #include "proto/template.h"
 
@@ -347,7 +348,7 @@ static bool robots_let(try_t *t, const char *url)
 {
     char at[MAX_URL], failure[64];
     if (t->template->ignore_robots) return true;
-    if (get_robots_url(url, at)) return false;
+    if (robots_cache_url(url, at)) return false;
     if (!get_url(&t->get, at, NULL, 0, ROBOTS_TIMEOUT_MS)) return robots_say(&t->get, url, at);
     if (t->get.status >= 400 && t->get.status < 500) return true;
     ctl_refuse("%s: %s, so this host may not be read", at, get_failure(&t->get, failure));

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "common/check.h"
 #include "common/clock.h"
 #include "miner/address.h"
+#include "miner/proxy.h"
 
 enum {
     CONNECT_TIMEOUT_MS = 10000,
@@ -23,6 +25,8 @@ enum {
     SPARE_BODY = 256 << 10,  // a spare transfer's buffer is not larger
     MAX_RETRY_AFTER = 86400, // seconds
     EVENTS = 64,
+    MAX_COOKIES = 100,
+    MAX_HEADER = 8192, // that the miner makes; larger than a validator or a secret may be
 };
 
 struct transfer {
@@ -32,21 +36,30 @@ struct transfer {
     buf_t body;
     fetch_done_fn *done;
     void *owner;
-    char detail[CURL_ERROR_SIZE];     // curl's words for its error, or ""
-    bool too_big, refused, temporary; // temporary: a redirect of another kind than 301, 308
-    struct transfer *next;            // in fetch.spare, or in fetch.running
+    char detail[CURL_ERROR_SIZE]; // curl's words for its error, or ""
+    size_t cut_at;
+    fetch_jar_t *jar;
+    bool too_big, cut, refused;
+    bool proxied;          // the address is the proxy's, which is the operator's choice
+    bool special;          // has options that others have not: it is not used again
+    struct transfer *next; // in fetch.spare, or in fetch.running
     struct transfer *previous;
     const fetch_stream_t *stream; // or NULL
     bool open;                    // a stream's success has been told
+};
+
+struct fetch_jar {
+    CURLSH *share;
 };
 
 struct fetch {
     CURLM *multi;
     int epoll, watched;
     int64_t deadline; // of curl's timer, monotonic ms, INT64_MAX: none
-    char *user_agent;
+    char *user_agent, *proxy, *no_proxy;
     bool allow_private;
     size_t max_document;
+    fetch_counts_t counts;
     transfer_t *running, *spare;
     size_t n_running, n_spare;
 };
@@ -103,47 +116,43 @@ static size_t on_stream(transfer_t *t, const char *bytes, size_t len)
 static size_t on_body(char *bytes, size_t size, size_t n, void *context)
 {
     transfer_t *t = context;
-    if (t->stream) return on_stream(t, bytes, size * n);
-    if (buf_append(&t->body, bytes, size * n)) {
+    size_t len = size * n;
+    if (t->stream) return on_stream(t, bytes, len);
+    if (t->cut_at && len > t->cut_at - t->body.len) {
+        len = t->cut_at - t->body.len;
+        t->cut = true;
+    }
+    if (buf_append(&t->body, bytes, len)) {
         t->too_big = true;
         return 0;
     }
-    return size * n;
+    return t->cut ? 0 : len;
 }
 
 // The empty line behind a response's headers has come.
-static void open_stream(transfer_t *t)
+static size_t on_header(char *bytes, size_t size, size_t n, void *context)
 {
+    transfer_t *t = context;
     fetch_result_t head = {.error = ERR_none};
     const char *type = NULL, *url = NULL;
+    (void)bytes;
+    if (size * n > 2 || t->open) return size * n;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &head.status);
-    if (head.status < 200 || head.status > 299) return;
+    if (head.status < 200 || head.status > 299) return size * n;
     curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &type);
     curl_easy_getinfo(t->easy, CURLINFO_EFFECTIVE_URL, &url);
     head.content_type = type;
     head.url = url ? url : "";
     t->open = true;
     t->stream->opened(t->owner, &head);
-}
-
-// Else only status lines matter here: those of redirects, as only permanent ones may change a source's URL.
-static size_t on_header(char *bytes, size_t size, size_t n, void *context)
-{
-    transfer_t *t = context;
-    size_t len = size * n;
-    if (t->stream && len <= 2 && !t->open) open_stream(t);
-    if (len < 12 || memcmp(bytes, "HTTP/", 5)) return len;
-    const char *space = memchr(bytes, ' ', len);
-    if (!space || bytes + len - space < 4 || space[1] != '3') return len;
-    bool permanent = !memcmp(space + 1, "301", 3) || !memcmp(space + 1, "308", 3);
-    if (!permanent && memcmp(space + 1, "304", 3)) t->temporary = true;
-    return len;
+    return size * n;
 }
 
 static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     transfer_t *t = context;
-    if (purpose == CURLSOCKTYPE_IPCXN && !t->fetch->allow_private && address_is_special(&address->addr)) {
+    bool any = t->fetch->allow_private || t->proxied;
+    if (purpose == CURLSOCKTYPE_IPCXN && !any && address_is_special(&address->addr)) {
         t->refused = true;
         return CURL_SOCKET_BAD;
     }
@@ -162,16 +171,14 @@ static void set_constants(transfer_t *t)
     SET(t->easy, CURLOPT_ERRORBUFFER, t->detail);
     SET(t->easy, CURLOPT_WRITEFUNCTION, on_body);
     SET(t->easy, CURLOPT_WRITEDATA, t);
-    SET(t->easy, CURLOPT_HEADERFUNCTION, on_header);
-    SET(t->easy, CURLOPT_HEADERDATA, t);
     SET(t->easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
     SET(t->easy, CURLOPT_OPENSOCKETDATA, t);
     SET(t->easy, CURLOPT_USERAGENT, f->user_agent);
+    SET(t->easy, CURLOPT_ACCEPT_ENCODING, ""); // all that this libcurl can, always the same
     SET(t->easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(t->easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-    SET(t->easy, CURLOPT_FOLLOWLOCATION, 1L);
-    SET(t->easy, CURLOPT_MAXREDIRS, (long)MAX_REDIRECTS);
     SET(t->easy, CURLOPT_PROXY, ""); // not from the environment
+    SET(t->easy, CURLOPT_NOPROXY, "");
+    SET(t->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(t->easy, CURLOPT_DNS_CACHE_TIMEOUT, (long)DNS_CACHE_S);
     SET(t->easy, CURLOPT_MAXAGE_CONN, (long)IDLE_CONNECTION_S);
     SET(t->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
@@ -209,7 +216,7 @@ static void give_back(fetch_t *f, transfer_t *t)
 {
     curl_slist_free_all(t->headers);
     t->headers = NULL;
-    if (f->n_spare >= SPARE_TRANSFERS) {
+    if (t->special || f->n_spare >= SPARE_TRANSFERS) {
         transfer_free(t);
         return;
     }
@@ -221,24 +228,67 @@ static void give_back(fetch_t *f, transfer_t *t)
 
 static void add_header(transfer_t *t, const char *name, const char *value)
 {
-    char line[MAX_VALIDATOR + 32];
-    if (!value || !*value || strlen(value) > MAX_VALIDATOR) return;
+    char line[MAX_HEADER + 32];
+    if (!value || !*value || strlen(value) > MAX_HEADER) return;
     snprintf(line, sizeof line, "%s%s", name, value);
     t->headers = curl_slist_append(t->headers, line);
 }
 
-static void set_request(transfer_t *t, const fetch_request_t *r)
+// Headers that say who asks are not for other origins than those that the template names.
+static bool is_private_header(const char *line)
 {
-    for (size_t i = 0; i < r->n_headers; i++) t->headers = curl_slist_append(t->headers, r->headers[i]);
+    return !strncasecmp(line, "Authorization:", 14) || !strncasecmp(line, "Cookie:", 7);
+}
+
+static void set_headers(transfer_t *t, const fetch_request_t *r)
+{
+    for (size_t i = 0; i < r->n_headers; i++)
+        if (!r->foreign || !is_private_header(r->headers[i]))
+            t->headers = curl_slist_append(t->headers, r->headers[i]);
     add_header(t, "If-None-Match: ", r->etag);
     add_header(t, "If-Modified-Since: ", r->last_modified);
+    if (!r->foreign && r->authorization) add_header(t, "Authorization: ", r->authorization);
+}
+
+// What few requests have.
+static void set_special(transfer_t *t, const fetch_request_t *r)
+{
+    fetch_t *f = t->fetch;
+    t->special = true;
+    if (r->body) {
+        SET(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
+        SET(t->easy, CURLOPT_COPYPOSTFIELDS, r->body);
+        t->headers = curl_slist_append(t->headers, "Expect:"); // no waiting for a 100
+    }
+    if (r->method) SET(t->easy, CURLOPT_CUSTOMREQUEST, r->method);
+    if (r->jar) SET(t->easy, CURLOPT_SHARE, r->jar->share);
+    if (r->jar) SET(t->easy, CURLOPT_COOKIEFILE, ""); // cookies are understood
+    if (r->ca) SET(t->easy, CURLOPT_CAINFO, r->ca);
+    if (r->insecure) SET(t->easy, CURLOPT_SSL_VERIFYPEER, 0L);
+    if (r->insecure) SET(t->easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    if (r->tls13) SET(t->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3);
+    if (t->proxied) SET(t->easy, CURLOPT_PROXY, f->proxy);
+    if (!r->stream) return;
+    SET(t->easy, CURLOPT_ACCEPT_ENCODING, NULL); // a compressed stream comes in blocks, not event by event
+    SET(t->easy, CURLOPT_HEADERFUNCTION, on_header);
+    SET(t->easy, CURLOPT_HEADERDATA, t);
+}
+
+static void set_request(transfer_t *t, const fetch_request_t *r)
+{
+    fetch_t *f = t->fetch;
     buf_reset(&t->body);
-    t->too_big = t->refused = t->temporary = t->open = false;
-    t->stream = r->stream;
-    // all that this libcurl can, always the same; but a compressed stream would come in blocks, not event by
-    // event
-    SET(t->easy, CURLOPT_ACCEPT_ENCODING, r->stream ? NULL : "");
+    t->too_big = t->cut = t->refused = t->open = false;
     t->detail[0] = '\0';
+    t->cut_at = r->cut_at;
+    t->jar = r->jar;
+    t->stream = r->stream;
+    // what may not be talked to is left to on_open
+    t->proxied =
+        f->proxy && proxy_serves(f->no_proxy, r->url) && (f->allow_private || !proxy_is_special(r->url));
+    set_headers(t, r);
+    bool tls = r->ca || r->insecure || r->tls13;
+    if (r->body || r->method || r->jar || tls || t->proxied || r->stream) set_special(t, r);
     SET(t->easy, CURLOPT_URL, r->url);
     SET(t->easy, CURLOPT_HTTPHEADER, t->headers);
     SET(t->easy, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
@@ -292,23 +342,24 @@ static error_class_t curl_error(const transfer_t *t, CURLcode code)
 {
     if (t->too_big) return ERR_too_big;
     if (t->refused) return ERR_refused_address;
-    long redirects = 0;
-    curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_COUNT, &redirects);
+    if (t->cut) return ERR_none;
     switch ((int)code) {
     case CURLE_OK: return ERR_none;
+    case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_RESOLVE_HOST: return ERR_dns;
+    case CURLE_PROXY:
     case CURLE_COULDNT_CONNECT: return ERR_connect;
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CIPHER:
     case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_INVALIDCERTSTATUS: return ERR_tls;
     case CURLE_OPERATION_TIMEDOUT: return ERR_timeout;
     case CURLE_PARTIAL_FILE: return ERR_truncated;
-    case CURLE_TOO_MANY_REDIRECTS: return ERR_redirects;
     case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_URL_MALFORMAT: return redirects ? ERR_redirects : ERR_bad_url;
+    case CURLE_URL_MALFORMAT: return ERR_bad_url;
     case CURLE_BAD_CONTENT_ENCODING: return ERR_parse;
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:
@@ -323,7 +374,7 @@ static error_class_t curl_error(const transfer_t *t, CURLcode code)
 error_class_t fetch_status_error(long status, bool has_retry_after, bool is_challenge)
 {
     if ((status >= 200 && status < 300) || status == 304) return ERR_none;
-    if (status == 403 && is_challenge) return ERR_challenge;
+    if (status >= 400 && is_challenge) return ERR_challenge;
     if (status == 404) return ERR_not_found;
     if (status == 410) return ERR_gone;
     if (status == 429 || (status == 503 && has_retry_after)) return ERR_rate_limited;
@@ -387,23 +438,47 @@ static const char *detail_of(transfer_t *t, CURLcode code, const fetch_result_t 
 
 static void read_result(transfer_t *t, CURLcode code, fetch_result_t *r)
 {
-    long redirects = 0;
-    const char *type = NULL, *url = NULL;
+    const char *type = NULL, *url = NULL, *redirect = NULL;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &r->status);
     curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &type);
     curl_easy_getinfo(t->easy, CURLINFO_EFFECTIVE_URL, &url);
-    curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_COUNT, &redirects);
     r->content_type = type;
     r->url = url ? url : "";
-    r->moved = redirects > 0 && !t->temporary;
     r->etag = r->last_modified = "";
     r->bytes = t->body.len;
     r->error = curl_error(t, code);
     if (r->error != ERR_none) return;
     read_headers(t, r);
+    if (r->error == ERR_redirects) curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &redirect);
+    r->redirect = redirect;
     if (r->error != ERR_none) return;
     r->body = t->body.data;
     r->len = t->body.len;
+}
+
+bool fetch_redirect_is_get(long status, bool post)
+{
+    return status == 303 || (post && (status == 301 || status == 302));
+}
+
+static void count(transfer_t *t)
+{
+    long connections = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connections);
+    t->fetch->counts.requests++;
+    t->fetch->counts.connections += connections > 0 ? (uint64_t)connections : 0;
+}
+
+static void leave_jar(transfer_t *t)
+{
+    struct curl_slist *cookies = NULL;
+    size_t n = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_COOKIELIST, &cookies);
+    for (struct curl_slist *c = cookies; c; c = c->next) n++;
+    curl_slist_free_all(cookies);
+    if (n > MAX_COOKIES) SET(t->easy, CURLOPT_COOKIELIST, "ALL"); // forgets them
+    SET(t->easy, CURLOPT_SHARE, NULL);
+    t->jar = NULL;
 }
 
 static void finish(fetch_t *f, transfer_t *t, CURLcode code)
@@ -411,7 +486,9 @@ static void finish(fetch_t *f, transfer_t *t, CURLcode code)
     fetch_result_t result = {0};
     read_result(t, code, &result);
     result.detail = detail_of(t, code, &result);
+    count(t);
     curl_multi_remove_handle(f->multi, t->easy);
+    if (t->jar) leave_jar(t);
     unlink_running(f, t);
     t->done(t->owner, &result);
     give_back(f, t);
@@ -428,6 +505,24 @@ static void finish_all(fetch_t *f)
     }
 }
 
+// -- cookies --------------------------------------------------------------------------------------
+
+fetch_jar_t *fetch_jar_new(void)
+{
+    fetch_jar_t *jar = xcalloc(1, sizeof *jar);
+    jar->share = curl_share_init();
+    CHECK(jar->share && curl_share_setopt(jar->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_COOKIE) == CURLSHE_OK);
+    return jar;
+}
+
+void fetch_jar_destroy(fetch_jar_t **jar)
+{
+    if (!*jar) return;
+    CHECK(curl_share_cleanup((*jar)->share) == CURLSHE_OK);
+    free(*jar);
+    *jar = NULL;
+}
+
 // -- loop -----------------------------------------------------------------------------------------
 
 fetch_t *fetch_new(const fetch_options_t *options, int watched)
@@ -436,6 +531,8 @@ fetch_t *fetch_new(const fetch_options_t *options, int watched)
     *f = (fetch_t){.watched = watched,
                    .deadline = INT64_MAX,
                    .user_agent = xstrdup(options->user_agent),
+                   .proxy = options->proxy ? xstrdup(options->proxy) : NULL,
+                   .no_proxy = options->no_proxy ? xstrdup(options->no_proxy) : NULL,
                    .allow_private = options->allow_private,
                    .max_document = options->max_document};
     f->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -467,6 +564,8 @@ void fetch_destroy(fetch_t **fetch)
     curl_multi_cleanup(f->multi);
     close(f->epoll);
     free(f->user_agent);
+    free(f->proxy);
+    free(f->no_proxy);
     free(f);
     *fetch = NULL;
 }
@@ -474,6 +573,11 @@ void fetch_destroy(fetch_t **fetch)
 size_t fetch_running(const fetch_t *f)
 {
     return f->n_running;
+}
+
+fetch_counts_t fetch_counts(const fetch_t *f)
+{
+    return f->counts;
 }
 
 static int curl_events(uint32_t events)

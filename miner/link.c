@@ -210,6 +210,17 @@ static void on_verdicts(void *context, unsigned worker, uint64_t token, const ui
     send_to(context, worker, m);
 }
 
+// What one worker learned of a host holds for all.
+static void spread_backoff(link_t *l, const message_t *from)
+{
+    for (unsigned i = 0; i < l->options.workers; i++) {
+        if (i == from->worker) continue;
+        message_t *m = message_new(MESSAGE_BACKOFF, i);
+        m->backoff = from->backoff;
+        send_to(l, i, m);
+    }
+}
+
 // -- draining -------------------------------------------------------------------------------------
 
 static void start_drain(link_t *l, int64_t now)
@@ -280,6 +291,7 @@ static void handle(link_t *l, message_t *m)
         break;
     case MESSAGE_DRAINING: note_draining(l, m); break;
     case MESSAGE_DRAINED: l->undrained--; break;
+    case MESSAGE_BACKOFF: spread_backoff(l, m); break;
     case MESSAGE_STATS: l->stats[m->worker] = m->stats; break;
     case MESSAGE_ASSIGN:
     case MESSAGE_REVOKE:
@@ -308,6 +320,8 @@ static worker_stats_t total(const link_t *l)
         sum.sources += s->sources, sum.running += s->running, sum.held += s->held;
         sum.polls += s->polls, sum.changed += s->changed, sum.failed += s->failed;
         sum.skipped += s->skipped, sum.items += s->items;
+        sum.requests += s->requests, sum.connections += s->connections;
+        sum.robots += s->robots, sum.backoffs += s->backoffs;
     }
     return sum;
 }
@@ -346,13 +360,16 @@ static void publish(link_t *l, const worker_stats_t *s)
         "rtm_miner_sources %llu\nrtm_miner_running %llu\nrtm_miner_dues_held %llu\n"
         "rtm_miner_polls_total %llu\nrtm_miner_polls_changed_total %llu\n"
         "rtm_miner_polls_failed_total %llu\nrtm_miner_dues_skipped_total %llu\n"
-        "rtm_miner_items_total %llu\nrtm_miner_unacked_bytes %zu\nrtm_miner_unacked_outcomes %zu\n"
+        "rtm_miner_items_total %llu\nrtm_miner_requests_total %llu\nrtm_miner_connections_total %llu\n"
+        "rtm_miner_robots_fetched_total %llu\nrtm_miner_host_backoffs_total %llu\n"
+        "rtm_miner_unacked_bytes %zu\nrtm_miner_unacked_outcomes %zu\n"
         "rtm_miner_backpressure %d\nrtm_miner_broker_dials_total %llu\nrtm_miner_sink_dials_total %llu\n",
         (unsigned long long)s->sources, (unsigned long long)s->running, (unsigned long long)s->held,
         (unsigned long long)s->polls, (unsigned long long)s->changed, (unsigned long long)s->failed,
-        (unsigned long long)s->skipped, (unsigned long long)s->items, sinks_unacked(l->sinks),
-        brokers_unacked(l->brokers), atomic_load(&l->pressure), (unsigned long long)brokers_dials(l->brokers),
-        (unsigned long long)sinks_dials(l->sinks));
+        (unsigned long long)s->skipped, (unsigned long long)s->items, (unsigned long long)s->requests,
+        (unsigned long long)s->connections, (unsigned long long)s->robots, (unsigned long long)s->backoffs,
+        sinks_unacked(l->sinks), brokers_unacked(l->brokers), atomic_load(&l->pressure),
+        (unsigned long long)brokers_dials(l->brokers), (unsigned long long)sinks_dials(l->sinks));
     http_status_publish(l->status, connected, health, metrics);
 }
 

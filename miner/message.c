@@ -32,6 +32,7 @@ void message_free(void *message)
     case MESSAGE_ASSIGN:
     case MESSAGE_HOLDINGS:
     case MESSAGE_CLOCK:
+    case MESSAGE_BACKOFF:
     case MESSAGE_INVENTORY:
     case MESSAGE_DRAIN:
     case MESSAGE_STOP:

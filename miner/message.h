@@ -18,6 +18,7 @@ typedef enum {
     MESSAGE_VERDICTS,  // verdicts
     MESSAGE_CLOCK,     // clock
     MESSAGE_INVENTORY, // inventory.round: answer with MESSAGE_HOLDINGS
+    MESSAGE_BACKOFF,   // backoff; also worker -> link, which tells the other workers
     MESSAGE_DRAIN,     // answer with MESSAGE_DRAINING at once, with MESSAGE_DRAINED when nothing runs
     MESSAGE_STOP,      // end the thread
     // worker -> link
@@ -34,6 +35,7 @@ typedef enum {
 typedef struct {
     uint64_t sources, running, held;
     uint64_t polls, changed, failed, skipped, items;
+    uint64_t requests, connections, robots, backoffs;
 } worker_stats_t;
 
 typedef struct {
@@ -62,6 +64,10 @@ typedef struct {
             wire_holding_t *holdings;
             size_t n;
         } inventory;
+        struct {
+            uint64_t host; // see polite_host
+            int64_t until; // monotonic ms
+        } backoff;
         wire_outcome_t *outcome; // from outcome_copy
         struct {
             uint64_t token;

@@ -13,11 +13,8 @@
 typedef struct polite polite_t;
 typedef struct polite_host polite_host_t;
 
-// One transfer that wants to start; embedded in its owner. Whoever takes it calls one of its two functions.
+// One transfer that wants to start; embedded in its owner.
 typedef struct polite_ticket {
-    void (*start)(struct polite_ticket *ticket);     // it is its turn
-    void (*turn_away)(struct polite_ticket *ticket); // its host is not to be asked now; it has left
-
     heap_node_t place;    // in its host's queue, by due
     polite_host_t *host;  // while it waits or runs
     uint32_t concurrency; // transfers at once to this host

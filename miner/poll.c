@@ -34,6 +34,8 @@ static void poll_free(poll_t *p)
     definition_unref(&p->definition);
     arena_destroy(&p->arena);
     free(p->findings);
+    visit_free(&p->list.visit);
+    for (int i = 0; p->details && i < DETAILS_AT_ONCE; i++) visit_free(&p->details[i].visit);
     free(p->details);
     free(p->etag);
     free(p->last_modified);
@@ -96,6 +98,7 @@ void poll_failed(poll_t *p, error_class_t error, const char *detail)
 // What keeps the poll from being started at all.
 void poll_skipped(poll_t *p, error_class_t reason)
 {
+    p->polls->counts.skipped++;
     p->outcome.result = RESULT_skipped;
     p->outcome.error = reason;
     p->source->trouble = reason;
@@ -190,11 +193,12 @@ static void on_verdict(void *owner, uint32_t index, wire_verdict_t verdict)
     poll_advance(p);
 }
 
-void poll_task_end(task_t *task)
+void poll_request(const poll_t *p, fetch_request_t *request)
 {
-    polls_t *ps = task->poll->polls;
-    polite_leave(ps->polite, &task->ticket, clock_mono_ms());
-    ps->transfers--;
+    const template_t *t = p->definition->template;
+    request->headers = t->headers;
+    request->n_headers = t->n_headers;
+    request->timeout_ms = t->timeout_ms;
 }
 
 // -- all polls ------------------------------------------------------------------------------------
@@ -203,8 +207,11 @@ polls_t *polls_new(const polls_options_t *options)
 {
     polls_t *ps = xcalloc(1, sizeof *ps);
     ps->options = *options;
-    ps->polite = polite_new();
-    ps->fetch = fetch_new(&options->fetch, options->watched);
+    ps->gate = gate_new(&(gate_options_t){.backed_off = options->backed_off,
+                                          .context = options->context,
+                                          .slots = options->slots,
+                                          .fetch = options->fetch,
+                                          .watched = options->watched});
     ps->ship = ship_new(options->send, options->context);
     ps->arena = arena_new(DOCUMENT_ARENA);
     return ps;
@@ -214,14 +221,13 @@ void polls_destroy(polls_t **polls)
 {
     polls_t *ps = *polls;
     if (!ps) return;
-    fetch_destroy(&ps->fetch);
+    gate_destroy(&ps->gate);
     for (poll_t *p = ps->all, *next; p; p = next) {
         next = p->next;
         p->source->poll = NULL;
         poll_free(p);
     }
     ship_destroy(&ps->ship);
-    polite_destroy(&ps->polite);
     arena_destroy(&ps->arena);
     free(ps);
     *polls = NULL;
@@ -234,14 +240,7 @@ void polls_set_clock(polls_t *ps, int64_t offset)
 
 void polls_back_off(polls_t *ps, uint64_t host, int64_t until)
 {
-    int64_t now = clock_mono_ms();
-    polite_ticket_t *ticket;
-    if (until <= now) {
-        polite_lift(ps->polite, host, now);
-        return;
-    }
-    polite_back_off(ps->polite, host, until, now);
-    while ((ticket = polite_evict(ps->polite, host, now))) ticket->turn_away(ticket);
+    gate_back_off(ps->gate, host, until);
 }
 
 void polls_start(polls_t *ps, source_t *s, const due_t *due)
@@ -262,16 +261,7 @@ void polls_start(polls_t *ps, source_t *s, const due_t *due)
     }
     p->definition = definition_ref(s->definition);
     p->list = (task_t){.poll = p, .finding = TASK_LIST};
-    p->list.ticket.start = poll_list_start;
-    p->list.ticket.turn_away = poll_list_turn_away;
-    p->list.ticket.concurrency = p->definition->template->host_concurrency;
-    p->list.ticket.gap = p->definition->template->host_gap_ms;
-    int64_t now = clock_mono_ms();
-    if (polite_is_backed_off(ps->polite, s->host, now)) {
-        poll_skipped(p, ERR_host_backoff);
-        return;
-    }
-    polite_enter(ps->polite, &p->list.ticket, s->host, due->at, now);
+    poll_list_start(p);
 }
 
 void polls_hurry(source_t *s)
@@ -282,8 +272,7 @@ void polls_hurry(source_t *s)
 bool polls_take_back(polls_t *ps, source_t *s)
 {
     poll_t *p = s->poll;
-    if (!p || p->state != POLL_WAITING) return false;
-    polite_leave(ps->polite, &p->list.ticket, clock_mono_ms());
+    if (!p || p->state != POLL_WAITING || !gate_take_back(ps->gate, &p->list.visit)) return false;
     poll_move(p, POLL_FINISHED);
     poll_free(p);
     s->poll = NULL;
@@ -300,23 +289,12 @@ void polls_verdicts(polls_t *ps, uint64_t token, const uint8_t *verdicts, size_t
     ship_verdicts(ps->ship, token, verdicts, n, on_verdict);
 }
 
-static void start_what_may(polls_t *ps, int64_t now)
-{
-    polite_ticket_t *ticket;
-    while (ps->transfers < ps->options.slots && (ticket = polite_next(ps->polite, now))) {
-        ps->transfers++;
-        ticket->start(ticket);
-    }
-}
-
 void polls_run(polls_t *ps, int64_t until)
 {
-    int64_t now = clock_mono_ms();
-    start_what_may(ps, now);
-    ship_tick(ps->ship, now);
-    if (ps->transfers < ps->options.slots && polite_wake(ps->polite) < until) until = polite_wake(ps->polite);
+    gate_run(ps->gate);
+    ship_tick(ps->ship, clock_mono_ms());
     if (ship_deadline(ps->ship) < until) until = ship_deadline(ps->ship);
-    fetch_wait(ps->fetch, until == INT64_MAX ? INT64_MAX : until - clock_mono_ms());
+    gate_wait(ps->gate, until);
 }
 
 size_t polls_running(const polls_t *ps)
@@ -326,5 +304,7 @@ size_t polls_running(const polls_t *ps)
 
 polls_counts_t polls_counts(const polls_t *ps)
 {
-    return ps->counts;
+    polls_counts_t counts = ps->counts;
+    counts.gate = gate_counts(ps->gate);
+    return counts;
 }

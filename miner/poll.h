@@ -4,9 +4,9 @@
 //      │            └── nothing to store, or failed ───────▲
 //      └── handed back
 //
-// waiting: for its host. fetching: the list page. storing: findings are on the way to the sink, no detail
-// page is. following: detail pages are fetched (findings may be on the way too). All polls of one worker are
-// a polls_t, which has no thread: the worker calls it.
+// waiting: for its host, and its robots.txt. fetching: the list page. storing: findings are on the way to the
+// sink, no detail page is. following: detail pages are fetched (findings may be on the way too). All polls of
+// one worker are a polls_t, which has no thread: the worker calls it.
 #ifndef RTM_MINER_POLL_H
 #define RTM_MINER_POLL_H
 
@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "miner/fetch.h"
+#include "miner/gate.h"
 #include "miner/ship.h"
 #include "miner/source.h"
 
@@ -26,6 +26,8 @@ typedef struct {
     ship_send_fn *send;
     // The source's poll is over; source->poll is NULL again.
     void (*finished)(void *context, source_t *source);
+    // An answer says that host is not to be asked before `until` (monotonic ms).
+    void (*backed_off)(void *context, uint64_t host, int64_t until);
     void *context;
     size_t slots; // transfers at once
     fetch_options_t fetch;
@@ -34,7 +36,8 @@ typedef struct {
 
 // Since the start.
 typedef struct {
-    uint64_t polls, changed, failed, items;
+    uint64_t polls, changed, failed, skipped, items;
+    gate_counts_t gate;
 } polls_counts_t;
 
 polls_t *polls_new(const polls_options_t *options);

@@ -26,6 +26,13 @@ static void settle_without(poll_t *p, uint32_t index)
     poll_ship(p, index, PART_DETAIL, &nothing);
 }
 
+// Left to the next poll.
+static void settle_left(poll_t *p, uint32_t index)
+{
+    p->findings[index].state = FINDING_LEFT;
+    p->incomplete = true;
+}
+
 static void settle_failed(poll_t *p, uint32_t index, error_class_t error)
 {
     finding_t *f = &p->findings[index];
@@ -35,8 +42,7 @@ static void settle_failed(poll_t *p, uint32_t index, error_class_t error)
         settle_without(p, index);
         return;
     }
-    f->state = FINDING_LEFT;
-    p->incomplete = true;
+    settle_left(p, index);
 }
 
 static void settle_read(poll_t *p, uint32_t index, const document_t *document)
@@ -60,15 +66,17 @@ static void settle_read(poll_t *p, uint32_t index, const document_t *document)
     poll_ship(p, index, gated ? PART_WHOLE : PART_DETAIL, &whole);
 }
 
-static void on_detail(void *owner, const fetch_result_t *result)
+static void on_detail(visit_t *visit, const fetch_result_t *result, bool moved)
 {
-    task_t *task = owner;
+    task_t *task = (task_t *)visit;
     poll_t *p = task->poll;
     uint32_t index = (uint32_t)task->finding;
-    poll_task_end(task);
+    (void)moved;
     task->finding = TASK_FREE;
     p->following--;
-    if (result->error == ERR_none && result->status != 304)
+    if (result->error == ERR_host_backoff)
+        settle_left(p, index);
+    else if (result->error == ERR_none && result->status != 304)
         settle_read(p, index, &(document_t){result->body, result->len, result->content_type, result->url});
     else
         settle_failed(p, index, result->error == ERR_none ? ERR_http_4xx : result->error);
@@ -86,43 +94,21 @@ static task_t *free_task(poll_t *p)
     return task;
 }
 
-static void start(polite_ticket_t *ticket)
+static error_class_t on_start(visit_t *visit, fetch_request_t *request)
 {
-    task_t *task = (task_t *)ticket;
-    poll_t *p = task->poll;
-    const template_t *t = p->definition->template;
-    fetch_request_t request = {.url = detail_url(p->arena, t->follow, p->findings[task->finding].item),
-                               .headers = t->headers,
-                               .n_headers = t->n_headers,
-                               .timeout_ms = t->timeout_ms};
-    fetch_start(p->polls->fetch, &request, on_detail, task);
-}
-
-// The host must not be asked now: the page is left to the next poll.
-static void turn_away(polite_ticket_t *ticket)
-{
-    task_t *task = (task_t *)ticket;
-    poll_t *p = task->poll;
-    p->findings[task->finding].state = FINDING_LEFT;
-    p->incomplete = true;
-    task->finding = TASK_FREE;
-    p->following--;
-    poll_advance(p);
+    poll_request(((task_t *)visit)->poll, request);
+    return ERR_none;
 }
 
 static void follow(poll_t *p, uint32_t index, const char *url)
 {
-    const template_t *t = p->definition->template;
+    static const visit_ops_t ops = {on_start, on_detail};
     task_t *task = free_task(p);
     task->finding = index;
-    task->ticket.start = start;
-    task->ticket.turn_away = turn_away;
-    task->ticket.concurrency = t->host_concurrency;
-    task->ticket.gap = t->host_gap_ms;
     p->following++;
     p->findings[index].state = FINDING_FETCHED;
-    int64_t now = clock_mono_ms();
-    polite_enter(p->polls->polite, &task->ticket, polite_host(url), now + DETAIL_YIELD_MS, now);
+    gate_enter(p->polls->gate, &task->visit, &ops, url, p->source->url, p->definition->template,
+               clock_mono_ms() + DETAIL_YIELD_MS);
 }
 
 bool poll_detail_advance(poll_t *p)
@@ -132,15 +118,12 @@ bool poll_detail_advance(poll_t *p)
     p->next_wanted = i;
     if (i == p->n_findings) return false;
     const char *url = detail_url(p->arena, p->definition->template->follow, p->findings[i].item);
-    int64_t now = clock_mono_ms();
-    if (!url) {
+    if (!url)
         settle_without(p, i);
-    } else if (p->hurry || now - p->began > DETAILS_FOR_MS ||
-               polite_is_backed_off(p->polls->polite, polite_host(url), now)) {
-        p->findings[i].state = FINDING_LEFT;
-        p->incomplete = true;
-    } else {
+    else if (p->hurry || clock_mono_ms() - p->began > DETAILS_FOR_MS ||
+             gate_is_backed_off(p->polls->gate, url))
+        settle_left(p, i);
+    else
         follow(p, i, url);
-    }
     return true;
 }

@@ -57,7 +57,7 @@ static void ship_findings(poll_t *p, const items_t *items)
 
 static void adopt_redirect(poll_t *p, const fetch_result_t *result)
 {
-    if (!result->moved || strlen(result->url) > MAX_URL) return;
+    if (!p->moved) return;
     free(p->fetch_url);
     p->fetch_url = strcmp(result->url, p->source->url) ? xstrdup(result->url) : NULL;
 }
@@ -115,11 +115,41 @@ static void note_response(poll_t *p, const fetch_result_t *result)
     p->outcome.body_hash = p->source->body_hash;
 }
 
-static void on_list(void *owner, const fetch_result_t *result)
+// What may have made this poll's items late: its cause, else what came of the polls since the last success,
+// else a long wait for its turn.
+static uint64_t why_late(const poll_t *p)
 {
-    task_t *task = owner;
-    poll_t *p = task->poll;
-    poll_task_end(task);
+    bool waited = p->began - p->due.at > p->definition->template->fresh_within_ms / 4;
+    if (p->due.cause) return p->due.cause;
+    if (p->source->trouble) return CAUSE_TROUBLE + p->source->trouble;
+    return waited ? CAUSE_overloaded : CAUSE_scheduled;
+}
+
+// The first request is under way.
+static void begin(poll_t *p)
+{
+    const source_t *s = p->source;
+    const template_t *t = p->definition->template;
+    poll_move(p, POLL_FETCHING);
+    p->polls->counts.polls++;
+    p->began = clock_mono_ms();
+    p->outcome.started = p->row.started = p->began + p->polls->offset;
+    p->outcome.generation = s->generation;
+    p->row.absent = s->last_ok;
+    p->row.backfill = s->last_ok == 0;
+    p->row.cause = why_late(p);
+    p->census = (t->keep_age_ms || t->keep_items) && source_wants_census(s, p->due.due);
+}
+
+static void on_list(visit_t *visit, const fetch_result_t *result, bool moved)
+{
+    poll_t *p = ((task_t *)visit)->poll;
+    p->moved = moved;
+    if (result->error == ERR_host_backoff) {
+        poll_skipped(p, ERR_host_backoff);
+        return;
+    }
+    if (p->state == POLL_WAITING) begin(p); // it came to no request
     note_response(p, result);
     if (result->error != ERR_none) {
         poll_failed(p, result->error, result->detail);
@@ -140,42 +170,22 @@ static void on_list(void *owner, const fetch_result_t *result)
     }
 }
 
-// What may have made this poll's items late: its cause, else what came of the polls since the last success,
-// else a long wait for its turn.
-static uint64_t why_late(const poll_t *p)
+static error_class_t on_start(visit_t *visit, fetch_request_t *request)
 {
-    bool waited = p->began - p->due.at > p->definition->template->fresh_within_ms / 4;
-    if (p->due.cause) return p->due.cause;
-    if (p->source->trouble) return CAUSE_TROUBLE + p->source->trouble;
-    return waited ? CAUSE_overloaded : CAUSE_scheduled;
-}
-
-void poll_list_start(polite_ticket_t *ticket)
-{
-    task_t *task = (task_t *)ticket;
-    poll_t *p = task->poll;
+    poll_t *p = ((task_t *)visit)->poll;
     const source_t *s = p->source;
-    const template_t *t = p->definition->template;
-    poll_move(p, POLL_FETCHING);
-    p->polls->counts.polls++;
-    p->began = clock_mono_ms();
-    p->outcome.started = p->row.started = p->began + p->polls->offset;
-    p->outcome.generation = s->generation;
-    p->row.absent = s->last_ok;
-    p->row.backfill = s->last_ok == 0;
-    p->row.cause = why_late(p);
-    p->census = (t->keep_age_ms || t->keep_items) && source_wants_census(s, p->due.due);
-    fetch_request_t request = {.url = source_fetch_url(s),
-                               .etag = p->census ? NULL : s->etag,
-                               .last_modified = p->census ? NULL : s->last_modified,
-                               .headers = t->headers,
-                               .n_headers = t->n_headers,
-                               .timeout_ms = t->timeout_ms};
-    fetch_start(p->polls->fetch, &request, on_list, task);
+    if (p->state == POLL_WAITING) begin(p);
+    poll_request(p, request);
+    if (p->census) return ERR_none;
+    request->etag = s->etag;
+    request->last_modified = s->last_modified;
+    return ERR_none;
 }
 
-// The host must not be asked now: the due is settled.
-void poll_list_turn_away(polite_ticket_t *ticket)
+void poll_list_start(poll_t *p)
 {
-    poll_skipped(((task_t *)ticket)->poll, ERR_host_backoff);
+    static const visit_ops_t ops = {on_start, on_list};
+    const source_t *s = p->source;
+    gate_enter(p->polls->gate, &p->list.visit, &ops, source_fetch_url(s), s->url, p->definition->template,
+               p->due.at);
 }

@@ -2,7 +2,6 @@
 #ifndef RTM_MINER_POLL_STATE_H
 #define RTM_MINER_POLL_STATE_H
 
-#include "miner/polite.h"
 #include "miner/poll.h"
 
 enum { DETAILS_AT_ONCE = 8 }; // detail pages under way or waiting for their host, per poll
@@ -27,7 +26,7 @@ typedef struct {
 
 // One transfer of a poll.
 typedef struct {
-    polite_ticket_t ticket; // first, see OWNER
+    visit_t visit; // first
     struct poll *poll;
     int64_t finding; // whose detail page, or one of the two below
 } task_t;
@@ -50,6 +49,7 @@ typedef struct poll {
     uint32_t n_findings, next_wanted;
     uint32_t unacked;   // findings on the way to the sink
     uint32_t following; // detail pages under way
+    bool moved;         // the list is elsewhere for good
     bool incomplete;    // some finding was left
     bool census;        // all that is listed is sent, seen or not: see source_wants_census
     bool hurry;         // the source's next due waits: details that are not under way are left
@@ -58,13 +58,11 @@ typedef struct poll {
 
 struct polls {
     polls_options_t options;
-    polite_t *polite;
-    fetch_t *fetch;
+    gate_t *gate;
     ship_t *ship;
-    arena_t *arena;   // of the document being read
-    int64_t offset;   // broker ms = monotonic ms + offset
-    size_t transfers; // under way
-    size_t running;   // polls beyond waiting
+    arena_t *arena; // of the document being read
+    int64_t offset; // broker ms = monotonic ms + offset
+    size_t running; // polls beyond waiting
     poll_t *all;
     polls_counts_t counts;
 };
@@ -83,14 +81,13 @@ void poll_same(poll_t *poll, wire_result_t result);
 void poll_ship(poll_t *poll, uint32_t index, wire_part_t part, const item_t *item);
 // Goes on with a poll whose findings have moved; it may end.
 void poll_advance(poll_t *poll);
-// A transfer has ended: its place is free.
-void poll_task_end(task_t *task);
+// What a template says of requests; the caller adds the rest.
+void poll_request(const poll_t *poll, fetch_request_t *request);
 
 // -- poll_list.c ------------------------------------------------------------------------------------
 
-// For the ticket of a list: its turn has come; its host is not to be asked now.
-void poll_list_start(polite_ticket_t *ticket);
-void poll_list_turn_away(polite_ticket_t *ticket);
+// Sends for the list.
+void poll_list_start(poll_t *poll);
 
 // -- poll_detail.c ----------------------------------------------------------------------------------
 

@@ -60,6 +60,15 @@ static void on_batch(void *context, uint64_t token, char *frame, size_t len)
     post(w, m);
 }
 
+static void on_backed_off(void *context, uint64_t host, int64_t until)
+{
+    worker_t *w = context;
+    message_t *m = message_new(MESSAGE_BACKOFF, w->options.number);
+    m->backoff.host = host;
+    m->backoff.until = until;
+    post(w, m);
+}
+
 static void forget(worker_t *w, source_t *s)
 {
     w->held -= source_count(s);
@@ -294,6 +303,7 @@ static void handle(worker_t *w, message_t *m)
         polls_verdicts(w->polls, m->verdicts.token, m->verdicts.verdicts, m->verdicts.n);
         break;
     case MESSAGE_CLOCK: polls_set_clock(w->polls, m->clock.offset); break;
+    case MESSAGE_BACKOFF: polls_back_off(w->polls, m->backoff.host, m->backoff.until); break;
     case MESSAGE_INVENTORY: handle_inventory(w, m); break;
     case MESSAGE_DRAIN: handle_drain(w); break;
     case MESSAGE_STOP: w->stop = true; break;
@@ -328,8 +338,12 @@ static void post_stats(worker_t *w, int64_t now)
                                 .polls = counts.polls,
                                 .changed = counts.changed,
                                 .failed = counts.failed,
-                                .skipped = w->skipped,
-                                .items = counts.items};
+                                .skipped = w->skipped + counts.skipped,
+                                .items = counts.items,
+                                .requests = counts.gate.fetch.requests,
+                                .connections = counts.gate.fetch.connections,
+                                .robots = counts.gate.robots,
+                                .backoffs = counts.gate.backoffs};
     post(w, m);
 }
 
@@ -366,6 +380,7 @@ worker_t *worker_start(const worker_options_t *options)
     w->polls = polls_new(&(polls_options_t){.report = on_outcome,
                                             .send = on_batch,
                                             .finished = on_finished,
+                                            .backed_off = on_backed_off,
                                             .context = w,
                                             .slots = options->slots,
                                             .fetch = options->fetch,

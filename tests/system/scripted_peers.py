@@ -62,6 +62,7 @@ class Web:
         self.requests = []
         self.running = collections.Counter()
         self.most = 0
+        self.robots = []  # requests for /robots.txt, which are not among the others
         self.lock = threading.Lock()
         web = self
 
@@ -69,6 +70,8 @@ class Web:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
+                if self.path == "/robots.txt":
+                    return self.give_robots()
                 with web.lock:
                     web.requests.append((time.monotonic(), self.path, dict(self.headers)))
                     web.running["all"] += 1
@@ -84,6 +87,17 @@ class Web:
                 finally:
                     with web.lock:
                         web.running["all"] -= 1
+
+            def give_robots(self):
+                with web.lock:
+                    web.robots.append((time.monotonic(), self.path, dict(self.headers)))
+                page = web.pages.get(self.path, (404, {}, b"no rules"))
+                try:
+                    page = page(self) if callable(page) else page
+                    if page is not None:
+                        self.answer(*page)
+                except OSError:
+                    pass
 
             def answer(self, status, headers, body):
                 body = body.encode() if isinstance(body, str) else body
