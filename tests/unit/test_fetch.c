@@ -81,7 +81,8 @@ static void test_statuses(void **state)
                 {403, false, false, ERR_http_4xx},     {403, false, true, ERR_challenge},
                 {429, false, false, ERR_rate_limited}, {503, true, false, ERR_rate_limited},
                 {503, false, false, ERR_http_5xx},     {500, true, false, ERR_http_5xx},
-                {451, true, true, ERR_http_4xx},       {300, false, false, ERR_redirects}};
+                {451, true, false, ERR_http_4xx},      {503, true, true, ERR_challenge},
+                {300, false, false, ERR_redirects}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_int_equal(fetch_status_error(rows[i].status, rows[i].retry_after, rows[i].challenge),
                          rows[i].error);
