@@ -127,6 +127,14 @@ static wire_cause_t catch_up(broker_t *b, source_t *s)
     return CAUSE_catch_up;
 }
 
+// When a continuous source is due that enters: at once, but for the gap after its last poll.
+static int64_t first_turn(const broker_t *b, const source_t *s, int64_t after)
+{
+    const schedule_t *when = &s->listing->schedule;
+    int64_t at = later(b->now, s->last_ok ? s->last_ok + when->template->min_gap_ms : 0);
+    return schedule_opens(when, later(at, after) + 1); // a due's time is its name
+}
+
 void dues_enter(broker_t *b, source_t *s, int64_t accounted, int64_t held)
 {
     const schedule_t *when = &s->listing->schedule;
@@ -134,7 +142,7 @@ void dues_enter(broker_t *b, source_t *s, int64_t accounted, int64_t held)
     lane_count(s, 1);
     accounted = later(accounted, b->now - REMEMBERED_MS);
     if (when->template->mode == MODE_CONTINUOUS)
-        s->turn = held > accounted ? held : schedule_opens(when, b->now + when->template->min_gap_ms);
+        s->turn = held > accounted ? held : first_turn(b, s, accounted);
     s->done = s->held = accounted;
     open_until(b, s, held);
     s->held = later(s->held, held);
@@ -158,7 +166,7 @@ void dues_extra(broker_t *b, source_t *s, wire_cause_t cause)
     const schedule_t *when = &s->listing->schedule;
     if (s->extra || !s->entered) return;
     if (cause == CAUSE_added &&
-        (when->template->mode == MODE_TRIGGERED || schedule_opens(when, b->now) > b->now))
+        (when->template->mode != MODE_SCHEDULED || schedule_opens(when, b->now) > b->now))
         return;
     if (when->template->mode == MODE_CONTINUOUS && s->held == s->done) {
         take_turn(b, s, b->now, cause);
