@@ -91,6 +91,7 @@ void broker_destroy(broker_t **broker)
     gaps_free(&b->gaps);
     catalog_free(&b->catalog);
     registry_free(&b->registry);
+    departed_free(&b->departed);
     zones_free(&b->zones);
     free(b);
     *broker = NULL;
@@ -224,6 +225,20 @@ static void end_session(broker_t *b, miner_t *m)
     if (m->phase != MINER_LEAVING) m->phase = MINER_JOINING;
 }
 
+static void note_gone(broker_t *b, const miner_t *m, const char *reason)
+{
+    gone_t gone = {.reason = reason,
+                   .joined_at = m->joined_at,
+                   .left_at = b->now,
+                   .silent_ms = b->instant.mono - m->heard,
+                   .polls = m->beat.polls,
+                   .last_outcome = m->last_outcome,
+                   .last_result = m->last_result,
+                   .last_error = m->last_error};
+    snprintf(gone.name, sizeof gone.name, "%s", m->name);
+    departed_add(&b->departed, &gone);
+}
+
 // The miner's process or connection is over: its work moves at once.
 static void miner_gone(broker_t *b, miner_t *m, const char *reason)
 {
@@ -232,6 +247,7 @@ static void miner_gone(broker_t *b, miner_t *m, const char *reason)
     m->phase = MINER_LEAVING;
     assign_release(b, m);
     release_runs(b, m, false);
+    note_gone(b, m, reason);
     registry_remove(&b->registry, m);
     assign_orphans(b, CAUSE_reassigned, reason);
 }
@@ -269,6 +285,7 @@ static void on_ready(broker_t *b, uint64_t peer, const wire_ready_t *r)
     if (!m) {
         m = registry_add(&b->registry, r->miner, r->incarnation);
         m->joined_at = b->now;
+        departed_forget(&b->departed, m->name);
     }
     end_session(b, m);
     registry_set_peer(&b->registry, m, peer);
@@ -565,6 +582,7 @@ static void close_slots(broker_t *b)
         store_number(b, "accounted", from);
         store_skips(b, from, b->closed_until);
         check_progress(b);
+        departed_trim(&b->departed, b->now);
         assign_overdue(b);
         assign_balance(b);
     }

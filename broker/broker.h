@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/question.h"
 #include "broker/slew.h"
 #include "broker/store.h"
 #include "broker/zones.h"
@@ -33,6 +34,9 @@ typedef struct {
     // durable: not before all operations handed to store so far are durable.
     void (*send)(void *context, uint64_t peer, wire_type_t type, const void *message, bool durable);
     void (*store)(void *context, const store_op_t *op);
+    // The reply to question's peer is the receiver's to make, of a file that has all operations handed to
+    // store so far. NULL: such questions are refused.
+    void (*ask)(void *context, const question_t *question);
 } broker_out_t;
 
 broker_t *broker_new(const broker_config_t *config, const broker_out_t *out);

@@ -72,6 +72,30 @@ void put_id(call_t *c, yyjson_mut_val *o, const char *key, uint64_t id)
     put_str(c, o, key, text);
 }
 
+bool call_source_id(const char *text, uint64_t *id)
+{
+    char *end;
+    *id = strtoull(text, &end, 16);
+    return end == text + 16 && !*end && text[0] != '-' && text[0] != '+';
+}
+
+size_t call_sources(const call_t *c, const char *text, source_t **sources, size_t max)
+{
+    const catalog_t *catalog = &c->broker->catalog;
+    uint64_t id;
+    size_t n = 0, pos = 0;
+    if (call_source_id(text, &id)) {
+        sources[0] = max ? map_get(&catalog->sources, id) : NULL;
+        return max && sources[0] ? 1 : 0;
+    }
+    if (!strstr(text, "://")) return 0;
+    for (listing_t *l; n < max && (l = map_next(&catalog->listings, &pos));) {
+        source_t *s = map_get(&catalog->sources, source_id(l->template->name, text));
+        if (s) sources[n++] = s;
+    }
+    return n;
+}
+
 // -- changing templates ---------------------------------------------------------------------------------
 
 static void store_template(broker_t *b, const listing_t *l)
@@ -448,6 +472,32 @@ static void put_miner(call_t *c, yyjson_mut_val *rows, const miner_t *m)
             !m->last_outcome ? ""
             : m->last_error  ? error_class_name(m->last_error)
                              : wire_result_name(m->last_result));
+    put_str(c, o, "reason", "");
+}
+
+// One that is gone: the same members.
+static void put_gone(call_t *c, yyjson_mut_val *rows, const gone_t *g)
+{
+    yyjson_mut_val *o = yyjson_mut_arr_add_obj(c->doc, rows);
+    put_str(c, o, "miner", g->name);
+    put_str(c, o, "state", !strcmp(g->reason, "drained") ? "gone" : "dead");
+    put_int(c, o, "hosts", 0);
+    put_int(c, o, "sources", 0);
+    yyjson_mut_obj_add_real(c->doc, o, "load", 0);
+    put_int(c, o, "running", 0);
+    put_int(c, o, "held", 0);
+    put_int(c, o, "polls", (int64_t)g->polls);
+    put_int(c, o, "unacked", 0);
+    put_int(c, o, "cpu", 0);
+    put_int(c, o, "rss_kib", 0);
+    put_int(c, o, "heard_ms", c->broker->now - g->left_at + g->silent_ms);
+    put_time(c, o, "joined_ms", g->joined_at);
+    put_time(c, o, "last_report_ms", g->last_outcome);
+    put_str(c, o, "last_outcome",
+            !g->last_outcome ? ""
+            : g->last_error  ? error_class_name(g->last_error)
+                             : wire_result_name(g->last_result));
+    put_str(c, o, "reason", g->reason);
 }
 
 static int by_miner_name(const void *a, const void *b)
@@ -466,6 +516,10 @@ static void command_miners(call_t *c)
     if (n) qsort(all, n, sizeof(miner_t *), by_miner_name);
     for (size_t i = 0; i < n && i < PAGE_ROWS; i++) put_miner(c, rows, all[i]);
     free(all);
+    departed_trim(&c->broker->departed, c->broker->now);
+    const gone_t *g;
+    for (size_t i = 0; n + i < PAGE_ROWS && (g = departed_at(&c->broker->departed, i)); i++)
+        put_gone(c, rows, g);
 }
 
 static void command_status(call_t *c)
@@ -504,7 +558,8 @@ static const struct {
     {"add", command_add},         {"remove", command_remove},   {"enable", command_enable},
     {"disable", command_disable}, {"list", command_list},       {"show", command_show},
     {"gaps", command_gaps},       {"sources", command_sources}, {"miners", command_miners},
-    {"status", command_status},
+    {"status", command_status},   {"history", command_history}, {"errors", command_errors},
+    {"replay", command_replay},   {"backup", command_backup},
 };
 
 static void run(call_t *c)
@@ -519,8 +574,12 @@ static void run(call_t *c)
 
 void control_request(broker_t *b, uint64_t peer, const wire_request_t *request)
 {
-    call_t c = {.broker = b, .request = request, .doc = yyjson_mut_doc_new(NULL)};
+    call_t c = {.broker = b, .peer = peer, .request = request, .doc = yyjson_mut_doc_new(NULL)};
     run(&c);
+    if (c.asked) {
+        yyjson_mut_doc_free(c.doc);
+        return;
+    }
     char *json = c.reply.code ? NULL : yyjson_mut_write(c.doc, 0, NULL);
     c.reply.id = request->id;
     c.reply.message = c.message;

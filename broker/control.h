@@ -13,10 +13,12 @@ enum { PAGE_ROWS = 1000, PAGE_BYTES = 600 << 10, ROW_BYTES = 400 };
 // One request being answered.
 typedef struct {
     broker_t *broker;
+    uint64_t peer;
     const wire_request_t *request;
     yyjson_mut_doc *doc;
     wire_reply_t reply;
     char message[1024], field[128], cursor[MAX_NAME + 1];
+    bool asked; // somebody else replies
 } call_t;
 
 // The argument's value, "" if it was not given.
@@ -24,6 +26,10 @@ const char *call_arg(const call_t *call, const char *name);
 bool call_flag(const call_t *call, const char *name);
 // The listing that argument `name` names; NULL: refused.
 listing_t *call_listing(call_t *call);
+// The id that 16 hexadecimal digits are; false: text is something else.
+bool call_source_id(const char *text, uint64_t *id);
+// The sources that text names: an id, or a URL (which several templates may have). At most max; how many.
+size_t call_sources(const call_t *call, const char *text, source_t **sources, size_t max);
 // Answers with code and a text; field: which argument or member of the template is meant.
 __attribute__((format(printf, 4, 5))) void call_refuse(call_t *call, unsigned code, const char *field,
                                                        const char *fmt, ...);
@@ -39,5 +45,9 @@ void put_time(call_t *call, yyjson_mut_val *object, const char *key, int64_t ms)
 
 // -- commands in files of their own
 void command_gaps(call_t *call);
+void command_history(call_t *call);
+void command_errors(call_t *call);
+void command_replay(call_t *call);
+void command_backup(call_t *call);
 
 #endif

@@ -110,7 +110,8 @@ static void send_extra(broker_t *b, source_t *s, wire_cause_t cause)
 
 void dues_send(broker_t *b, source_t *s, int64_t after, wire_cause_t cause)
 {
-    send_extra(b, s, cause == CAUSE_scheduled ? s->extra_cause : cause);
+    bool special = cause != CAUSE_scheduled && s->extra_cause != CAUSE_replay;
+    send_extra(b, s, special ? cause : s->extra_cause);
     send_grid(b, s, after, cause);
 }
 

@@ -11,6 +11,8 @@
 
 #include <zmq.h>
 
+#include "broker/backup.h"
+#include "broker/lookup.h"
 #include "common/check.h"
 #include "common/clock.h"
 #include "common/failpoint.h"
@@ -28,6 +30,7 @@ enum {
     HEALTH_STALL_MS = 10000,
     LINGER_MS = 500,
     LOST_MAX = 256, // unreachable peers noted per turn
+    ASKED_MAX = 64, // questions waiting for a commit
 };
 
 // A message that waits for the store.
@@ -38,10 +41,20 @@ typedef struct held {
     char bytes[];
 } held_t;
 
+// A question that waits for the store: it is asked of a file that has all that came before it.
+typedef struct waiting {
+    struct waiting *next;
+    uint64_t ticket;
+    question_t question;
+} waiting_t;
+
 typedef struct {
     void *context, *router;
     broker_t *broker;
     store_t *store;
+    lookup_t *lookup;
+    waiting_t *asked, **last_asked;
+    size_t n_asked;
     arena_t *arena;
     buf_t out;
     uint64_t ticket; // of the last operation submitted
@@ -103,10 +116,66 @@ static void submit(void *context, const store_op_t *op)
     e->ticket = store_submit(e->store, op);
 }
 
+static void reply_busy(edge_t *e, const question_t *q)
+{
+    wire_reply_t reply = {
+        .id = q->request, .code = 429, .message = "too many such questions wait; try again"};
+    send_message(e, q->peer, WIRE_TYPE_REPLY, &reply, false);
+}
+
+static void look_up(edge_t *e, const question_t *q)
+{
+    if (lookup_ask(e->lookup, q)) reply_busy(e, q);
+}
+
+static void ask(void *context, const question_t *q)
+{
+    edge_t *e = context;
+    if (store_durable(e->store) >= e->ticket) {
+        look_up(e, q);
+    } else if (e->n_asked >= ASKED_MAX) {
+        reply_busy(e, q);
+    } else {
+        waiting_t *w = xmalloc(sizeof *w);
+        *w = (waiting_t){.ticket = e->ticket, .question = *q};
+        *e->last_asked = w;
+        e->last_asked = &w->next;
+        e->n_asked++;
+    }
+}
+
+static void release_questions(edge_t *e, uint64_t durable)
+{
+    while (e->asked && e->asked->ticket <= durable) {
+        waiting_t *w = e->asked;
+        e->asked = w->next;
+        if (!e->asked) e->last_asked = &e->asked;
+        e->n_asked--;
+        look_up(e, &w->question);
+        free(w);
+    }
+}
+
+static void send_answers(edge_t *e)
+{
+    lookup_clear(e->lookup);
+    for (answer_t *a; (a = lookup_take(e->lookup));) {
+        wire_reply_t reply = {.id = a->request,
+                              .code = a->code,
+                              .field = a->field,
+                              .message = a->message,
+                              .json = a->json,
+                              .cursor = a->cursor};
+        send_message(e, a->peer, WIRE_TYPE_REPLY, &reply, false);
+        answer_free(a);
+    }
+}
+
 static void release_durable(edge_t *e)
 {
     store_clear(e->store);
     uint64_t durable = store_durable(e->store);
+    release_questions(e, durable);
     while (e->first && e->first->ticket <= durable) {
         held_t *h = e->first;
         e->first = h->next;
@@ -225,13 +294,15 @@ static void turn(edge_t *e, int signals)
 {
     zmq_pollitem_t items[] = {{.socket = e->router, .events = ZMQ_POLLIN},
                               {.fd = signals, .events = ZMQ_POLLIN},
-                              {.fd = store_fd(e->store), .events = ZMQ_POLLIN}};
+                              {.fd = store_fd(e->store), .events = ZMQ_POLLIN},
+                              {.fd = lookup_fd(e->lookup), .events = ZMQ_POLLIN}};
     int64_t wait = broker_deadline(e->broker) - clock_mono_ms();
-    zmq_poll(items, 3, wait > 0 ? (long)wait : 0);
+    zmq_poll(items, 4, wait > 0 ? (long)wait : 0);
     for (int n = 0; n < MESSAGES_PER_TURN && receive(e); n++) {
     }
     broker_tick(e->broker, instant_now());
     release_durable(e);
+    send_answers(e);
     report_lost(e);
     publish(e);
     if (items[1].revents) {
@@ -290,15 +361,33 @@ static void load_gap(void *b, const gap_t *gap)
     broker_load_gap(b, gap);
 }
 
+static int restore(const edge_config_t *config)
+{
+    char why[6200];
+    if (backup_restore(config->restore, config->folder, why, sizeof why)) {
+        log_error("cannot_restore", "error=\"%s\"", why);
+        return -1;
+    }
+    log_info("restored", "from=\"%s\" state=\"%s\"", config->restore, config->folder);
+    return 0;
+}
+
 static int start(edge_t *e, const edge_config_t *config)
 {
     const char *error;
+    if (config->restore && restore(config)) return -1;
     e->store = store_open(config->folder, &error);
     if (!e->store) {
         log_error("store", "error=\"%s\"", error);
         return -1;
     }
-    broker_out_t out = {.context = e, .send = send_message, .store = submit};
+    store_bound_history(e->store, config->history_keep_ms, config->history_rows);
+    e->lookup = lookup_new(config->folder, &error);
+    if (!e->lookup) {
+        log_error("store", "error=\"%s\"", error);
+        return -1;
+    }
+    broker_out_t out = {.context = e, .send = send_message, .store = submit, .ask = ask};
     e->broker = broker_new(&config->broker, &out);
     store_reader_t reader = {.context = e->broker,
                              .number = load_number,
@@ -323,7 +412,13 @@ static void finish(edge_t *e)
 {
     http_status_destroy(&e->status);
     broker_destroy(&e->broker);
+    lookup_destroy(&e->lookup);
     store_close(&e->store); // writes what is left
+    while (e->asked) {
+        waiting_t *w = e->asked;
+        e->asked = w->next;
+        free(w);
+    }
     while (e->first) {
         held_t *h = e->first;
         e->first = h->next;
@@ -346,6 +441,7 @@ int edge_run(const edge_config_t *config)
     CHECK(signals >= 0);
     edge_t e = {.context = zmq_ctx_new(), .arena = arena_new(DECODE_ARENA)};
     e.last = &e.first;
+    e.last_asked = &e.asked;
     buf_init(&e.out, MAX_CONTROL_MESSAGE);
     int failed = start(&e, config);
     while (!failed && !e.stop) turn(&e, signals);

@@ -6,9 +6,11 @@
 #include "broker/broker.h"
 
 typedef struct {
-    const char *listen; // endpoint to bind
-    const char *health; // host:port for /healthz and /metrics, or NULL
-    const char *folder; // of the store
+    const char *listen;  // endpoint to bind
+    const char *health;  // host:port for /healthz and /metrics, or NULL
+    const char *folder;  // of the store
+    const char *restore; // a copy to make the store of first, or NULL
+    int64_t history_keep_ms, history_rows;
     broker_config_t broker;
 } edge_config_t;
 

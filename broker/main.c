@@ -7,7 +7,8 @@
 #include "miner/read/read.h"
 
 static const char *listen_on, *health, *folder, *level;
-static int64_t slot, heartbeat, liveness, report;
+static const char *restore;
+static int64_t slot, heartbeat, liveness, report, history_keep, history_rows;
 
 static const conf_option_t options[] = {
     {"listen", CONF_STR, "ENDPOINT", "tcp://*:7440",
@@ -22,6 +23,12 @@ static const conf_option_t options[] = {
     {"report", CONF_DURATION, "DURATION", "10s", "between two heartbeat lines in the log", &report, 100,
      3600000},
     {"health", CONF_STR, "HOST:PORT", NULL, "serve /healthz and /metrics there", &health, 0, 0},
+    {"restore", CONF_STR, "FILE", NULL,
+     "start from a copy that `rtm-ctl backup` made; --state must have no broker.db yet", &restore, 0, 0},
+    {"history-keep", CONF_DURATION, "DURATION", "7d", "how long history is kept", &history_keep, 60000,
+     366LL * 86400000},
+    {"history-rows", CONF_INT, "N", "2000000", "rows of history kept at most, some 200 bytes each",
+     &history_rows, 1000, 1000000000},
     {"log-level", CONF_STR, "LEVEL", "info", "debug, info, warn or error", &level, 0, 0},
 };
 
@@ -51,6 +58,9 @@ int main(int argc, char **argv)
     edge_config_t config = {.listen = listen_on,
                             .health = health,
                             .folder = folder,
+                            .restore = restore,
+                            .history_keep_ms = history_keep,
+                            .history_rows = history_rows,
                             .broker = {.slot_ms = slot,
                                        .heartbeat_ms = heartbeat,
                                        .liveness_ms = liveness ? liveness : 3 * heartbeat + 1000,

@@ -4,6 +4,7 @@
 
 #include "broker/broker.h"
 #include "broker/catalog.h"
+#include "broker/departed.h"
 #include "broker/gaps.h"
 #include "broker/history.h"
 #include "broker/registry.h"
@@ -15,6 +16,7 @@ struct broker {
     broker_out_t out;
     catalog_t catalog;
     registry_t registry;
+    departed_t departed;
     runs_t runs;
     wheel_t wheel;
     slots_t slots;

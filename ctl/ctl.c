@@ -89,6 +89,7 @@ int ctl_ask(ctl_t *ctl, const char *subject, const char *command, const wire_arg
         ctl_refuse("--broker: %s", err);
         return CTL_USAGE;
     }
+    if (ctl->patience_ms) link_set_patience(ctl->link, ctl->patience_ms);
     int rc = link_call(ctl->link, ctl->reach_ms, command, args, n_args, reply, err, sizeof err);
     if (rc) {
         ctl_refuse("%s%s%s", rc == -2 && subject ? subject : "", rc == -2 && subject ? ": " : "", err);
@@ -97,17 +98,19 @@ int ctl_ask(ctl_t *ctl, const char *subject, const char *command, const wire_arg
     return (*reply)->code ? tell_refusal(subject, *reply) : CTL_OK;
 }
 
-int ctl_table(ctl_t *ctl, const char *command, const char *name, int64_t limit, const char *none)
+int ctl_table_of(ctl_t *ctl, const char *command, const wire_arg_t *own, size_t n_own, int64_t limit,
+                 const char *none)
 {
     print_t print;
     char cursor[MAX_NAME + 1] = "", left[24];
     int result = CTL_OK;
+    CHECK(n_own <= CTL_ARGS_MAX);
     print_begin(&print, stdout, ctl->json, clock_wall_ms());
     do {
-        wire_arg_t args[3];
+        wire_arg_t args[CTL_ARGS_MAX + 2];
         const wire_reply_t *reply;
-        size_t n = 0;
-        if (name) args[n++] = (wire_arg_t){.name = "name", .value = name};
+        size_t n = n_own;
+        if (n_own) memcpy(args, own, n_own * sizeof *own);
         if (*cursor) args[n++] = (wire_arg_t){.name = "cursor", .value = cursor};
         if (limit) {
             snprintf(left, sizeof left, "%lld", (long long)limit - (long long)print.rows);
@@ -120,9 +123,17 @@ int ctl_table(ctl_t *ctl, const char *command, const char *name, int64_t limit, 
             result = ctl_refuse("the broker's answer to %s is not understood", command);
         else if (*reply->cursor && !strcmp(reply->cursor, cursor))
             result = ctl_refuse("the broker's answer to %s does not end", command);
+        else if (*reply->message && !ctl->json)
+            ctl_refuse("%s", reply->message); // a note, for people
         snprintf(cursor, sizeof cursor, "%s", reply->cursor);
         yyjson_doc_free(doc);
     } while (result == CTL_OK && *cursor && (!limit || print.rows < (size_t)limit));
     if (result == CTL_OK) print_end(&print, none);
     return result;
+}
+
+int ctl_table(ctl_t *ctl, const char *command, const char *name, int64_t limit, const char *none)
+{
+    wire_arg_t arg = {.name = "name", .value = name};
+    return ctl_table_of(ctl, command, &arg, name ? 1 : 0, limit, none);
 }

@@ -14,13 +14,16 @@
 enum { CTL_OK = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3 };
 
 #define CTL_BROKER "tcp://127.0.0.1:7440" // where a broker is looked for
-#define CTL_REACH  "3s"                   // how long
+enum { CTL_ARGS_MAX = 8 };
+
+#define CTL_REACH "3s" // how long
 
 typedef struct {
     const char *broker; // endpoints, separated by commas
     int64_t reach_ms;   // how long to try to reach one of them
     bool json;
-    link_t *link; // opened with the first call
+    int64_t patience_ms; // how long an answer may take, 0: as long as is usual
+    link_t *link;        // opened with the first call
 } ctl_t;
 
 typedef struct command command_t;
@@ -40,6 +43,10 @@ int run_show(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_miners(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_sources(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_gaps(const command_t *command, ctl_t *ctl, int argc, char **argv);
+int run_history(const command_t *command, ctl_t *ctl, int argc, char **argv);
+int run_errors(const command_t *command, ctl_t *ctl, int argc, char **argv);
+int run_replay(const command_t *command, ctl_t *ctl, int argc, char **argv);
+int run_backup(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_status(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_wait(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_health(const command_t *command, ctl_t *ctl, int argc, char **argv);
@@ -61,6 +68,9 @@ int ctl_ask(ctl_t *ctl, const char *subject, const char *command, const wire_arg
             const wire_reply_t **reply);
 // Asks for a table and prints it, page by page. limit: rows at most, 0: all.
 int ctl_table(ctl_t *ctl, const char *command, const char *name, int64_t limit, const char *none);
+// The same with any arguments, at most CTL_ARGS_MAX.
+int ctl_table_of(ctl_t *ctl, const char *command, const wire_arg_t *own, size_t n_own, int64_t limit,
+                 const char *none);
 
 // The whole file at path, "-" for standard input; out is initialised here and the caller's to free.
 int ctl_read(buf_t *out, const char *path, size_t max);

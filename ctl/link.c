@@ -18,6 +18,7 @@ struct link {
     size_t n;
     char *all; // as the user wrote them
     uint64_t last_id;
+    int64_t patience_ms;
     buf_t out;
     arena_t *arena; // of the latest reply
 };
@@ -44,6 +45,7 @@ link_t *link_new(const char *endpoints, char *err, size_t err_size)
     link->context = zmq_ctx_new();
     CHECK(link->context);
     link->all = xstrdup(endpoints);
+    link->patience_ms = LINK_REPLY_MS;
     link->last_id = (uint64_t)clock_mono_us();
     link->arena = arena_new(4 * MAX_CONTROL_MESSAGE);
     buf_init(&link->out, MAX_CONTROL_MESSAGE);
@@ -62,6 +64,11 @@ link_t *link_new(const char *endpoints, char *err, size_t err_size)
     }
     if (rc) link_destroy(&link);
     return link;
+}
+
+void link_set_patience(link_t *link, int64_t ms)
+{
+    link->patience_ms = ms;
 }
 
 void link_destroy(link_t **link_p)
@@ -142,7 +149,7 @@ static const wire_reply_t *as_reply(link_t *link, const void *bytes, int len)
 
 static const wire_reply_t *exchange(link_t *link, void *socket)
 {
-    int64_t deadline = clock_mono_ms() + LINK_REPLY_MS;
+    int64_t deadline = clock_mono_ms() + link->patience_ms;
     const void *bytes;
     arena_reset(link->arena);
     if (zmq_send(socket, link->out.data, link->out.len, ZMQ_DONTWAIT) < 0) return NULL;
@@ -177,7 +184,7 @@ int link_call(link_t *link, int64_t reach_ms, const char *command, const wire_ar
     if (*reply) return 0;
     if (silent >= 0)
         snprintf(err, err_size, "the broker at %s took the request but did not answer within %d s",
-                 link->endpoints[silent], LINK_REPLY_MS / 1000);
+                 link->endpoints[silent], (int)(link->patience_ms / 1000));
     else
         snprintf(err, err_size,
                  "no broker can be reached at %s (tried for %.3g s); is rtm-broker running? "

@@ -15,6 +15,8 @@ typedef struct link link_t;
 // endpoints: "tcp://HOST:PORT", several separated by commas. NULL: *err says what is wrong with them.
 link_t *link_new(const char *endpoints, char *err, size_t err_size);
 void link_destroy(link_t **link);
+// How long an answer may take from now on, instead of LINK_REPLY_MS.
+void link_set_patience(link_t *link, int64_t ms);
 
 // Asks the first broker that can be reached within reach_ms; one that answers 503 is passed over where
 // another can be reached. 0: *reply is the answer, whatever its code, valid until the next call.

@@ -41,7 +41,8 @@ static const command_t commands[] = {
      "Exit status: 0 allowed, 1 not.",
      run_robots},
     {"status", "", "the cluster in a few lines", NULL, run_status},
-    {"miners", "", "live miners, their load and last outcome", NULL, run_miners},
+    {"miners", "", "miners, their load and last outcome; those that are gone for 10 minutes", NULL,
+     run_miners},
     {"sources", "[NAME]", "sources (of one template): who polls them, when, with what result", NULL,
      run_sources},
     {"gaps", "[NAME]", "where posts may have been missed between two polls",
@@ -52,6 +53,36 @@ static const command_t commands[] = {
      "or\n"
      "too short.",
      run_gaps},
+    {"history", "[NAME|SOURCE]", "what became of polls, the newest first",
+     "What became of the polls of a template, or of a source (its id, or its URL); without either, of all. "
+     "What\n"
+     "repeats is one row: count dues from first to last. Changes and the first failure of each kind are rows "
+     "of\n"
+     "their own, with what went wrong in words. The broker's --history-keep and --history-rows bound it, and "
+     "a\n"
+     "source keeps at most 200 rows. What came out unchanged reaches the file every few minutes; asking for "
+     "a\n"
+     "template or source fetches it.",
+     run_history},
+    {"errors", "[NAME]", "errors that recur, grouped: how often, since when, where",
+     "Failed polls, grouped by template, kind of error, status and words (without numbers and URLs): first "
+     "and\n"
+     "last time, how often, in how many sources, and an example. At most 2000 groups are kept; sources "
+     "counts\n"
+     "those in the history that is kept.",
+     run_errors},
+    {"replay", "ID", "poll the source of a row of the history again, now",
+     "ID is that of a row of `rtm-ctl history`. Its source is polled again at once, and its document read as "
+     "if\n"
+     "for the first time: validators and what the miner remembers are ignored. Rows stored already stay as "
+     "they\n"
+     "are; what was lost is stored again.",
+     run_replay},
+    {"backup", "FILE", "have the broker write a copy of its state, while it runs",
+     "The broker writes FILE on its own machine; a path that is not absolute counts from its --state folder. "
+     "A\n"
+     "file that exists is not overwritten. `rtm-broker --restore FILE` starts from a copy.",
+     run_backup},
     {"health", "HOST:PORT", "ask a process for its health (its --health address)", NULL, run_health},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

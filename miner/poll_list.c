@@ -138,7 +138,8 @@ static void begin(poll_t *p)
     p->row.absent = s->last_ok;
     p->row.backfill = s->last_ok == 0;
     p->row.cause = why_late(p);
-    p->census = (t->keep_age_ms || t->keep_items) && source_wants_census(s, p->due.due);
+    p->census = p->due.cause == CAUSE_replay ||
+                ((t->keep_age_ms || t->keep_items) && source_wants_census(s, p->due.due));
 }
 
 static void on_list(visit_t *visit, const fetch_result_t *result, bool moved)

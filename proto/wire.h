@@ -287,7 +287,7 @@ typedef enum {
     X(still_running) X(missed_while_down) X(no_miner) X(removed) X(limited)
 // Why a due is not polled by its owner at its phase.
 #define WIRE_CAUSES(X) X(scheduled) X(added) X(reassigned) X(retry) X(triggered) X(catch_up) \
-    X(probe) X(host_backoff) X(overloaded) X(waited)
+    X(probe) X(host_backoff) X(overloaded) X(waited) X(replay)
 #define WIRE_MINER_STATES(X) X(ok) X(draining) X(sink_backpressure) X(overloaded)
 #define WIRE_VERDICT_NAMES(X) X(known) X(new) X(changed) X(lacks_detail) X(rejected) X(older)
 // Whether a poll proves that nothing was missed since the one before; and why paging back did not prove it.
