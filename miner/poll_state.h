@@ -51,7 +51,7 @@ typedef struct poll {
     uint32_t following; // detail pages under way
     bool moved;         // the list is elsewhere for good
     bool incomplete;    // some finding was left
-    bool census;        // all that is listed is sent, seen or not: see source_wants_census
+    bool census;        // all that is listed is sent, seen or not: see source_wants_census; or a replay
     bool hurry;         // the source's next due waits: details that are not under way are left
     struct poll *next, *previous;
 } poll_t;
