@@ -7,7 +7,9 @@
 #include <strings.h>
 
 #include "common/check.h"
+#include "miner/read/base64.h"
 #include "miner/read/charset.h"
+#include "miner/read/feed_attributes.h"
 #include "miner/read/feed_html.h"
 #include "miner/read/feed_item.h"
 #include "miner/read/feed_json.h"
@@ -20,9 +22,21 @@
 enum { NAME_CACHE = 64, URI_CACHE = 16, MAX_BASES = 16, NAME_MAX_LEN = 80 };
 
 // Ranks of what may become an item's url.
-enum { URL_LINK, URL_OTHER_TYPE, URL_GUID, URL_ABOUT, URL_RELATED, URL_ENCLOSURE, URL_ID, URL_SELF };
+enum {
+    URL_LINK,
+    URL_OTHER_TYPE,
+    URL_GUID,
+    URL_ABOUT,
+    URL_CONTENT,
+    URL_RELATED,
+    URL_ENCLOSURE,
+    URL_ID,
+    URL_SELF
+};
 // Ranks of what may become its image; feed_names.c has those of plain elements.
 enum { IMAGE_MEDIA, IMAGE_ENCLOSURE, IMAGE_THUMBNAIL };
+
+enum { AUTHOR_OF_SOURCE = 10 }; // a rank behind those of feed_names.c
 
 // How the text of an element is written.
 typedef enum { TYPE_OF_RSS, TYPE_PLAIN, TYPE_MARKUP, TYPE_XHTML } text_type_t;
@@ -48,7 +62,7 @@ typedef struct {
     bool has_part; // of an author or image: an inner element gave the value
     char part[16]; // the inner element's name
     text_type_t type;
-    bool no_permalink, no_text;
+    bool no_permalink, no_text, base64;
     const char *attributes; // JSON, or NULL
 
     struct {
@@ -72,42 +86,7 @@ typedef struct {
     } cache[NAME_CACHE];
 } feed_t;
 
-// -- names and attributes -------------------------------------------------------------------------
-
-typedef struct {
-    const xmlChar **list;
-    int n;
-} attributes_t;
-
-typedef struct {
-    const char *s;
-    size_t len;
-} span_t;
-
-static span_t attribute(const attributes_t *a, const char *name)
-{
-    for (int i = 0; i < a->n; i++) {
-        const xmlChar **at = a->list + 5 * i;
-        if (strcasecmp((const char *)at[0], name) == 0)
-            return (span_t){(const char *)at[3], (size_t)(at[4] - at[3])};
-    }
-    return (span_t){NULL, 0};
-}
-
-static bool is(span_t s, const char *word)
-{
-    return s.len == strlen(word) && strncasecmp(s.s, word, s.len) == 0;
-}
-
-static bool begins(span_t s, const char *word)
-{
-    return s.len >= strlen(word) && strncasecmp(s.s, word, strlen(word)) == 0;
-}
-
-static bool contains(span_t s, const char *word)
-{
-    return s.len && memmem(s.s, s.len, word, strlen(word));
-}
+// -- names ----------------------------------------------------------------------------------------
 
 // feed_prefix, once per namespace of a document.
 static const char *usual_prefix(feed_t *f, const xmlChar *uri)
@@ -138,25 +117,11 @@ static element_t identify(feed_t *f, const xmlChar *local, const xmlChar *prefix
     return f->cache[i].element;
 }
 
-static void put_member(buf_t *out, const char *name, span_t value)
-{
-    if (!value.s) return;
-    size_t before = out->len;
-    if (buf_append(out, before ? "," : "{", 1) != 0 || feed_json_string(out, name, strlen(name)) != 0 ||
-        buf_append(out, ":", 1) != 0 || feed_json_string(out, value.s, value.len) != 0)
-        out->len = before;
-}
-
 // The attributes as a JSON object in list.json; false where there are none.
 static bool put_attributes(feed_t *f, const attributes_t *a)
 {
-    buf_t *out = &f->list.json;
-    buf_reset(out);
-    for (int i = 0; i < a->n; i++) {
-        const xmlChar **at = a->list + 5 * i;
-        put_member(out, (const char *)at[0], (span_t){(const char *)at[3], (size_t)(at[4] - at[3])});
-    }
-    return out->len && buf_append(out, "}", 1) == 0;
+    buf_reset(&f->list.json);
+    return attributes_put_json(a, &f->list.json);
 }
 
 // -- xml:base -------------------------------------------------------------------------------------
@@ -201,7 +166,7 @@ static void begin_item(feed_t *f, const attributes_t *a)
     item->outer = f->item;
     f->item = item;
     f->item_depths[f->n_open_items++] = f->depth;
-    span_t about = attribute(a, "about");
+    span_t about = attributes_get(a, "about");
     set(f, SLOT_GUID, 1, about);
     set(f, SLOT_URL, URL_ABOUT, about);
 }
@@ -217,38 +182,40 @@ static void end_item(feed_t *f)
 
 static void take_enclosure(feed_t *f, span_t url, span_t type, span_t length)
 {
-    if (begins(type, "image/")) set(f, SLOT_IMAGE, IMAGE_ENCLOSURE, url);
+    if (span_begins(type, "image/")) set(f, SLOT_IMAGE, IMAGE_ENCLOSURE, url);
     set(f, SLOT_URL, URL_ENCLOSURE, url);
     buf_t *out = &f->list.json;
     buf_reset(out);
-    put_member(out, "url", url);
-    put_member(out, "type", type);
-    put_member(out, "length", length);
+    span_put_json(out, "url", url);
+    span_put_json(out, "type", type);
+    span_put_json(out, "length", length);
     if (out->len && buf_append(out, "}", 1) == 0) feed_item_json(&f->list, f->item, "enclosure");
 }
 
 static void take_item_link(feed_t *f, const attributes_t *a, span_t href, span_t rel, span_t type)
 {
-    if (!rel.len || is(rel, "alternate")) {
-        bool html = !type.len || contains(type, "html");
+    if (!rel.len || span_is(rel, "alternate")) {
+        bool html = !type.len || span_contains(type, "html");
         set(f, SLOT_URL, html ? URL_LINK : URL_OTHER_TYPE, href);
         return;
     }
-    if (is(rel, "enclosure")) {
-        take_enclosure(f, href, type, attribute(a, "length"));
+    if (span_is(rel, "enclosure")) {
+        take_enclosure(f, href, type, attributes_get(a, "length"));
         return;
     }
-    if (is(rel, "related") || is(rel, "via")) set(f, SLOT_URL, URL_RELATED, href);
-    if (is(rel, "self")) set(f, SLOT_URL, URL_SELF, href);
+    if (span_is(rel, "related") || span_is(rel, "via")) set(f, SLOT_URL, URL_RELATED, href);
+    if (span_is(rel, "self")) set(f, SLOT_URL, URL_SELF, href);
     if (put_attributes(f, a)) feed_item_json(&f->list, f->item, "links");
 }
 
 static void take_link(feed_t *f, const attributes_t *a, span_t href)
 {
-    span_t rel = attribute(a, "rel"), type = attribute(a, "type");
+    static const char iana[] = "http://www.iana.org/assignments/relation/";
+    span_t rel = attributes_get(a, "rel"), type = attributes_get(a, "type");
+    if (span_begins(rel, iana)) rel = (span_t){rel.s + sizeof iana - 1, rel.len - (sizeof iana - 1)};
     if (f->item)
         take_item_link(f, a, href, rel, type);
-    else if (is(rel, "next"))
+    else if (span_is(rel, "next"))
         f->next_url = urls_resolve(f->list.urls, f->list.arena, href.s, href.len);
 }
 
@@ -264,9 +231,10 @@ static bool is_image_name(span_t url)
 
 static void take_media(feed_t *f, const attributes_t *a, bool thumbnail)
 {
-    span_t url = attribute(a, "url"), type = attribute(a, "type"), medium = attribute(a, "medium");
-    bool image =
-        is(medium, "image") || begins(type, "image/") || (!type.len && !medium.len && is_image_name(url));
+    span_t url = attributes_get(a, "url"), type = attributes_get(a, "type"),
+           medium = attributes_get(a, "medium");
+    bool image = span_is(medium, "image") || span_begins(type, "image/") ||
+                 (!type.len && !medium.len && is_image_name(url));
     if (thumbnail)
         set(f, SLOT_IMAGE, IMAGE_THUMBNAIL, url);
     else if (image)
@@ -279,10 +247,11 @@ static void take_media(feed_t *f, const attributes_t *a, bool thumbnail)
 
 static text_type_t text_type(const attributes_t *a, bool atom)
 {
-    span_t type = attribute(a, "type"), mode = attribute(a, "mode");
-    if (contains(type, "xhtml") || is(mode, "xml")) return TYPE_XHTML;
-    if (contains(type, "html")) return TYPE_MARKUP;
-    if (is(type, "text") || is(type, "text/plain")) return is(mode, "escaped") ? TYPE_MARKUP : TYPE_PLAIN;
+    span_t type = attributes_get(a, "type"), mode = attributes_get(a, "mode");
+    if (span_contains(type, "xhtml") || span_is(mode, "xml")) return TYPE_XHTML;
+    if (span_contains(type, "html")) return TYPE_MARKUP;
+    if (span_is(type, "text") || span_is(type, "text/plain"))
+        return span_is(mode, "escaped") ? TYPE_MARKUP : TYPE_PLAIN;
     return atom ? TYPE_PLAIN : TYPE_OF_RSS;
 }
 
@@ -299,6 +268,14 @@ static const char *full_name(const feed_t *f)
     return name ? name : f->local;
 }
 
+// A media type whose bytes are no text: Atom has them in base64.
+static bool is_binary(span_t type)
+{
+    if (!type.len || !memchr(type.s, '/', type.len)) return false;
+    return !span_begins(type, "text/") && !span_begins(type, "message/") && !span_contains(type, "xml") &&
+           !span_contains(type, "html");
+}
+
 static void begin_capture(feed_t *f, element_t e, const attributes_t *a, bool atom)
 {
     f->capture_depth = f->depth;
@@ -306,9 +283,11 @@ static void begin_capture(feed_t *f, element_t e, const attributes_t *a, bool at
     f->markup = f->has_part = false;
     f->part[0] = '\0';
     f->type = text_type(a, atom);
-    f->no_permalink = is(attribute(a, "isPermaLink"), "false") || atom;
-    f->no_text = attribute(a, "src").len > 0 || is(attribute(a, "mode"), "base64");
+    f->no_permalink = span_is(attributes_get(a, "isPermaLink"), "false") || atom;
+    f->base64 = span_is(attributes_get(a, "mode"), "base64");
+    f->no_text = attributes_get(a, "src").len > 0 || is_binary(attributes_get(a, "type"));
     f->attributes = NULL;
+    if (e.kind == EL_CONTENT && f->no_text) set(f, SLOT_URL, URL_CONTENT, attributes_get(a, "src"));
     buf_reset(&f->text);
     if ((e.kind == EL_OTHER || (e.kind == EL_CONTENT && f->no_text)) && a->n > 0 && put_attributes(f, a))
         f->attributes = arena_strndup(f->list.arena, f->list.json.data, f->list.json.len);
@@ -319,13 +298,13 @@ static bool take_value_attribute(feed_t *f, element_t e, const attributes_t *a)
 {
     static const char *const names[] = {"href", "url", "resource"};
     if (e.kind == EL_CATEGORY) {
-        span_t term = attribute(a, "term");
-        if (!term.len) term = attribute(a, "label");
+        span_t term = attributes_get(a, "term");
+        if (!term.len) term = attributes_get(a, "label");
         if (term.len) feed_item_text(&f->list, f->item, "category", term.s, term.len);
         return term.len > 0;
     }
     for (size_t i = 0; i < 3; i++) {
-        span_t value = attribute(a, names[i]);
+        span_t value = attributes_get(a, names[i]);
         if (value.len) return set(f, SLOT_IMAGE, e.rank, value), true;
     }
     return false;
@@ -333,8 +312,8 @@ static bool take_value_attribute(feed_t *f, element_t e, const attributes_t *a)
 
 static void start_in_item(feed_t *f, element_t e, const attributes_t *a, bool atom)
 {
-    span_t href = attribute(a, "href");
-    if (!href.s && e.kind == EL_LINK) href = attribute(a, "resource");
+    span_t href = attributes_get(a, "href");
+    if (!href.s && e.kind == EL_LINK) href = attributes_get(a, "resource");
     switch (e.kind) {
     case EL_ITEM: begin_item(f, a); return;
     case EL_ROOT:
@@ -346,9 +325,9 @@ static void start_in_item(feed_t *f, element_t e, const attributes_t *a, bool at
             begin_capture(f, e, a, atom);
         return;
     case EL_ENCLOSURE: {
-        span_t url = attribute(a, "url");
-        take_enclosure(f, url.s ? url : attribute(a, "resource"), attribute(a, "type"),
-                       attribute(a, "length"));
+        span_t url = attributes_get(a, "url");
+        take_enclosure(f, url.s ? url : attributes_get(a, "resource"), attributes_get(a, "type"),
+                       attributes_get(a, "length"));
         return;
     }
     case EL_MEDIA_CONTENT: take_media(f, a, false); return;
@@ -363,7 +342,7 @@ static void start_in_item(feed_t *f, element_t e, const attributes_t *a, bool at
 
 static void start_outside(feed_t *f, element_t e, const attributes_t *a, bool atom)
 {
-    span_t href = attribute(a, "href");
+    span_t href = attributes_get(a, "href");
     if (e.kind == EL_ROOT) f->is_feed = true;
     if (e.kind == EL_ITEM && f->is_feed) begin_item(f, a);
     if (e.kind == EL_LINK && href.s) take_link(f, a, href);
@@ -481,6 +460,17 @@ static void take_author(feed_t *f, span_t text)
     if (!f->author && name && *name) f->author = name;
 }
 
+// Of an Atom feed that an entry was taken over from, its title and the authors that the entry then inherits
+// count.
+static void end_in_source(feed_t *f, const char *local, span_t text)
+{
+    int depth = f->depth - f->capture_depth;
+    if (depth == 1 && strcasecmp(local, "title") == 0)
+        feed_item_text(&f->list, f->item, "source", text.s, text.len);
+    if (depth == 2 && strcasecmp(local, "name") == 0)
+        (void)feed_item_set(&f->list, f->item, SLOT_AUTHOR, AUTHOR_OF_SOURCE, text.s, text.len, true);
+}
+
 static void end_inside(feed_t *f, const char *local)
 {
     span_t text = {f->text.data, f->text.len};
@@ -494,6 +484,8 @@ static void end_inside(feed_t *f, const char *local)
     } else if (f->capture.kind == EL_IMAGE && strcasecmp(local, "url") == 0) {
         set(f, SLOT_IMAGE, f->capture.rank, text);
         f->has_part = true;
+    } else if (f->capture.kind == EL_SOURCE) {
+        end_in_source(f, local, text);
     } else if (f->capture.kind == EL_AUTHOR && strcasecmp(local, "email") == 0 && !f->has_part) {
         return; // kept: the author's end takes it where there is no name
     }
@@ -515,7 +507,7 @@ static void take_guid(feed_t *f, span_t text)
 {
     set(f, SLOT_GUID, f->capture.rank, text);
     while (text.len && strchr(" \t\r\n", *text.s)) text.s++, text.len--;
-    if (begins(text, "http://") || begins(text, "https://"))
+    if (span_begins(text, "http://") || span_begins(text, "https://"))
         set(f, SLOT_URL, f->no_permalink ? URL_ID : URL_GUID, text);
 }
 
@@ -538,9 +530,19 @@ static void take_other(feed_t *f, span_t text)
     }
 }
 
+// What was collected, out of base64 if that was said of it.
+static span_t captured(feed_t *f)
+{
+    if (f->base64 && f->text.len) {
+        f->text.len = base64_decode(f->text.data, f->text.len);
+        if (charset_valid_prefix(f->text.data, f->text.len) < f->text.len) f->text.len = 0;
+    }
+    return (span_t){f->text.data, f->text.len};
+}
+
 static void end_capture(feed_t *f)
 {
-    span_t text = {f->text.data, f->text.len};
+    span_t text = captured(f);
     int rank = f->capture.rank;
     f->capture_depth = 0;
     if (f->capture.kind == EL_AUTHOR) {

@@ -139,6 +139,9 @@ static void take_item(feed_list_t *l, yyjson_val *v, const member_t *members, si
             keep(l, item, yyjson_get_str(key), value);
         if (members == rss_in_json && yyjson_equals_str(key, "guid")) take_permalink(l, item, value);
     }
+    if (members == json_feed && item->texts[SLOT_GUID] && strncmp(item->texts[SLOT_GUID], "http", 4) == 0)
+        (void)feed_item_set(l, item, SLOT_URL, 2, item->texts[SLOT_GUID], strlen(item->texts[SLOT_GUID]),
+                            false);
     item->done = true;
 }
 

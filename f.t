@@ -1,0 +1,1 @@
+{"name": "f", "kind": "feed", "url": "https://a.example/dir/feed.xml"}
