@@ -17,6 +17,9 @@ typedef struct source source_t;
 typedef struct lane lane_t;
 typedef struct listing listing_t;
 struct miner;
+struct job;
+struct trouble;
+struct outage;
 
 #define NO_ORDINAL UINT32_MAX
 
@@ -34,12 +37,15 @@ struct source {
     wheel_node_t wheel;       // the slot of its next due that no slot holds yet
     const char *url;          // as declared; the listing's
     validators_t *validators; // NULL: none
+    struct job *job;          // it waits for its turn or runs under a lease, see jobs.h; NULL: no
+    struct trouble *trouble;  // what is held against it, see trouble.h; NULL: nothing
     uint32_t ordinal;         // at its host; makes the phase. NO_ORDINAL: none yet
     uint32_t generation;      // another one voids what miners remember
     // Dues, broker ms. Those in (done, held] of the grid, and extra (0: none), are open: given out or waiting
     // to be. extra is one that was added, or one whose poll runs while later dues are settled.
     int64_t done, held, extra;
     int64_t turn;      // mode continuous: its one due of the grid, 0: none yet
+    int64_t ok_due;    // the latest due that was stored, 0: none
     int64_t polled;    // latest due reported polled but not stored yet, 0: none
     int64_t last_ok;   // request start of the last stored success, 0: never
     int64_t polled_at; // broker ms of the last polled outcome
@@ -54,6 +60,9 @@ struct source {
     uint8_t run_result, run_error;
     uint32_t run_key, run_count, run_span;
     int64_t run_first;
+    uint8_t attempt; // of `extra`: 0 first, then 1, 2, ...
+    uint8_t put_off; // dues in a row that were skipped because its miner was overloaded
+    uint8_t late_cause; // of its next due, if that is not `scheduled`
     bool known_to_owner; // the lane's owner has its definition
     bool entered;        // it is scheduled (see dues.c)
     bool away;           // a miner that no longer holds it runs a poll of it (see runs.h)
@@ -71,6 +80,7 @@ struct lane {
     bool moving;          // a REVOKE is out for those that are marked
     uint32_t n_marked;
     int64_t moved_at;    // mono ms, of the REVOKE
+    struct outage *outage; // what is held against the host, see outage.h; NULL: nothing
     lane_t *prev, *next; // among its owner's, or the orphans
 };
 

@@ -7,6 +7,7 @@
 #include "broker/departed.h"
 #include "broker/gaps.h"
 #include "broker/history.h"
+#include "broker/jobs.h"
 #include "broker/registry.h"
 #include "broker/runs.h"
 #include "broker/slots.h"
@@ -23,7 +24,10 @@ struct broker {
     slew_t slew;
     zones_t zones;
     gaps_t gaps;
+    jobs_t jobs;
     bool started;
+    uint64_t random; // state of the generator
+    double retry_tokens;
 
     instant_t instant;  // of the event at hand
     int64_t now;        // broker time of the event at hand

@@ -1,0 +1,433 @@
+// Jobs: see the header for the states. leave() takes a job out of its state, the functions after it put it into one.
+#include "broker/jobs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "broker/relations.h"
+#include "broker/state.h"
+#include "broker/trouble.h"
+#include "common/check.h"
+#include "common/log.h"
+
+enum {
+    LEASE_TIMEOUTS = 4, // a poll's lease, in timeouts of one request
+    LEASE_LEAST_MS = 10000,
+    AGAIN_MS = 200,    // a source that cannot be sent just now is looked at again after this
+    LOOK_BEHIND = 256, // parked jobs that may look behind one that must wait on
+};
+
+void jobs_init(jobs_t *j, int64_t patience_ms)
+{
+    *j = (jobs_t){0};
+    queue_init(&j->queue, patience_ms);
+    heap_init(&j->leases);
+    map_init(&j->doubtful);
+}
+
+void jobs_free(jobs_t *j)
+{
+    map_free(&j->doubtful);
+    queue_free(&j->queue);
+    heap_free(&j->leases);
+}
+
+static bool is_limited(const broker_t *b, const listing_t *l)
+{
+    return l->template->max_concurrent || b->config.max_concurrent || l->excludes;
+}
+
+bool jobs_gate(const source_t *s)
+{
+    return s->listing->gated || source_is_suspect(s);
+}
+
+int64_t jobs_lease_ms(const listing_t *l)
+{
+    int64_t ms = l->template->timeout_ms * LEASE_TIMEOUTS;
+    return ms > LEASE_LEAST_MS ? ms : LEASE_LEAST_MS;
+}
+
+static uint64_t miner_hash(const miner_t *m)
+{
+    return XXH3_64bits(m->name, strlen(m->name));
+}
+
+// -- states -------------------------------------------------------------------------------------------
+
+static void unpark(broker_t *b, job_t *job)
+{
+    listing_t *l = job->source->listing;
+    *(job->previous ? &job->previous->next : &l->parked_first) = job->next;
+    *(job->next ? &job->next->previous : &l->parked_last) = job->previous;
+    job->previous = job->next = NULL;
+    b->jobs.parked--;
+}
+
+static void park(broker_t *b, job_t *job, bool first)
+{
+    listing_t *l = job->source->listing;
+    job->state = JOB_PARKED;
+    job->previous = first ? NULL : l->parked_last;
+    job->next = first ? l->parked_first : NULL;
+    *(job->previous ? &job->previous->next : &l->parked_first) = job;
+    *(job->next ? &job->next->previous : &l->parked_last) = job;
+    b->jobs.parked++;
+}
+
+static void count_suspect(broker_t *b, const job_t *job, int by)
+{
+    miner_t *m = map_get(&b->registry.by_name, job->miner);
+    if (m) m->suspects += (uint32_t)by;
+}
+
+static void leave(broker_t *b, job_t *job)
+{
+    switch (job->state) {
+    case JOB_QUEUED: queue_remove(&b->jobs.queue, &job->entry); break;
+    case JOB_PARKED: unpark(b, job); break;
+    case JOB_RUNNING:
+        heap_remove(&b->jobs.leases, &job->lease);
+        if (job->counted) job->source->listing->running--;
+        b->jobs.running -= job->counted;
+        if (job->alone) count_suspect(b, job, -1);
+        job->counted = job->alone = false;
+        b->jobs.changed = true;
+        break;
+    }
+    job->state = JOB_QUEUED;
+}
+
+static void discard(broker_t *b, job_t *job)
+{
+    leave(b, job);
+    job->source->job = NULL;
+    free(job);
+}
+
+// The source's job, or a new one that is in no container yet.
+static job_t *job_of(source_t *s)
+{
+    if (s->job) return s->job;
+    job_t *job = xcalloc(1, sizeof *job);
+    job->source = s;
+    job->cause = CAUSE_scheduled;
+    s->job = job;
+    return job;
+}
+
+static void enqueue(broker_t *b, job_t *job, int64_t at)
+{
+    const listing_t *l = job->source->listing;
+    int64_t deadline = l->template->deadline_ms, promote = INT64_MAX;
+    if (deadline) promote = at + deadline - 2 * listing_p95(l);
+    leave(b, job);
+    job->why = ERR_none;
+    queue_put(&b->jobs.queue, &job->entry, source_urgency(job->source), at, promote, false);
+}
+
+static void run(broker_t *b, job_t *job, const miner_t *m, int64_t due, int64_t until)
+{
+    leave(b, job);
+    job->state = JOB_RUNNING;
+    job->due = due;
+    job->miner = miner_hash(m);
+    job->counted = job->source->listing->gated;
+    job->source->listing->running += job->counted;
+    b->jobs.running += job->counted;
+    job->alone = source_is_suspect(job->source);
+    if (job->alone) count_suspect(b, job, 1);
+    heap_set(&b->jobs.leases, &job->lease, until + b->config.liveness_ms);
+}
+
+// -- what is open ---------------------------------------------------------------------------------------
+
+// The first open due of the source, INT64_MAX: none.
+static int64_t first_open(const source_t *s)
+{
+    int64_t first = s->extra ? s->extra : INT64_MAX;
+    if (s->held > s->done) {
+        int64_t due = grid_next(source_grid(s), s->done);
+        if (due <= s->held && due < first) first = due;
+    }
+    return first;
+}
+
+void jobs_want(broker_t *b, source_t *s)
+{
+    if (!s->entered || s->job) return;
+    int64_t at = first_open(s);
+    if (at != INT64_MAX) enqueue(b, job_of(s), at);
+}
+
+void jobs_schedule(broker_t *b, source_t *s, wire_cause_t cause, uint8_t attempt, int64_t at)
+{
+    if (!s->entered || (s->job && s->job->state == JOB_RUNNING)) return; // what runs is as good
+    job_t *job = job_of(s);
+    job->cause = (uint8_t)cause;
+    job->attempt = attempt;
+    int64_t open = jobs_gate(s) ? first_open(s) : INT64_MAX;
+    enqueue(b, job, open < at ? open : at);
+}
+
+void jobs_hasten(broker_t *b, source_t *s, priority_t priority, bool ahead, int64_t promote_at)
+{
+    jobs_want(b, s);
+    job_t *job = s->job;
+    if (!job || job->state == JOB_RUNNING) return;
+    leave(b, job);
+    if (priority < job->entry.priority) priority = job->entry.priority;
+    queue_put(&b->jobs.queue, &job->entry, priority, b->now, promote_at, ahead);
+}
+
+// -- runs -----------------------------------------------------------------------------------------------
+
+void jobs_adopt(broker_t *b, miner_t *m, source_t *s)
+{
+    if (!s->entered || (s->job && s->job->state == JOB_RUNNING)) return;
+    run(b, job_of(s), m, 0, b->now + jobs_lease_ms(s->listing));
+}
+
+void jobs_ended(broker_t *b, source_t *s, int64_t due)
+{
+    job_t *job = s->job;
+    if (!job || job->state != JOB_RUNNING || (job->due && due && job->due != due)) return;
+    int64_t at = jobs_gate(s) ? first_open(s) : INT64_MAX;
+    job->cause = CAUSE_scheduled;
+    job->attempt = 0;
+    if (at != INT64_MAX)
+        enqueue(b, job, at);
+    else
+        discard(b, job);
+}
+
+void jobs_lost(broker_t *b, const miner_t *m, source_t *s)
+{
+    if (s->job && s->job->state == JOB_RUNNING && s->job->miner == miner_hash(m)) jobs_ended(b, s, 0);
+}
+
+void jobs_miner_gone(broker_t *b, const miner_t *m, bool certain)
+{
+    uint64_t hash = miner_hash(m);
+    heap_t *leases = &b->jobs.leases;
+    for (size_t i = 0; i < leases->count;) {
+        job_t *job = HEAP_OWNER(leases->nodes[i], job_t, lease);
+        if (job->miner != hash || !(certain || !is_limited(b, job->source->listing))) {
+            i++;
+            continue;
+        }
+        jobs_ended(b, job->source, 0);
+        i = 0; // the heap has changed
+    }
+}
+
+static void end_leases(broker_t *b)
+{
+    for (heap_node_t *n; (n = heap_min(&b->jobs.leases)) && n->key <= b->now;) {
+        const job_t *job = HEAP_OWNER(n, job_t, lease);
+        log_warn("lease_expired", "source=%016llx template=%s", (unsigned long long)job->source->id,
+                 job->source->listing->template->name);
+        jobs_ended(b, job->source, 0);
+    }
+}
+
+void jobs_drop(broker_t *b, source_t *s)
+{
+    if (s->job) discard(b, s->job);
+}
+
+// -- doubt after a start ----------------------------------------------------------------------------------
+
+void jobs_lessee(broker_t *b, const char *miner)
+{
+    map_put(&b->jobs.doubtful, XXH3_64bits(miner, strlen(miner)), b);
+}
+
+void jobs_lessee_known(broker_t *b, const miner_t *m)
+{
+    if (map_del(&b->jobs.doubtful, miner_hash(m))) b->jobs.changed = true;
+}
+
+void jobs_start(broker_t *b)
+{
+    if (b->jobs.doubtful.count) b->jobs.doubt_until = b->now + b->longest_lease + b->config.liveness_ms;
+}
+
+static void end_doubt(broker_t *b)
+{
+    if (!b->jobs.doubt_until || b->now < b->jobs.doubt_until) return;
+    b->jobs.doubt_until = 0;
+    map_free(&b->jobs.doubtful);
+    b->jobs.changed = true;
+}
+
+// -- starting -------------------------------------------------------------------------------------------
+
+// Of two templates that keep each other out, the one that has waited longer goes first.
+static bool yields(const broker_t *b, const listing_t *l, const job_t *job)
+{
+    size_t pos = 0;
+    for (const listing_t *o; b->jobs.parked && (o = map_next(&b->catalog.listings, &pos));)
+        if (o != l && o->parked_first && o->parked_first->why == ERR_blocked &&
+            o->parked_first->entry.ready_at < job->entry.ready_at && relations_exclude(o, l))
+            return true;
+    return false;
+}
+
+// What keeps the template from starting a poll for due; ERR_none: nothing.
+static error_class_t obstacle(broker_t *b, const listing_t *l, const job_t *job, int64_t due)
+{
+    const char *waits_for;
+    if (!l->gated) return ERR_none;
+    if (!relations_ready(b, l, due, &waits_for)) return ERR_dependency;
+    if (b->jobs.doubtful.count && is_limited(b, l)) return ERR_limited;
+    if (l->template->max_concurrent && l->running >= l->template->max_concurrent) return ERR_limited;
+    if (b->config.max_concurrent && b->jobs.running >= b->config.max_concurrent) return ERR_limited;
+    if (l->excludes && (relations_blocker(b, l) || (job && yields(b, l, job)))) return ERR_blocked;
+    return ERR_none;
+}
+
+error_class_t jobs_obstacle(broker_t *b, const source_t *s, int64_t due)
+{
+    return obstacle(b, s->listing, s->job, due);
+}
+
+// The due that a job's turn is for: extra, or the latest of the grid that has come; those before it are skipped.
+// INT64_MAX: none has come.
+static int64_t due_at_hand(broker_t *b, job_t *job)
+{
+    source_t *s = job->source;
+    if (s->extra) return s->extra <= b->now ? s->extra : INT64_MAX;
+    int64_t last = grid_last(source_grid(s), b->now < s->held ? b->now : s->held);
+    if (s->held <= s->done || last <= s->done) return INT64_MAX;
+    dues_skip_before(b, s, last, job->why ? (error_class_t)job->why : ERR_missed_while_down);
+    return last;
+}
+
+// It was popped and must be looked at again at `at`.
+static void look_again(broker_t *b, job_t *job, error_class_t why, int64_t at)
+{
+    job->why = (uint8_t)why;
+    queue_return(&b->jobs.queue, &job->entry, at);
+}
+
+// A job of a source whose dues go out by themselves: it only opens one more.
+static void start_single(broker_t *b, job_t *job)
+{
+    source_t *s = job->source;
+    if (!dues_can_send(s)) {
+        look_again(b, job, ERR_no_miner, b->now + AGAIN_MS);
+        return;
+    }
+    wire_cause_t cause = (wire_cause_t)job->cause;
+    uint8_t attempt = job->attempt;
+    discard(b, job);
+    if (cause != CAUSE_scheduled) dues_extra(b, s, cause, attempt);
+}
+
+// Its turn came, but the due has not: later, or not at all.
+static void wait_for_due(broker_t *b, job_t *job)
+{
+    int64_t next = first_open(job->source);
+    if (next == INT64_MAX)
+        discard(b, job);
+    else
+        enqueue(b, job, next > b->now ? next : b->now + 1);
+}
+
+static void send_gated(broker_t *b, job_t *job, int64_t due)
+{
+    source_t *s = job->source;
+    wire_cause_t cause = due == s->extra ? (wire_cause_t)s->extra_cause : CAUSE_scheduled;
+    if (cause == CAUSE_scheduled && b->now > due + b->config.slot_ms / 4) cause = CAUSE_waited;
+    int64_t until = b->now + jobs_lease_ms(s->listing);
+    run(b, job, s->lane->owner, due, until);
+    dues_send_one(b, s, due, cause, until);
+}
+
+// first: where it waits among the parked. False: it had to park.
+static bool start_gated(broker_t *b, job_t *job, bool first)
+{
+    source_t *s = job->source;
+    if (!dues_can_send(s) || (source_is_suspect(s) && s->lane->owner->suspects)) {
+        look_again(b, job, ERR_no_miner, b->now + AGAIN_MS);
+        return true;
+    }
+    if (job->cause != CAUSE_scheduled) dues_open_extra(b, s, (wire_cause_t)job->cause, job->attempt);
+    job->cause = CAUSE_scheduled;
+    int64_t due = due_at_hand(b, job);
+    if (due == INT64_MAX) {
+        wait_for_due(b, job);
+        return true;
+    }
+    error_class_t why = obstacle(b, s->listing, job, due);
+    if (why) {
+        job->why = (uint8_t)why;
+        park(b, job, first);
+    } else {
+        send_gated(b, job, due);
+    }
+    return !why;
+}
+
+// job is in no container.
+static bool start(broker_t *b, job_t *job, bool first)
+{
+    CHECK(job->state == JOB_QUEUED && !queue_has(&job->entry));
+    if (!job->source->entered)
+        discard(b, job);
+    else if (jobs_gate(job->source))
+        return start_gated(b, job, first);
+    else
+        start_single(b, job);
+    return true;
+}
+
+// Those of a template that wait look again, in their order, until one must go on waiting. What waits for a dependency
+// waits for a time of its own, so some of those behind it look too.
+static void wake_listing(broker_t *b, listing_t *l)
+{
+    int patience = LOOK_BEHIND;
+    for (int n = 0; l->parked_first && n < b->config.budget && patience > 0; n++) {
+        job_t *job = l->parked_first;
+        bool dependency = job->why == ERR_dependency;
+        leave(b, job);
+        if (!start(b, job, !dependency)) patience = dependency ? patience - 1 : 0;
+    }
+}
+
+static void wake(broker_t *b)
+{
+    bool changed = b->jobs.changed;
+    b->jobs.changed = false;
+    size_t pos = 0;
+    for (listing_t *l; changed && b->jobs.parked && (l = map_next(&b->catalog.listings, &pos));)
+        wake_listing(b, l);
+}
+
+bool jobs_tick(broker_t *b)
+{
+    if (b->grace_until) return false;
+    end_leases(b);
+    end_doubt(b);
+    wake(b);
+    for (int n = 0; n < b->config.budget; n++) {
+        queue_entry_t *e = queue_pop(&b->jobs.queue, b->now);
+        if (!e) return b->jobs.changed && b->jobs.parked;
+        start(b, HEAP_OWNER(e, job_t, entry), false);
+    }
+    return true;
+}
+
+int64_t jobs_next(const broker_t *b)
+{
+    const jobs_t *j = &b->jobs;
+    if (b->grace_until) return INT64_MAX;
+    if (j->changed && j->parked) return b->now;
+    int64_t at = queue_next(&j->queue);
+    heap_node_t *lease = heap_min(&j->leases);
+    if (lease && lease->key < at) at = lease->key;
+    return j->parked && j->doubt_until && j->doubt_until < at ? j->doubt_until : at;
+}

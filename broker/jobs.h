@@ -1,0 +1,88 @@
+// Jobs: polls that wait for their turn instead of being handed out a slot ahead. Three kinds of source have one: those
+// of *gated* templates (`depends_on`, `blocks`, `max_concurrent`, or a limit for the cluster), whose polls start one by
+// one as the rules allow and run under leases; suspects of a miner's death, of which each miner runs one at a time; and
+// any source that is to be polled once at a certain time (a retry, a probe). A source has at most one job.
+//
+//   QUEUED ──turn──▶ RUNNING ──outcome, or the lease's end──▶ QUEUED (more is open) or gone
+//     ▲  └──its template is stopped──▶ PARKED ──something ended──┐
+//     └──────────────────────────────────────────────────────────┘
+//
+// A lease's end is a broker time that the miner is told: it has let go by then, dead or alive. The broker waits
+// a liveness interval longer, as the miner's idea of broker time is as old as the last heartbeat.
+#ifndef RTM_BROKER_JOBS_H
+#define RTM_BROKER_JOBS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/catalog.h"
+#include "broker/queue.h"
+
+typedef enum { JOB_QUEUED, JOB_PARKED, JOB_RUNNING } job_state_t;
+
+typedef struct job {
+    queue_entry_t entry; // first
+    heap_node_t lease;   // RUNNING: broker ms at which it is over for certain
+    source_t *source;
+    job_state_t state;
+    bool counted;                // RUNNING: it counts for its template's limits
+    bool alone;                  // RUNNING: a suspect, which counts for its miner
+    uint8_t cause;               // wire_cause_t of the due that it opens when its turn comes; scheduled: none
+    uint8_t attempt;             // of that due: 0 for the first
+    uint8_t why;                 // error_class_t: what it waits for; none: its turn
+    int64_t due;                 // RUNNING: its name; 0: any
+    uint64_t miner;              // RUNNING: hash of the miner's name
+    struct job *previous, *next; // PARKED: among its template's
+} job_t;
+
+typedef struct {
+    queue_t queue;
+    heap_t leases;
+    size_t running; // that count
+    size_t parked;
+    bool changed;        // something ended: parked jobs may go on
+    map_t doubtful;      // hash of names: miners that an earlier broker knew and this one has not heard
+    int64_t doubt_until; // broker ms: the last lease that they may have is over; 0: there is no doubt
+} jobs_t;
+
+struct broker;
+struct miner;
+
+void jobs_init(jobs_t *jobs, int64_t patience_ms);
+void jobs_free(jobs_t *jobs); // the sources free their own
+void jobs_start(struct broker *broker);
+
+// Whether source's dues go through jobs.
+bool jobs_gate(const source_t *source);
+// How long a poll of listing may take under a lease, ms.
+int64_t jobs_lease_ms(const listing_t *listing);
+// The source has open dues that only a job can start: it gets one, if it has none. Ready when the first is due.
+void jobs_want(struct broker *broker, source_t *source);
+// One poll outside its schedule, at `at`: opens a due of that cause then, unless the source has one open.
+void jobs_schedule(struct broker *broker, source_t *source, wire_cause_t cause, uint8_t attempt, int64_t at);
+// For a trigger: the class at least, and whether it goes in front.
+void jobs_hasten(struct broker *broker, source_t *source, priority_t priority, bool ahead, int64_t promote_at);
+// miner says that it holds or runs polls of source (an inventory), which is gated: it counts from now on.
+void jobs_adopt(struct broker *broker, struct miner *miner, source_t *source);
+// A due of source was settled, or (0) its poll has ended at any rate.
+void jobs_ended(struct broker *broker, source_t *source, int64_t due);
+// The miner, whose inventory is complete, does not run what was given to it.
+void jobs_lost(struct broker *broker, const struct miner *miner, source_t *source);
+// The miner's process has ended (certain), or it is silent.
+void jobs_miner_gone(struct broker *broker, const struct miner *miner, bool certain);
+// The source is not scheduled any more.
+void jobs_drop(struct broker *broker, source_t *source);
+// Starts what may start. True: there is more to do at once.
+bool jobs_tick(struct broker *broker);
+// Broker ms of the next thing to do; INT64_MAX: none.
+int64_t jobs_next(const struct broker *broker);
+// What keeps a poll of source for due from starting; ERR_none: nothing.
+error_class_t jobs_obstacle(struct broker *broker, const source_t *source, int64_t due);
+
+// Loading: a miner that an earlier broker knew. It may run polls under leases until it tells what it does, or until the
+// longest lease is over.
+void jobs_lessee(struct broker *broker, const char *miner);
+void jobs_lessee_known(struct broker *broker, const struct miner *miner);
+
+#endif
