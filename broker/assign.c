@@ -39,6 +39,9 @@ static void plan_init(plan_t *p, broker_t *b)
     heap_init(&p->heap);
     size_t pos = 0;
     for (miner_t *m; (m = registry_next(&b->registry, &pos));)
+        if (m->phase == MINER_LIVE && m->health == HEALTH_OK) p->bins[p->n++].miner = m;
+    pos = 0;
+    for (miner_t *m; !p->n && (m = registry_next(&b->registry, &pos));) // better than nobody
         if (m->phase == MINER_LIVE) p->bins[p->n++].miner = m;
     for (size_t i = 0; i < p->n; i++) {
         set_load(p, &p->bins[i], p->bins[i].miner->planned);
@@ -219,6 +222,44 @@ void assign_balance(broker_t *b)
     if (moved)
         log_info("rebalanced", "reason=load hosts=%zu mean_load=%.2f", moved, (double)plan.mean / 60e6);
     plan_free(&plan);
+}
+
+// -- away from what does not work -------------------------------------------------------------------------
+
+bool assign_elsewhere(broker_t *b, lane_t *l)
+{
+    miner_t *best = NULL;
+    size_t pos = 0;
+    for (miner_t *m; (m = registry_next(&b->registry, &pos));)
+        if (m != l->owner && m->phase == MINER_LIVE && m->health == HEALTH_OK &&
+            (!best || m->planned < best->planned))
+            best = m;
+    if (!best || !l->owner || l->moving) return false;
+    start_move(b, l, best);
+    return true;
+}
+
+void assign_evict(broker_t *b, miner_t *m)
+{
+    for (lane_t *l = m->lanes, *next; l; l = next) {
+        next = l->next;
+        if (!l->moving) start_move(b, l, NULL);
+    }
+    size_t pos = 0;
+    for (lane_t *l; m->n_coming && (l = map_next(&b->catalog.lanes, &pos));)
+        if (l->target == m) lane_move(l, NULL);
+    assign_orphans(b, CAUSE_reassigned, "sick");
+}
+
+bool assign_prove(broker_t *b, miner_t *m)
+{
+    lane_t *best = NULL;
+    size_t pos = 0;
+    for (lane_t *l; (l = map_next(&b->catalog.lanes, &pos));)
+        if (l->owner && l->owner != m && !l->moving && l->cost > 0 && !l->outage && (!best || l->cost < best->cost))
+            best = l;
+    if (best) start_move(b, best, m);
+    return best != NULL;
 }
 
 void assign_overdue(broker_t *b)

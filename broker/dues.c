@@ -6,7 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/admission.h"
+#include "broker/outage.h"
+#include "broker/relations.h"
 #include "broker/state.h"
+#include "broker/trouble.h"
+#include "common/log.h"
 
 enum { RUN_LEASE_MS = 300000 };
 #define REMEMBERED_MS (366 * 86400000LL) // dues missed longer ago do not count
@@ -16,7 +21,7 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static bool can_send(const source_t *s)
+bool dues_can_send(const source_t *s)
 {
     const lane_t *l = s->lane;
     const miner_t *m = l->owner;
@@ -64,6 +69,11 @@ static void skip_extra(broker_t *b, source_t *s, error_class_t reason)
     s->extra = 0;
 }
 
+void dues_skip_before(broker_t *b, source_t *s, int64_t due, error_class_t reason)
+{
+    skip_until(b, s, due - 1, reason);
+}
+
 static void put_into_wheel(broker_t *b, source_t *s)
 {
     int64_t next = grid_next(source_grid(s), later(s->held, b->built_until - 1));
@@ -76,7 +86,8 @@ static void send_runs(broker_t *b, source_t *s, grid_t g, int64_t after, wire_ca
     int64_t due = grid_next(g, after);
     while (due <= s->held) {
         int64_t next = grid_next(g, due);
-        wire_due_t run = {.step = (uint64_t)(next - due), .count = 1, .cause = cause};
+        wire_due_t run = {
+            .step = (uint64_t)(next - due), .count = 1, .cause = cause, .priority = source_urgency(s)};
         int64_t first = due;
         for (due = next; due <= s->held && due - first == (int64_t)(run.count * run.step); run.count++)
             due = grid_next(g, due);
@@ -88,31 +99,48 @@ static void send_runs(broker_t *b, source_t *s, grid_t g, int64_t after, wire_ca
 // Sends the open dues of the grid later than after.
 static void send_grid(broker_t *b, source_t *s, int64_t after, wire_cause_t cause)
 {
-    if (!can_send(s)) return;
+    if (!dues_can_send(s)) return;
     grid_t g = source_grid(s);
     int64_t from = later(after, s->done);
+    if (cause == CAUSE_scheduled) cause = (wire_cause_t)s->late_cause;
+    s->late_cause = CAUSE_scheduled;
     if (g.schedule) {
         send_runs(b, s, g, from, cause);
         return;
     }
     uint64_t n = grid_count(g, from, s->held);
     if (!n) return;
-    wire_due_t due = {.step = (uint64_t)g.every, .count = n, .cause = cause};
+    wire_due_t due = {.step = (uint64_t)g.every, .count = n, .cause = cause, .priority = source_urgency(s)};
     outbox_due(b, s->lane->owner, s, due, grid_next(g, from));
 }
 
 static void send_extra(broker_t *b, source_t *s, wire_cause_t cause)
 {
-    if (!s->extra || !can_send(s)) return;
-    wire_due_t due = {.count = 1, .cause = cause};
+    if (!s->extra || !dues_can_send(s)) return;
+    wire_due_t due = {.count = 1, .cause = cause, .priority = source_urgency(s)};
     outbox_due(b, s->lane->owner, s, due, s->extra);
+}
+
+void dues_send_one(broker_t *b, source_t *s, int64_t at, wire_cause_t cause, int64_t until)
+{
+    wire_due_t due = {.count = 1, .cause = cause, .priority = s->job->entry.priority, .until = until};
+    outbox_due(b, s->lane->owner, s, due, at);
+}
+
+// What is open and later than after goes to the owner, or waits for its turn.
+static void send_or_queue(broker_t *b, source_t *s, int64_t after, wire_cause_t cause)
+{
+    if (jobs_gate(s))
+        jobs_want(b, s);
+    else
+        send_grid(b, s, after, cause);
 }
 
 void dues_send(broker_t *b, source_t *s, int64_t after, wire_cause_t cause)
 {
     bool special = cause != CAUSE_scheduled && s->extra_cause != CAUSE_replay;
-    send_extra(b, s, special ? cause : s->extra_cause);
-    send_grid(b, s, after, cause);
+    if (!jobs_gate(s)) send_extra(b, s, special ? cause : (wire_cause_t)s->extra_cause);
+    send_or_queue(b, s, after, cause);
 }
 
 // The dues from held to now were missed: the latest is caught up, if that is wanted and it may be polled now.
@@ -150,7 +178,8 @@ void dues_enter(broker_t *b, source_t *s, int64_t accounted, int64_t held)
     wire_cause_t cause = catch_up(b, s);
     open_until(b, s, b->built_until - 1);
     put_into_wheel(b, s);
-    send_grid(b, s, held, cause);
+    trouble_resume(b, s);
+    send_or_queue(b, s, held, cause);
 }
 
 // Moves the due of a continuous source, which is not open, to at.
@@ -159,10 +188,27 @@ static void take_turn(broker_t *b, source_t *s, int64_t at, wire_cause_t cause)
     s->turn = later(at, s->done + 1); // a due's time is its name
     open_until(b, s, b->built_until - 1);
     put_into_wheel(b, s);
-    send_grid(b, s, s->done, cause);
+    send_or_queue(b, s, s->done, cause);
 }
 
-void dues_extra(broker_t *b, source_t *s, wire_cause_t cause)
+void dues_send_extra(broker_t *b, source_t *s)
+{
+    if (jobs_gate(s))
+        jobs_want(b, s);
+    else
+        send_extra(b, s, (wire_cause_t)s->extra_cause);
+}
+
+void dues_open_extra(broker_t *b, source_t *s, wire_cause_t cause, uint8_t attempt)
+{
+    if (s->extra || !s->entered) return;
+    s->extra = b->now + (grid_last(source_grid(s), b->now) == b->now); // a due's time is its name
+    s->extra_cause = cause;
+    s->attempt = attempt;
+    slots_book(&b->slots, s->extra, SLOT_DUE);
+}
+
+void dues_extra(broker_t *b, source_t *s, wire_cause_t cause, uint8_t attempt)
 {
     const schedule_t *when = &s->listing->schedule;
     if (s->extra || !s->entered) return;
@@ -173,10 +219,8 @@ void dues_extra(broker_t *b, source_t *s, wire_cause_t cause)
         take_turn(b, s, b->now, cause);
         return;
     }
-    s->extra = b->now + (grid_last(source_grid(s), b->now) == b->now); // a due's time is its name
-    s->extra_cause = cause;
-    slots_book(&b->slots, s->extra, SLOT_DUE);
-    send_extra(b, s, cause);
+    dues_open_extra(b, s, cause, attempt);
+    dues_send_extra(b, s);
 }
 
 void dues_leave(broker_t *b, source_t *s, error_class_t reason)
@@ -186,22 +230,58 @@ void dues_leave(broker_t *b, source_t *s, error_class_t reason)
     wheel_remove(&s->wheel);
     skip_until(b, s, s->held, reason);
     skip_extra(b, s, reason);
+    jobs_drop(b, s);
     s->polled = 0;
     lane_count(s, -1);
     s->entered = false;
     history_flush(b, s);
 }
 
+// A continuous source whose dues are all settled has its next turn after the gap.
+static void go_on(broker_t *b, source_t *s)
+{
+    const schedule_t *when = &s->listing->schedule;
+    if (when->template->mode != MODE_CONTINUOUS || source_is_open(s)) return;
+    take_turn(b, s, schedule_opens(when, b->now + when->template->min_gap_ms), CAUSE_scheduled);
+}
+
+// Why what is due in the slot being built is not to be polled; ERR_none: it is.
+static error_class_t reason_to_skip(broker_t *b, source_t *s, int64_t due)
+{
+    if (source_is_quarantined(s)) return ERR_quarantined;
+    error_class_t reason = outage_reason(s, due);
+    if (reason) {
+        s->late_cause = CAUSE_host_backoff;
+        return reason;
+    }
+    return admission_admits(b, s) ? ERR_none : ERR_overloaded;
+}
+
+// What waits since an earlier slot is too late to be worth a poll.
+static void skip_stale(broker_t *b, source_t *s)
+{
+    int64_t upto = b->built_until - 2 * b->config.slot_ms - 1;
+    if (jobs_gate(s)) {
+        bool runs = s->job && s->job->state == JOB_RUNNING;
+        if (!runs) skip_until(b, s, upto, s->job && s->job->why ? (error_class_t)s->job->why : ERR_no_miner);
+    } else if (!dues_can_send(s)) {
+        skip_until(b, s, upto, s->away ? ERR_still_running : ERR_no_miner);
+    }
+}
+
 void dues_extend(broker_t *b, source_t *s)
 {
+    skip_stale(b, s);
     int64_t before = s->held;
-    if (!can_send(s)) { // what waits since an earlier slot is too late to be worth a poll
-        error_class_t reason = s->away ? ERR_still_running : ERR_no_miner;
-        skip_until(b, s, b->built_until - 2 * b->config.slot_ms - 1, reason);
-    }
     open_until(b, s, b->built_until - 1);
     put_into_wheel(b, s);
-    send_grid(b, s, before, CAUSE_scheduled);
+    if (s->held == before) return;
+    error_class_t reason = s->done == before ? reason_to_skip(b, s, s->held) : ERR_none; // what runs goes on
+    if (reason)
+        skip_until(b, s, s->held, reason);
+    else
+        send_or_queue(b, s, before, CAUSE_scheduled);
+    go_on(b, s);
 }
 
 int64_t dues_next(const broker_t *b, const source_t *s)
@@ -316,6 +396,19 @@ static void settle(broker_t *b, source_t *s, const wire_outcome_t *o)
     s->done = o->due;
 }
 
+static void note_stored(broker_t *b, source_t *s, const wire_outcome_t *o)
+{
+    listing_t *l = s->listing;
+    s->ok_due = later(s->ok_due, o->due);
+    s->put_off = 0;
+    listing_note_took(l, (int64_t)o->took_ms);
+    if (b->jobs.parked) b->jobs.changed = true;
+    if (!l->template->deadline_ms || b->now <= o->due + l->template->deadline_ms) return;
+    l->deadlines_missed++;
+    log_warn("deadline_missed", "source=%016llx template=%s late_ms=%lld", (unsigned long long)s->id,
+             l->template->name, (long long)(b->now - o->due - l->template->deadline_ms));
+}
+
 static void book_settled(broker_t *b, const miner_t *m, source_t *s, const wire_outcome_t *o)
 {
     if (o->result == RESULT_skipped) {
@@ -329,17 +422,24 @@ static void book_settled(broker_t *b, const miner_t *m, source_t *s, const wire_
     if (o->result == RESULT_changed || o->result == RESULT_unchanged || o->result == RESULT_not_modified) {
         slots_book(&b->slots, o->due, SLOT_STORED);
         s->listing->stored++;
+        note_stored(b, s, o);
     } else {
         slots_book(&b->slots, o->due, SLOT_FAILED);
     }
 }
 
-// A continuous source whose dues are all settled has its next turn after the gap.
-static void go_on(broker_t *b, source_t *s)
+static void close_due(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o, bool hosts)
 {
-    const schedule_t *when = &s->listing->schedule;
-    if (when->template->mode != MODE_CONTINUOUS || source_is_open(s)) return;
-    take_turn(b, s, schedule_opens(when, b->now + when->template->min_gap_ms), CAUSE_scheduled);
+    bool extra = o->due == s->extra, gated = jobs_gate(s);
+    settled_t settled = {extra ? s->extra_cause : CAUSE_scheduled, extra ? s->attempt : 0};
+    settle(b, s, o);
+    if (o->due >= s->polled) s->polled = 0;
+    book_settled(b, m, s, o);
+    bool again = trouble_outcome(b, s, o, &settled, hosts);
+    tasks_outcome(b, s, o, again);
+    if (!gated || jobs_gate(s)) return;
+    jobs_ended(b, s, 0); // it is no suspect any more
+    dues_send(b, s, INT64_MIN, CAUSE_scheduled);
 }
 
 void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
@@ -352,11 +452,9 @@ void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
         return;
     }
     take_state(b, s, o);
-    if (open) {
-        settle(b, s, o);
-        if (o->due >= s->polled) s->polled = 0;
-        book_settled(b, m, s, o);
-    }
+    bool hosts = outage_outcome(b, m, s, o);
+    if (open) close_due(b, m, s, o, hosts);
+    jobs_ended(b, s, o->due);
     run_t *run = runs_of(&b->runs, s);
     if (run && run->miner == m && o->result != RESULT_skipped) dues_run_over(b, run);
     if (open) go_on(b, s);

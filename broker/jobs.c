@@ -240,9 +240,9 @@ void jobs_drop(broker_t *b, source_t *s)
 
 // -- doubt after a start ----------------------------------------------------------------------------------
 
-void jobs_lessee(broker_t *b, const char *miner)
+void jobs_lessee(broker_t *b, uint64_t miner)
 {
-    map_put(&b->jobs.doubtful, XXH3_64bits(miner, strlen(miner)), b);
+    map_put(&b->jobs.doubtful, miner, b);
 }
 
 void jobs_lessee_known(broker_t *b, const miner_t *m)

@@ -80,9 +80,9 @@ int64_t jobs_next(const struct broker *broker);
 // What keeps a poll of source for due from starting; ERR_none: nothing.
 error_class_t jobs_obstacle(struct broker *broker, const source_t *source, int64_t due);
 
-// Loading: a miner that an earlier broker knew. It may run polls under leases until it tells what it does, or until the
+// Loading: a miner (hash of its name) that an earlier broker knew. It may run polls under leases until it tells what it does, or until the
 // longest lease is over.
-void jobs_lessee(struct broker *broker, const char *miner);
+void jobs_lessee(struct broker *broker, uint64_t miner);
 void jobs_lessee_known(struct broker *broker, const struct miner *miner);
 
 #endif

@@ -8,9 +8,11 @@
 #include "broker/gaps.h"
 #include "broker/history.h"
 #include "broker/jobs.h"
+#include "broker/letters.h"
 #include "broker/registry.h"
 #include "broker/runs.h"
 #include "broker/slots.h"
+#include "broker/tasks.h"
 
 struct broker {
     broker_config_t config;
@@ -25,9 +27,14 @@ struct broker {
     zones_t zones;
     gaps_t gaps;
     jobs_t jobs;
+    tasks_t tasks;
+    letters_t letters;
     bool started;
     uint64_t random; // state of the generator
-    double retry_tokens;
+    double retry_tokens;   // retries that may be spent, see trouble.c
+    int64_t longest_lease; // ms
+    size_t open_breakers;
+    int64_t judged_at; // broker ms: see outage_judge
 
     instant_t instant;  // of the event at hand
     int64_t now;        // broker time of the event at hand
@@ -64,8 +71,19 @@ int broker_zone(broker_t *broker, const template_t *template, const zone_t **zon
 // Starts to schedule source. Dues up to accounted are settled; a missed one after it is caught up once. held
 // (>= accounted): its owner holds dues up to here already.
 void dues_enter(broker_t *broker, source_t *source, int64_t accounted, int64_t held);
-// Adds one due now, for a source that was just added or triggered.
-void dues_extra(broker_t *broker, source_t *source, wire_cause_t cause);
+// Adds one due now, unless one of that kind is open: one that was just added, triggered, a retry. attempt: 0 for the
+// first. dues_open_extra does not send it.
+void dues_extra(broker_t *broker, source_t *source, wire_cause_t cause, uint8_t attempt);
+void dues_open_extra(broker_t *broker, source_t *source, wire_cause_t cause, uint8_t attempt);
+void dues_send_extra(broker_t *broker, source_t *source);
+// Sends one open due under a lease that ends at until (broker ms).
+void dues_send_one(broker_t *broker, source_t *source, int64_t due, wire_cause_t cause, int64_t until);
+// Settles the open dues of the grid before due as skipped.
+void dues_skip_before(broker_t *broker, source_t *source, int64_t due, error_class_t reason);
+// Its owner can be sent dues of it now.
+bool dues_can_send(const source_t *source);
+// The next due of its grid that is not settled and has not come yet.
+int64_t dues_next(const broker_t *broker, const source_t *source);
 // Stops scheduling it; what is open is settled as skipped for reason.
 void dues_leave(broker_t *broker, source_t *source, error_class_t reason);
 // Its first due after now that is not settled; 0: none is known.
@@ -105,6 +123,12 @@ void assign_returned(broker_t *broker, lane_t *lane);
 void assign_release(broker_t *broker, miner_t *miner);
 // Lanes whose REVOKE was not answered for long are taken as given back.
 void assign_overdue(broker_t *broker);
+// Moves lane to another miner that is well. False: there is none.
+bool assign_elsewhere(broker_t *broker, lane_t *lane);
+// Takes all lanes from miner, one by one as it gives them back.
+void assign_evict(broker_t *broker, miner_t *miner);
+// Gives miner one lane of another's to prove itself. False: there is none to give.
+bool assign_prove(broker_t *broker, miner_t *miner);
 // Frees lanes without sources.
 void assign_sweep(broker_t *broker);
 

@@ -284,7 +284,7 @@ typedef enum {
     X(refused_address) X(http_4xx) X(not_found) X(gone) X(rate_limited) X(http_5xx) X(challenge)             \
     X(empty_body) X(not_this_kind) X(parse) X(too_complex) X(rotted) X(robots) X(rejected) X(internal)       \
     X(quarantined) X(blocked) X(dependency) X(overloaded) X(host_backoff) X(sink_backpressure)               \
-    X(still_running) X(missed_while_down) X(no_miner) X(removed) X(limited)
+    X(still_running) X(missed_while_down) X(no_miner) X(removed) X(limited) X(poison)
 // Why a due is not polled by its owner at its phase.
 #define WIRE_CAUSES(X) X(scheduled) X(added) X(reassigned) X(retry) X(triggered) X(catch_up) \
     X(probe) X(host_backoff) X(overloaded) X(waited) X(replay)

@@ -1,0 +1,323 @@
+// Tasks: see the header for the states; finish() and start() are where they change.
+#include "broker/tasks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/letters.h"
+#include "broker/records.h"
+#include "broker/relations.h"
+#include "broker/state.h"
+#include "common/check.h"
+#include "common/log.h"
+
+enum { SWEEP_MS = 1000 };
+
+static const char *const states[] = {"waiting", "running", "done", "failed", "cancelled"};
+
+const char *task_state_name(task_state_t state)
+{
+    return states[state];
+}
+
+void tasks_init(tasks_t *t, int64_t patience_ms)
+{
+    *t = (tasks_t){.next_id = 1};
+    queue_init(&t->queue, patience_ms);
+    heap_init(&t->deadlines);
+    map_init(&t->by_id);
+    map_init(&t->legs);
+}
+
+static void task_free(task_t *t)
+{
+    free(t->legs);
+    free(t);
+}
+
+void tasks_free(tasks_t *tasks)
+{
+    size_t pos = 0;
+    for (task_t *t; (t = map_next(&tasks->by_id, &pos));) task_free(t);
+    map_free(&tasks->by_id);
+    map_free(&tasks->legs);
+    heap_free(&tasks->deadlines);
+    queue_free(&tasks->queue);
+}
+
+static void store(broker_t *b, const task_t *t)
+{
+    yyjson_mut_doc *doc = record_new();
+    yyjson_mut_val *o = yyjson_mut_doc_get_root(doc);
+    yyjson_mut_obj_add_strcpy(doc, o, "template", t->name);
+    yyjson_mut_obj_add_uint(doc, o, "source", t->source);
+    yyjson_mut_obj_add_uint(doc, o, "priority", t->priority);
+    yyjson_mut_obj_add_bool(doc, o, "ahead", t->ahead);
+    yyjson_mut_obj_add_bool(doc, o, "missed", t->missed);
+    yyjson_mut_obj_add_uint(doc, o, "state", t->state);
+    yyjson_mut_obj_add_int(doc, o, "at", t->at);
+    yyjson_mut_obj_add_int(doc, o, "deadline", t->deadline);
+    yyjson_mut_obj_add_int(doc, o, "created", t->created);
+    yyjson_mut_obj_add_int(doc, o, "started", t->started);
+    yyjson_mut_obj_add_int(doc, o, "finished", t->finished);
+    yyjson_mut_obj_add_uint(doc, o, "sources", t->n_legs);
+    yyjson_mut_obj_add_uint(doc, o, "failed", t->n_failed);
+    record_put(b, RECORD_TASK, t->id, doc);
+}
+
+// -- coming ---------------------------------------------------------------------------------------------
+
+static void wait_for_turn(broker_t *b, task_t *t)
+{
+    int64_t promote = INT64_MAX;
+    const listing_t *l = catalog_find(&b->catalog, t->name);
+    if (t->deadline) {
+        promote = t->deadline - 2 * (l ? listing_p95(l) : 0);
+        heap_set(&b->tasks.deadlines, &t->late, t->deadline);
+    }
+    queue_put(&b->tasks.queue, &t->entry, t->priority, t->at, promote, t->ahead);
+}
+
+task_t *task_add(broker_t *b, const task_t *wanted)
+{
+    if (b->tasks.by_id.count >= MAX_TASKS) return NULL;
+    task_t *t = xcalloc(1, sizeof *t);
+    *t = *wanted;
+    t->id = b->tasks.next_id++;
+    t->created = b->now;
+    map_put(&b->tasks.by_id, t->id, t);
+    wait_for_turn(b, t);
+    store(b, t);
+    return t;
+}
+
+static int64_t member(yyjson_val *o, const char *name)
+{
+    return yyjson_get_sint(yyjson_obj_get(o, name));
+}
+
+// What ran when the broker ended starts anew: at least once.
+void task_load(broker_t *b, uint64_t id, yyjson_val *o)
+{
+    const char *name = yyjson_get_str(yyjson_obj_get(o, "template"));
+    if (!name || map_get(&b->tasks.by_id, id) || b->tasks.by_id.count >= MAX_TASKS) return;
+    task_t *t = xcalloc(1, sizeof *t);
+    *t = (task_t){.id = id,
+                  .source = yyjson_get_uint(yyjson_obj_get(o, "source")),
+                  .ahead = yyjson_get_bool(yyjson_obj_get(o, "ahead")),
+                  .missed = yyjson_get_bool(yyjson_obj_get(o, "missed")),
+                  .at = member(o, "at"),
+                  .deadline = member(o, "deadline"),
+                  .created = member(o, "created"),
+                  .n_legs = (uint32_t)member(o, "sources"),
+                  .n_failed = (uint32_t)member(o, "failed")};
+    uint64_t priority = yyjson_get_uint(yyjson_obj_get(o, "priority")), state = yyjson_get_uint(yyjson_obj_get(o, "state"));
+    t->priority = priority <= PRIORITY_CRITICAL ? (priority_t)priority : PRIORITY_NORMAL;
+    t->state = state <= TASK_CANCELLED ? (task_state_t)state : TASK_FAILED;
+    snprintf(t->name, sizeof t->name, "%s", name);
+    if (id >= b->tasks.next_id) b->tasks.next_id = id + 1;
+    map_put(&b->tasks.by_id, id, t);
+    if (t->state > TASK_RUNNING) {
+        t->started = member(o, "started");
+        t->finished = member(o, "finished");
+        *(b->tasks.finished_last ? &b->tasks.finished_last->next : &b->tasks.finished_first) = t;
+        b->tasks.finished_last = t;
+        b->tasks.n_finished++;
+        return;
+    }
+    t->state = TASK_WAITING;
+    t->n_failed = 0;
+    wait_for_turn(b, t);
+}
+
+// -- legs -------------------------------------------------------------------------------------------------
+
+static void link_leg(tasks_t *tasks, task_leg_t *leg)
+{
+    leg->next = map_get(&tasks->legs, leg->source);
+    map_put(&tasks->legs, leg->source, leg);
+}
+
+static void unlink_leg(tasks_t *tasks, task_leg_t *leg)
+{
+    task_leg_t *first = map_get(&tasks->legs, leg->source);
+    if (first == leg) {
+        if (leg->next)
+            map_put(&tasks->legs, leg->source, leg->next);
+        else
+            map_del(&tasks->legs, leg->source);
+    }
+    for (task_leg_t *l = first; l && l != leg; l = l->next)
+        if (l->next == leg) l->next = leg->next;
+    leg->next = NULL;
+}
+
+// Sees to it that the leg's source will be polled.
+static void push(broker_t *b, task_leg_t *leg)
+{
+    source_t *s = map_get(&b->catalog.sources, leg->source);
+    const task_t *t = leg->task;
+    if (!s || !s->entered || s->extra || (s->job && s->job->state == JOB_RUNNING)) return; // later, or it will do
+    if (s->job && s->job->cause != CAUSE_scheduled && s->job->cause != CAUSE_probe && !jobs_gate(s))
+        return; // another attempt is planned
+    dues_open_extra(b, s, CAUSE_triggered, 0);
+    if (jobs_gate(s))
+        jobs_hasten(b, s, t->priority, t->ahead, t->deadline ? t->deadline - 2 * listing_p95(s->listing) : INT64_MAX);
+    else
+        dues_send_extra(b, s);
+}
+
+// -- going ----------------------------------------------------------------------------------------------
+
+static void drop_surplus(broker_t *b)
+{
+    tasks_t *tasks = &b->tasks;
+    while (tasks->n_finished > FINISHED_KEPT) {
+        task_t *t = tasks->finished_first;
+        tasks->finished_first = t->next;
+        if (!tasks->finished_first) tasks->finished_last = NULL;
+        tasks->n_finished--;
+        map_del(&tasks->by_id, t->id);
+        record_drop(b, RECORD_TASK, t->id);
+        task_free(t);
+    }
+}
+
+static void finish(broker_t *b, task_t *t, task_state_t state)
+{
+    tasks_t *tasks = &b->tasks;
+    queue_remove(&tasks->queue, &t->entry);
+    heap_remove(&tasks->deadlines, &t->late);
+    for (uint32_t i = 0; t->legs && i < t->n_legs; i++)
+        if (t->legs[i].task) unlink_leg(tasks, &t->legs[i]);
+    free(t->legs);
+    t->legs = NULL;
+    t->n_open = 0;
+    t->state = state;
+    t->finished = b->now;
+    store(b, t);
+    log_info("task", "id=%llu template=%s state=%s sources=%u failed=%u took_ms=%lld", (unsigned long long)t->id,
+             t->name, task_state_name(state), t->n_legs, t->n_failed,
+             (long long)(t->started ? t->finished - t->started : 0));
+    t->next = NULL;
+    *(tasks->finished_last ? &tasks->finished_last->next : &tasks->finished_first) = t;
+    tasks->finished_last = t;
+    tasks->n_finished++;
+    drop_surplus(b);
+}
+
+void task_cancel(broker_t *b, task_t *t)
+{
+    finish(b, t, TASK_CANCELLED);
+}
+
+static void close_leg(broker_t *b, task_leg_t *leg, error_class_t error, const char *detail)
+{
+    task_t *t = leg->task;
+    unlink_leg(&b->tasks, leg);
+    leg->task = NULL;
+    t->n_open--;
+    if (error) {
+        t->n_failed++;
+        letter_put(b, LETTER_TASK, t->name, leg->source, error, detail);
+    }
+    if (!t->n_open) finish(b, t, t->n_failed ? TASK_FAILED : TASK_DONE);
+}
+
+void tasks_outcome(broker_t *b, source_t *s, const wire_outcome_t *o, bool retried)
+{
+    if (o->result == RESULT_skipped || retried) return;
+    for (task_leg_t *leg = map_get(&b->tasks.legs, s->id), *next; leg; leg = next) {
+        next = leg->next;
+        if (o->due < leg->task->started) continue; // it was under way before
+        bool failed = o->result == RESULT_failed;
+        close_leg(b, leg, failed ? (error_class_t)o->error : ERR_none, o->detail);
+    }
+}
+
+// -- starting -------------------------------------------------------------------------------------------
+
+static void make_legs(task_t *t, const listing_t *l, const source_t *only)
+{
+    t->n_legs = only ? 1 : (uint32_t)l->n_sources;
+    t->legs = xcalloc(t->n_legs + 1, sizeof *t->legs);
+    for (uint32_t i = 0; i < t->n_legs; i++)
+        t->legs[i] = (task_leg_t){.task = t, .source = only ? only->id : l->sources[i]->id};
+    t->n_open = t->n_legs;
+}
+
+static void start(broker_t *b, task_t *t)
+{
+    const listing_t *l = catalog_find(&b->catalog, t->name);
+    const source_t *only = t->source ? map_get(&b->catalog.sources, t->source) : NULL;
+    t->started = b->now;
+    if (!l || !l->enabled || (t->source && !only)) {
+        letter_put(b, LETTER_TASK, t->name, t->source, ERR_removed, l ? "the template is disabled" : "it was removed");
+        finish(b, t, TASK_FAILED);
+        return;
+    }
+    t->state = TASK_RUNNING;
+    make_legs(t, l, only);
+    for (uint32_t i = 0; i < t->n_legs; i++) link_leg(&b->tasks, &t->legs[i]);
+    for (uint32_t i = 0; i < t->n_legs; i++) push(b, &t->legs[i]);
+    if (!t->n_legs) finish(b, t, TASK_DONE);
+}
+
+static void note_deadlines(broker_t *b)
+{
+    for (heap_node_t *n; (n = heap_min(&b->tasks.deadlines)) && n->key <= b->now;) {
+        task_t *t = HEAP_OWNER(n, task_t, late);
+        heap_remove(&b->tasks.deadlines, n);
+        t->missed = true;
+        b->tasks.missed++;
+        log_warn("deadline_missed", "task=%llu template=%s state=%s", (unsigned long long)t->id, t->name,
+                 task_state_name(t->state));
+        store(b, t);
+    }
+}
+
+// What ought to run and does not is started again: a poll may have been skipped, its source replaced.
+static void sweep(broker_t *b)
+{
+    size_t pos = 0;
+    if (b->now < b->tasks.swept_at + SWEEP_MS && b->now >= b->tasks.swept_at) return;
+    b->tasks.swept_at = b->now;
+    if (!b->tasks.legs.count) return;
+    size_t n = 0;
+    task_leg_t **legs = xcalloc(b->tasks.legs.count, sizeof(task_leg_t *));
+    for (task_leg_t *leg; (leg = map_next(&b->tasks.legs, &pos));) legs[n++] = leg;
+    for (size_t i = 0; i < n; i++) {
+        source_t *s = map_get(&b->catalog.sources, legs[i]->source);
+        if (s && s->listing->enabled)
+            push(b, legs[i]);
+        else
+            close_leg(b, legs[i], ERR_removed, "its source was removed or disabled");
+    }
+    free(legs);
+}
+
+bool tasks_tick(broker_t *b)
+{
+    if (b->grace_until) return false;
+    note_deadlines(b);
+    sweep(b);
+    for (int n = 0; n < b->config.budget;) {
+        queue_entry_t *e = queue_pop(&b->tasks.queue, b->now);
+        if (!e) return false;
+        task_t *t = HEAP_OWNER(e, task_t, entry);
+        start(b, t);
+        n += 1 + (int)(t->n_legs);
+    }
+    return true;
+}
+
+int64_t tasks_next(const broker_t *b)
+{
+    if (b->grace_until) return INT64_MAX;
+    int64_t at = queue_next(&b->tasks.queue);
+    heap_node_t *late = heap_min(&b->tasks.deadlines);
+    if (late && late->key < at) at = late->key;
+    if (b->tasks.legs.count && b->tasks.swept_at + SWEEP_MS < at) at = b->tasks.swept_at + SWEEP_MS;
+    return at;
+}
