@@ -1,7 +1,7 @@
-// Admission: which dues of a slot are worth handing out when a miner has more than it can do. A miner that says it is
-// overloaded gets only high and critical work; one whose sources cost more than its places can serve gives the classes
-// their shares (8 : 4 : 2 : 1, what one does not need goes to the others). What was put off nine times in a row goes
-// ahead as high. What is put off is settled as skipped, overloaded.
+// Admission: which dues of a slot are worth handing out when a miner has more than it can do. A miner that
+// says it is overloaded gets only high and critical work; one whose sources cost more than its places can
+// serve gives the classes their shares (8 : 4 : 2 : 1, what one does not need goes to the others). What was
+// put off nine times in a row goes ahead as high. What is put off is settled as skipped, overloaded.
 #ifndef RTM_BROKER_ADMISSION_H
 #define RTM_BROKER_ADMISSION_H
 
@@ -27,7 +27,8 @@ void admission_init(admission_t *admission);
 void admission_close(admission_t *admission, uint64_t capacity);
 // Whether the dues of source in the slot being built are to be polled.
 bool admission_admits(struct broker *broker, source_t *source);
-// How urgent source is: its template's urgency, less while it keeps failing, high when it was put off for long.
+// How urgent source is: its template's urgency, less while it keeps failing, high when it was put off for
+// long.
 priority_t source_urgency(const source_t *source);
 
 #endif

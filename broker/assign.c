@@ -141,6 +141,7 @@ void assign_sweep(broker_t *b)
         for (lane_t *l; (l = map_next(&b->catalog.lanes, &pos));) {
             if (l->n_sources) continue;
             lane_give(&b->catalog, l, NULL);
+            outage_lane_gone(b, l);
             catalog_remove_lane(&b->catalog, l);
         }
     }
@@ -256,7 +257,8 @@ bool assign_prove(broker_t *b, miner_t *m)
     lane_t *best = NULL;
     size_t pos = 0;
     for (lane_t *l; (l = map_next(&b->catalog.lanes, &pos));)
-        if (l->owner && l->owner != m && !l->moving && l->cost > 0 && !l->outage && (!best || l->cost < best->cost))
+        if (l->owner && l->owner != m && !l->moving && l->cost > 0 && !l->outage &&
+            (!best || l->cost < best->cost))
             best = l;
     if (best) start_move(b, best, m);
     return best != NULL;

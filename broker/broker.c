@@ -5,13 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xxhash.h>
+
+#include "broker/records.h"
+#include "broker/relations.h"
 #include "broker/state.h"
+#include "broker/trouble.h"
 #include "common/check.h"
 #include "common/log.h"
 
 enum {
     BUDGET = 4096,              // sources per tick, so that no tick keeps heartbeats waiting
     STALL_MS = 1000,            // between two ticks: the broker itself was away
+    PATIENCE_SLOTS = 9,         // what has waited longer for its turn goes first
+    FIRST_RETRIES = 10,         // before there were polls to earn them
     IDLE_SLOTS = 2,             // without progress: the miner loses its work
     CLOSE_AFTER_MAX_MS = 15000, // after a slot's end
     STOP_FLUSH = 100000 // sources whose history is written out at the end: what can be done within seconds
@@ -77,6 +84,10 @@ broker_t *broker_new(const broker_config_t *config, const broker_out_t *out)
     catalog_init(&b->catalog);
     registry_init(&b->registry);
     runs_init(&b->runs);
+    jobs_init(&b->jobs, PATIENCE_SLOTS * config->slot_ms);
+    tasks_init(&b->tasks, PATIENCE_SLOTS * config->slot_ms);
+    letters_init(&b->letters);
+    b->retry_tokens = FIRST_RETRIES;
     wheel_init(&b->wheel);
     slots_init(&b->slots, config->slot_ms);
     zones_init(&b->zones, config->load_zone);
@@ -88,6 +99,9 @@ void broker_destroy(broker_t **broker)
     broker_t *b = *broker;
     if (!b) return;
     runs_free(&b->runs);
+    jobs_free(&b->jobs);
+    tasks_free(&b->tasks);
+    letters_free(&b->letters);
     gaps_free(&b->gaps);
     catalog_free(&b->catalog);
     registry_free(&b->registry);
@@ -186,6 +200,9 @@ void broker_start(broker_t *b, instant_t now)
     b->epoch += 2; // (counter << 1) | broker id
     store_number(b, "epoch", (int64_t)b->epoch);
     store_given(b);
+    b->random = b->config.seed ^ (uint64_t)b->epoch;
+    relations_update(b, NULL);
+    jobs_start(b);
     b->started = true;
     log_info("started", "epoch=%llu templates=%zu sources=%zu slot_ms=%lld", (unsigned long long)b->epoch,
              b->catalog.listings.count, b->catalog.sources.count, (long long)b->config.slot_ms);
@@ -243,11 +260,15 @@ static void note_gone(broker_t *b, const miner_t *m, const char *reason)
 static void miner_gone(broker_t *b, miner_t *m, const char *reason)
 {
     log_info("left", "miner=%s reason=%s hosts=%u load=%.2f", m->name, reason, m->n_lanes, miner_load(m));
+    bool certain = strcmp(reason, "silent") != 0 && strcmp(reason, "no_progress") != 0;
     outbox_drop(b, m);
+    if (m->phase != MINER_LEAVING && (!strcmp(reason, "silent") || !strcmp(reason, "restarted")))
+        trouble_miner_died(b, m);
     m->phase = MINER_LEAVING;
     assign_release(b, m);
     release_runs(b, m, false);
     note_gone(b, m, reason);
+    jobs_miner_gone(b, m, certain);
     registry_remove(&b->registry, m);
     assign_orphans(b, CAUSE_reassigned, reason);
 }
@@ -265,7 +286,16 @@ static void welcome(broker_t *b, miner_t *m)
                           .heartbeat_ms = b->config.heartbeat_ms,
                           .liveness_ms = b->config.liveness_ms,
                           .outcomes_acked = m->outcome_seq};
-    broker_send(b, m->peer, WIRE_TYPE_WELCOME, &msg);
+    broker_send_durable(b, m->peer, WIRE_TYPE_WELCOME, &msg);
+}
+
+// A broker after this one is to know that the miner may run polls under leases; so it is stored before the
+// miner is welcome.
+static void note_lessee(broker_t *b, const miner_t *m)
+{
+    yyjson_mut_doc *doc = record_new();
+    yyjson_mut_obj_add_str(doc, yyjson_mut_doc_get_root(doc), "miner", m->name);
+    record_put(b, RECORD_LESSEE, XXH3_64bits(m->name, strlen(m->name)), doc);
 }
 
 static void on_ready(broker_t *b, uint64_t peer, const wire_ready_t *r)
@@ -294,6 +324,7 @@ static void on_ready(broker_t *b, uint64_t peer, const wire_ready_t *r)
     m->slots = r->slots;
     map_free(&m->templates); // the inventory tells which it has; sending one twice does no harm
     heard(b, m);
+    note_lessee(b, m);
     welcome(b, m);
 }
 
@@ -310,12 +341,14 @@ static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
         if (h->version) outbox_revoke(b, m, h->source, "not yours any more");
         if (wanted && s->lane->owner == m && !s->lane->moving) s->known_to_owner = false;
         if (wanted && h->running) dues_runs_at(b, s, m);
+        if (wanted && h->running && jobs_gate(s)) jobs_adopt(b, m, s);
         if (owned && s->lane->moving) source_mark(s, true); // once more
         return;
     }
     if (s->away) runs_remove(&b->runs, runs_of(&b->runs, s)); // too late to wait for that
     source_mark(s, true);
     s->known_to_owner = true;
+    if (jobs_gate(s) && s->entered && (h->running || h->held > h->done)) jobs_adopt(b, m, s);
     map_put(&m->templates, s->listing->id, (void *)(uintptr_t)h->version);
     int64_t oldest =
         h->held - 2 * b->config.slot_ms; // nobody is given dues for longer; `done` may be none yet
@@ -339,6 +372,7 @@ static void send_unlisted(broker_t *b, miner_t *m)
         for (source_t *s = l->sources; s; s = s->lane_next) {
             if (s->mark) continue;
             s->known_to_owner = false;
+            jobs_lost(b, m, s);
             dues_send(b, s, INT64_MIN, CAUSE_reassigned);
         }
         lane_unmark(l);
@@ -359,6 +393,7 @@ static void on_inventory(broker_t *b, miner_t *m, const wire_inventory_t *inv)
     for (size_t i = 0; i < inv->holdings.n; i++) on_holding(b, m, &inv->holdings.v[i]);
     if (!inv->last) return;
     m->phase = MINER_LIVE;
+    jobs_lessee_known(b, m);
     log_info("joined", "miner=%s incarnation=%016llx hosts=%u live=%zu", m->name,
              (unsigned long long)m->incarnation, m->n_lanes, registry_live(&b->registry));
     send_unlisted(b, m);
@@ -511,12 +546,21 @@ static int64_t close_after_ms(const broker_t *b)
     return b->config.slot_ms / 4 < CLOSE_AFTER_MAX_MS ? b->config.slot_ms / 4 : CLOSE_AFTER_MAX_MS;
 }
 
+// Each miner's shares in the slot that is built now follow from what the last one wanted.
+static void admit_slot(broker_t *b)
+{
+    size_t pos = 0;
+    for (miner_t *m; (m = registry_next(&b->registry, &pos));)
+        admission_close(&m->admission, m->slots * (uint64_t)b->config.slot_ms);
+}
+
 static void build_slots(broker_t *b)
 {
     if (!b->building && b->now >= b->built_until - lead_ms(b)) {
         wheel_open(&b->wheel, slots_number(&b->slots, b->built_until));
         b->built_until += b->config.slot_ms;
         b->building = true;
+        admit_slot(b);
         store_given(b);
     }
     for (int n = 0; b->building && n < b->config.budget; n++) {
@@ -581,6 +625,7 @@ static void close_slots(broker_t *b)
         if (a) a->closed = true;
         store_number(b, "accounted", from);
         store_skips(b, from, b->closed_until);
+        outage_fade(b);
         check_progress(b);
         departed_trim(&b->departed, b->now);
         assign_overdue(b);
@@ -601,7 +646,7 @@ static bool enter_some(broker_t *b)
         bool fresh = s->last_ok == 0 && s->polled_at == 0;
         int64_t accounted = fresh || !b->accounted ? b->now : b->accounted;
         dues_enter(b, s, accounted, accounted);
-        if (fresh) dues_extra(b, s, CAUSE_added);
+        if (fresh) dues_extra(b, s, CAUSE_added, 0);
     }
     return n == b->config.budget;
 }
@@ -626,6 +671,9 @@ void broker_tick(broker_t *b, instant_t now)
     end_grace(b);
     expire_runs(b);
     assign_rest(b);
+    outage_judge(b);
+    b->busy = tasks_tick(b);
+    b->busy |= jobs_tick(b);
     for (miner_t *m; (m = registry_expired(&b->registry, now.mono));) miner_gone(b, m, "silent");
     build_slots(b);
     close_slots(b);
@@ -643,7 +691,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 int64_t broker_deadline(const broker_t *b)
 {
-    if (b->building || b->assigning) return b->instant.mono;
+    if (b->building || b->assigning || b->busy) return b->instant.mono;
     int64_t to_mono = b->instant.mono - b->now;
     int64_t at = b->report_at;
     if (b->grace_until) at = earlier(at, b->grace_until);
@@ -651,6 +699,8 @@ int64_t broker_deadline(const broker_t *b)
     heap_node_t *expiry = heap_min(&b->registry.expiries);
     if (expiry) at = earlier(at, expiry->key);
     at = earlier(at, b->built_until - lead_ms(b) + to_mono);
+    int64_t turn = earlier(jobs_next(b), tasks_next(b));
+    if (turn != INT64_MAX) at = earlier(at, (turn > b->now ? turn : b->now) + to_mono);
     at = earlier(at, b->closed_until + b->config.slot_ms + close_after_ms(b) + to_mono);
     return earlier(at, b->last_tick + STALL_MS / 2);
 }

@@ -21,8 +21,10 @@ typedef struct {
     int64_t slot_ms;
     int64_t heartbeat_ms;
     int64_t liveness_ms;
-    int64_t report_ms; // between two heartbeat lines in the log
-    int budget;        // sources handled at most per tick; 0: as many as cost some milliseconds
+    int64_t report_ms;       // between two heartbeat lines in the log
+    uint64_t seed;           // of jitter; the edge gives a random one
+    uint64_t max_concurrent; // polls at once in the cluster; 0: no limit
+    int budget;              // sources handled at most per tick; 0: as many as cost some milliseconds
     // Checks a template's selectors: 0, or -1 with *error set. NULL: not checked (the simulator).
     int (*check_selectors)(const template_t *template, template_error_t *error);
     zone_loader_t load_zone; // NULL: there is none but UTC
@@ -49,6 +51,7 @@ void broker_load_template(broker_t *broker, const char *name, const char *json, 
                           bool enabled);
 void broker_load_source(broker_t *broker, const store_source_t *source);
 void broker_load_gap(broker_t *broker, const gap_t *gap);
+void broker_load_record(broker_t *broker, const char *kind, uint64_t id, const char *json);
 void broker_start(broker_t *broker, instant_t now);
 
 // -- events --------------------------------------------------------------------------------------------

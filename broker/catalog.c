@@ -7,6 +7,9 @@
 
 #include <xxhash.h>
 
+#include "broker/jobs.h"
+#include "broker/outage.h"
+#include "broker/trouble.h"
 #include "common/check.h"
 
 enum { FIRST_COST_MS = 200 }; // of a source that was never polled
@@ -31,6 +34,8 @@ static void validators_free(validators_t *v)
 static void source_free(source_t *s)
 {
     validators_free(s->validators);
+    trouble_free(&s->trouble);
+    free(s->job);
     free(s);
 }
 
@@ -51,6 +56,7 @@ void catalog_free(catalog_t *c)
     pos = 0;
     for (lane_t *l; (l = map_next(&c->lanes, &pos));) {
         free(l->host);
+        outage_free(&l->outage);
         free(l);
     }
     map_free(&c->listings);
@@ -188,7 +194,7 @@ static void unlist(listing_t *l, const source_t *s)
 
 void catalog_remove_source(catalog_t *c, source_t *s)
 {
-    CHECK(s->wheel.next == NULL && !s->away);
+    CHECK(s->wheel.next == NULL && !s->away && !s->job);
     source_mark(s, false);
     if (s->lane_prev)
         s->lane_prev->lane_next = s->lane_next;

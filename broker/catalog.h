@@ -60,9 +60,9 @@ struct source {
     uint8_t run_result, run_error;
     uint32_t run_key, run_count, run_span;
     int64_t run_first;
-    uint8_t attempt; // of `extra`: 0 first, then 1, 2, ...
-    uint8_t put_off; // dues in a row that were skipped because its miner was overloaded
-    uint8_t late_cause; // of its next due, if that is not `scheduled`
+    uint8_t attempt;     // of `extra`: 0 first, then 1, 2, ...
+    uint8_t put_off;     // dues in a row that were skipped because its miner was overloaded
+    uint8_t late_cause;  // of its next due, if that is not `scheduled`
     bool known_to_owner; // the lane's owner has its definition
     bool entered;        // it is scheduled (see dues.c)
     bool away;           // a miner that no longer holds it runs a poll of it (see runs.h)
@@ -79,9 +79,9 @@ struct lane {
     struct miner *target; // where it goes once owner has given it back; NULL: to whom it suits then
     bool moving;          // a REVOKE is out for those that are marked
     uint32_t n_marked;
-    int64_t moved_at;    // mono ms, of the REVOKE
+    int64_t moved_at;      // mono ms, of the REVOKE
     struct outage *outage; // what is held against the host, see outage.h; NULL: nothing
-    lane_t *prev, *next; // among its owner's, or the orphans
+    lane_t *prev, *next;   // among its owner's, or the orphans
 };
 
 struct listing { // a template in the catalog
@@ -100,6 +100,17 @@ struct listing { // a template in the catalog
     uint64_t skipped[ERR_COUNT];            // since the last slot was closed
     int64_t missed_from, missed_to;         // dues of the grid among them that were missed while down
     char last_error[64];
+
+    // See relations.h.
+    bool excludes;                          // it blocks another, or another blocks it
+    bool gated;                             // its polls run under leases, each when its turn comes
+    uint32_t running;                       // those that do
+    priority_t urgency;                     // its priority, or that of who waits for it if that is higher
+    int64_t ready_before;                   // all its sources are stored for every time before this one
+    uint64_t laggard;                       // the source that sets it, 0: unknown
+    struct job *parked_first, *parked_last; // jobs that wait for what stops the listing
+    uint64_t deadlines_missed;
+    uint32_t took[24]; // how many polls took less than 2^n ms, old ones fading
 };
 
 typedef struct {

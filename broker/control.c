@@ -7,6 +7,9 @@
 #include <string.h>
 
 #include "broker/control.h"
+#include "broker/relations.h"
+#include "broker/trouble.h"
+#include "common/check.h"
 #include "common/log.h"
 
 enum { TEMPLATE_ARENA = 16 << 20 };
@@ -125,9 +128,32 @@ static void enter_all(broker_t *b, listing_t *l)
     if (!l->enabled) return;
     for (size_t i = 0; i < l->n_sources; i++) {
         dues_enter(b, l->sources[i], b->now, b->now);
-        dues_extra(b, l->sources[i], CAUSE_added);
+        dues_extra(b, l->sources[i], CAUSE_added, 0);
     }
     assign_orphans(b, CAUSE_added, "added");
+}
+
+static bool may_run(const broker_t *b, const source_t *s)
+{
+    if (!s->entered || !s->known_to_owner) return false;
+    return (s->extra && s->extra <= b->now) ||
+           (s->held > s->done && grid_next(source_grid(s), s->done) <= b->now);
+}
+
+// Another template made this one gated, or not gated any more: its sources are handed out anew. Polls that
+// may be under way count as such.
+static void regate(broker_t *b, listing_t *l)
+{
+    if (!l->n_sources || !l->sources[0]->entered) return;
+    miner_t **runs = xcalloc(l->n_sources, sizeof(miner_t *));
+    for (size_t i = 0; i < l->n_sources; i++)
+        if (may_run(b, l->sources[i])) runs[i] = l->sources[i]->lane->owner;
+    leave_all(b, l, "its turns change");
+    for (size_t i = 0; i < l->n_sources; i++) {
+        dues_enter(b, l->sources[i], b->now, b->now);
+        if (l->gated && runs[i]) jobs_adopt(b, runs[i], l->sources[i]);
+    }
+    free(runs);
 }
 
 static void drop_sources(broker_t *b, listing_t *l)
@@ -135,6 +161,7 @@ static void drop_sources(broker_t *b, listing_t *l)
     b->enter_pos = 0; // removing moves others to where the walk has been
     while (l->n_sources) {
         lane_t *lane = l->sources[l->n_sources - 1]->lane;
+        trouble_clear(b, l->sources[l->n_sources - 1], "removed");
         catalog_remove_source(&b->catalog, l->sources[l->n_sources - 1]);
         if (lane->moving && !lane->n_marked) assign_returned(b, lane);
     }
@@ -256,6 +283,11 @@ static void command_add(call_t *c)
                     t->name);
         t = NULL;
     }
+    char cycle[600];
+    if (t && relations_cycle(&b->catalog, t, cycle, sizeof cycle)) {
+        call_refuse(c, 400, "depends_on", "would go round in a circle: %s", cycle);
+        t = NULL;
+    }
     if (!t) {
         arena_destroy(&arena);
         return;
@@ -270,6 +302,7 @@ static void command_add(call_t *c)
             broker_store_source(b, l->sources[i]);
         }
         store_template(b, l); // last: with it, its sources' older validators must be gone
+        relations_update(b, regate);
         enter_all(b, l);
         log_info("template", "name=%s action=%s sources=%zu version=%" PRIu64, t->name, action, l->n_sources,
                  l->version);
@@ -310,6 +343,7 @@ static void command_remove(call_t *c)
     broker_store(b, &op);
     drop_sources(b, l);
     catalog_remove(&b->catalog, l);
+    relations_update(b, regate);
     assign_sweep(b);
     assign_orphans(b, CAUSE_reassigned, "removed");
 }
@@ -326,6 +360,7 @@ static void set_enabled(call_t *c, bool enabled)
     if (!enabled) leave_all(b, l, "disabled");
     l->enabled = enabled;
     store_template(b, l);
+    relations_update(b, regate);
     enter_all(b, l);
 }
 

@@ -137,7 +137,7 @@ void command_replay(call_t *c)
     } else if (s->extra) {
         call_refuse(c, 409, "source", "a poll of it outside of its schedule waits or runs already");
     } else {
-        dues_extra(b, s, CAUSE_replay);
+        dues_extra(b, s, CAUSE_replay, 0);
         log_info("replay", "source=%016llx row=%s url=\"%s\"", (unsigned long long)s->id, call_arg(c, "id"),
                  s->url);
         yyjson_mut_val *o = call_object(c);

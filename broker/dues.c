@@ -237,23 +237,28 @@ void dues_leave(broker_t *b, source_t *s, error_class_t reason)
     history_flush(b, s);
 }
 
+// What keeps the source or its host from being polled at due.
+static error_class_t held_back(const source_t *s, int64_t due)
+{
+    return source_is_quarantined(s) ? ERR_quarantined : outage_reason(s, due);
+}
+
 // A continuous source whose dues are all settled has its next turn after the gap.
 static void go_on(broker_t *b, source_t *s)
 {
     const schedule_t *when = &s->listing->schedule;
     if (when->template->mode != MODE_CONTINUOUS || source_is_open(s)) return;
-    take_turn(b, s, schedule_opens(when, b->now + when->template->min_gap_ms), CAUSE_scheduled);
+    int64_t at = b->now + when->template->min_gap_ms;
+    if (held_back(s, at)) at = later(at, b->built_until); // the next slot asks again
+    take_turn(b, s, schedule_opens(when, at), CAUSE_scheduled);
 }
 
 // Why what is due in the slot being built is not to be polled; ERR_none: it is.
 static error_class_t reason_to_skip(broker_t *b, source_t *s, int64_t due)
 {
-    if (source_is_quarantined(s)) return ERR_quarantined;
-    error_class_t reason = outage_reason(s, due);
-    if (reason) {
-        s->late_cause = CAUSE_host_backoff;
-        return reason;
-    }
+    error_class_t reason = held_back(s, due);
+    if (reason == ERR_host_backoff) s->late_cause = CAUSE_host_backoff;
+    if (reason) return reason;
     return admission_admits(b, s) ? ERR_none : ERR_overloaded;
 }
 

@@ -356,6 +356,11 @@ static void load_source(void *b, const store_source_t *row)
     broker_load_source(b, row);
 }
 
+static void load_record(void *b, const char *kind, uint64_t id, const char *json)
+{
+    broker_load_record(b, kind, id, json);
+}
+
 static void load_gap(void *b, const gap_t *gap)
 {
     broker_load_gap(b, gap);
@@ -393,6 +398,7 @@ static int start(edge_t *e, const edge_config_t *config)
                              .number = load_number,
                              .template = load_template,
                              .source = load_source,
+                             .record = load_record,
                              .gap = load_gap};
     if (store_load(e->store, &reader)) return -1;
     if (config->health) {

@@ -1,4 +1,5 @@
-// Jobs: see the header for the states. leave() takes a job out of its state, the functions after it put it into one.
+// Jobs: see the header for the states. leave() takes a job out of its state, the functions after it put it
+// into one.
 #include "broker/jobs.h"
 
 #include <stdlib.h>
@@ -294,8 +295,8 @@ error_class_t jobs_obstacle(broker_t *b, const source_t *s, int64_t due)
     return obstacle(b, s->listing, s->job, due);
 }
 
-// The due that a job's turn is for: extra, or the latest of the grid that has come; those before it are skipped.
-// INT64_MAX: none has come.
+// The due that a job's turn is for: extra, or the latest of the grid that has come; those before it are
+// skipped. INT64_MAX: none has come.
 static int64_t due_at_hand(broker_t *b, job_t *job)
 {
     source_t *s = job->source;
@@ -385,8 +386,8 @@ static bool start(broker_t *b, job_t *job, bool first)
     return true;
 }
 
-// Those of a template that wait look again, in their order, until one must go on waiting. What waits for a dependency
-// waits for a time of its own, so some of those behind it look too.
+// Those of a template that wait look again, in their order, until one must go on waiting. What waits for a
+// dependency waits for a time of its own, so some of those behind it look too.
 static void wake_listing(broker_t *b, listing_t *l)
 {
     int patience = LOOK_BEHIND;

@@ -1,14 +1,15 @@
-// Jobs: polls that wait for their turn instead of being handed out a slot ahead. Three kinds of source have one: those
-// of *gated* templates (`depends_on`, `blocks`, `max_concurrent`, or a limit for the cluster), whose polls start one by
-// one as the rules allow and run under leases; suspects of a miner's death, of which each miner runs one at a time; and
-// any source that is to be polled once at a certain time (a retry, a probe). A source has at most one job.
+// Jobs: polls that wait for their turn instead of being handed out a slot ahead. Three kinds of source have
+// one: those of *gated* templates (`depends_on`, `blocks`, `max_concurrent`, or a limit for the cluster),
+// whose polls start one by one as the rules allow and run under leases; suspects of a miner's death, of which
+// each miner runs one at a time; and any source that is to be polled once at a certain time (a retry, a
+// probe). A source has at most one job.
 //
 //   QUEUED ──turn──▶ RUNNING ──outcome, or the lease's end──▶ QUEUED (more is open) or gone
 //     ▲  └──its template is stopped──▶ PARKED ──something ended──┐
 //     └──────────────────────────────────────────────────────────┘
 //
-// A lease's end is a broker time that the miner is told: it has let go by then, dead or alive. The broker waits
-// a liveness interval longer, as the miner's idea of broker time is as old as the last heartbeat.
+// A lease's end is a broker time that the miner is told: it has let go by then, dead or alive. The broker
+// waits a liveness interval longer, as the miner's idea of broker time is as old as the last heartbeat.
 #ifndef RTM_BROKER_JOBS_H
 #define RTM_BROKER_JOBS_H
 
@@ -57,12 +58,14 @@ void jobs_start(struct broker *broker);
 bool jobs_gate(const source_t *source);
 // How long a poll of listing may take under a lease, ms.
 int64_t jobs_lease_ms(const listing_t *listing);
-// The source has open dues that only a job can start: it gets one, if it has none. Ready when the first is due.
+// The source has open dues that only a job can start: it gets one, if it has none. Ready when the first is
+// due.
 void jobs_want(struct broker *broker, source_t *source);
 // One poll outside its schedule, at `at`: opens a due of that cause then, unless the source has one open.
 void jobs_schedule(struct broker *broker, source_t *source, wire_cause_t cause, uint8_t attempt, int64_t at);
 // For a trigger: the class at least, and whether it goes in front.
-void jobs_hasten(struct broker *broker, source_t *source, priority_t priority, bool ahead, int64_t promote_at);
+void jobs_hasten(struct broker *broker, source_t *source, priority_t priority, bool ahead,
+                 int64_t promote_at);
 // miner says that it holds or runs polls of source (an inventory), which is gated: it counts from now on.
 void jobs_adopt(struct broker *broker, struct miner *miner, source_t *source);
 // A due of source was settled, or (0) its poll has ended at any rate.
@@ -80,8 +83,8 @@ int64_t jobs_next(const struct broker *broker);
 // What keeps a poll of source for due from starting; ERR_none: nothing.
 error_class_t jobs_obstacle(struct broker *broker, const source_t *source, int64_t due);
 
-// Loading: a miner (hash of its name) that an earlier broker knew. It may run polls under leases until it tells what it does, or until the
-// longest lease is over.
+// Loading: a miner (hash of its name) that an earlier broker knew. It may run polls under leases until it
+// tells what it does, or until the longest lease is over.
 void jobs_lessee(struct broker *broker, uint64_t miner);
 void jobs_lessee_known(struct broker *broker, const struct miner *miner);
 

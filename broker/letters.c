@@ -98,8 +98,8 @@ static void drop_oldest(broker_t *b)
     }
 }
 
-void letter_put(broker_t *b, letter_kind_t kind, const char *template_name, uint64_t source, error_class_t error,
-                const char *detail)
+void letter_put(broker_t *b, letter_kind_t kind, const char *template_name, uint64_t source,
+                error_class_t error, const char *detail)
 {
     letters_t *l = &b->letters;
     letter_t *x = map_get(&l->by_key, key_of(kind, source, error));
@@ -122,7 +122,8 @@ void letter_load(broker_t *b, uint64_t id, yyjson_val *o)
     if (!yyjson_is_obj(o) || map_get(&b->letters.by_id, id)) return;
     const char *name = yyjson_get_str(yyjson_obj_get(o, "template"));
     const char *detail = yyjson_get_str(yyjson_obj_get(o, "detail"));
-    uint64_t kind = yyjson_get_uint(yyjson_obj_get(o, "kind")), error = yyjson_get_uint(yyjson_obj_get(o, "error"));
+    uint64_t kind = yyjson_get_uint(yyjson_obj_get(o, "kind")),
+             error = yyjson_get_uint(yyjson_obj_get(o, "error"));
     letter_t x = {.kind = kind == LETTER_QUARANTINE ? LETTER_QUARANTINE : LETTER_TASK,
                   .source = yyjson_get_uint(yyjson_obj_get(o, "source")),
                   .error = error < ERR_COUNT ? (error_class_t)error : ERR_internal,

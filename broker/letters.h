@@ -1,5 +1,5 @@
-// Letters: dead letters: work that was given up: tasks whose attempts are used up, sources in quarantine. Those of
-// one source and error are one letter with a count. Bounded: the oldest is dropped, and counted.
+// Letters: dead letters: work that was given up: tasks whose attempts are used up, sources in quarantine.
+// Those of one source and error are one letter with a count. Bounded: the oldest is dropped, and counted.
 #ifndef RTM_BROKER_LETTERS_H
 #define RTM_BROKER_LETTERS_H
 
@@ -22,7 +22,7 @@ typedef struct letter {
     char template_name[MAX_NAME + 1], detail[LETTER_DETAIL];
     error_class_t error;
     uint64_t count;
-    int64_t first, last; // broker ms
+    int64_t first, last;            // broker ms
     struct letter *previous, *next; // by `last`
 } letter_t;
 

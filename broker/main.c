@@ -1,5 +1,8 @@
 // rtm-broker: options, then the edge runs the state machine.
 #include <stdlib.h>
+#include <unistd.h>
+
+#include <sys/random.h>
 
 #include "broker/edge.h"
 #include "common/conf.h"
@@ -8,7 +11,7 @@
 
 static const char *listen_on, *health, *folder, *level;
 static const char *restore;
-static int64_t slot, heartbeat, liveness, report, history_keep, history_rows;
+static int64_t slot, heartbeat, liveness, report, max_concurrent, history_keep, history_rows;
 
 static const conf_option_t options[] = {
     {"listen", CONF_STR, "ENDPOINT", "tcp://*:7440",
@@ -22,6 +25,8 @@ static const conf_option_t options[] = {
      "a miner silent for so long is dead; 0: 3 heartbeats and 1 s", &liveness, 0, 600000},
     {"report", CONF_DURATION, "DURATION", "10s", "between two heartbeat lines in the log", &report, 100,
      3600000},
+    {"max-concurrent", CONF_INT, "N", "0", "polls at once in the whole cluster; 0: as many as the miners can",
+     &max_concurrent, 0, 1000000},
     {"health", CONF_STR, "HOST:PORT", NULL, "serve /healthz and /metrics there", &health, 0, 0},
     {"restore", CONF_STR, "FILE", NULL,
      "start from a copy that `rtm-ctl backup` made; --state must have no broker.db yet", &restore, 0, 0},
@@ -53,6 +58,8 @@ static int check_selectors(const template_t *template, template_error_t *error)
 
 int main(int argc, char **argv)
 {
+    uint64_t seed = 0;
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed) seed = (uint64_t)getpid();
     conf_parse(&conf, argc, argv);
     if (log_level_of(level) >= 0) log_set_level((log_level_t)log_level_of(level));
     edge_config_t config = {.listen = listen_on,
@@ -65,6 +72,8 @@ int main(int argc, char **argv)
                                        .heartbeat_ms = heartbeat,
                                        .liveness_ms = liveness ? liveness : 3 * heartbeat + 1000,
                                        .report_ms = report,
+                                       .max_concurrent = (uint64_t)max_concurrent,
+                                       .seed = seed,
                                        .check_selectors = check_selectors,
                                        .load_zone = zone_load}};
     return edge_run(&config);

@@ -13,10 +13,10 @@
 #include "common/log.h"
 
 enum {
-    TRY_ELSEWHERE = 3,    // failures in a row at one miner
-    OPEN_ALONE = 6,       // the same where there is no other miner to ask
-    ENOUGH_POLLS = 10,    // to judge a miner by
-    BACKOFF_MS = 60000,   // without Retry-After, doubling
+    TRY_ELSEWHERE = 3,  // failures in a row at one miner
+    OPEN_ALONE = 6,     // the same where there is no other miner to ask
+    ENOUGH_POLLS = 10,  // to judge a miner by
+    BACKOFF_MS = 60000, // without Retry-After, doubling
     BACKOFF_MOST_MS = 86400000,
     JUDGE_EVERY_MS = 1000,
 };
@@ -123,7 +123,8 @@ static void open_breaker(broker_t *b, lane_t *l, const wire_outcome_t *o)
     out->pauses = 0;
     out->why = (uint8_t)o->error;
     b->open_breakers++;
-    log_warn("breaker_opened", "host=%s error=%s sources=%u", l->host, error_class_name(o->error), l->n_sources);
+    log_warn("breaker_opened", "host=%s error=%s sources=%u", l->host, error_class_name(o->error),
+             l->n_sources);
     pause_probe(b, l);
 }
 
@@ -165,14 +166,15 @@ static void failed(broker_t *b, miner_t *m, lane_t *l, const wire_outcome_t *o)
     }
 }
 
-// -- health of miners -----------------------------------------------------------------------------------------
+// -- health of miners
+// -----------------------------------------------------------------------------------------
 
 static void fall_sick(broker_t *b, miner_t *m)
 {
     m->health = HEALTH_SICK;
     m->sick_until = b->now + b->config.slot_ms;
-    log_warn("miner_sick", "miner=%s failures=%u polls=%u its hosts move to others", m->name, m->host_failures,
-             m->host_polls);
+    log_warn("miner_sick", "miner=%s failures=%u polls=%u its hosts move to others", m->name,
+             m->host_failures, m->host_polls);
     m->host_polls = m->host_failures = 0;
     assign_evict(b, m);
 }
@@ -211,7 +213,8 @@ static void replan_probes(broker_t *b)
     size_t pos = 0;
     for (lane_t *l; b->open_breakers && (l = map_next(&b->catalog.lanes, &pos));) {
         const outage_t *out = l->outage;
-        if (out && out->breaker == BREAKER_OPEN && b->now > out->probe_at + b->config.slot_ms) pause_probe(b, l);
+        if (out && out->breaker == BREAKER_OPEN && b->now > out->probe_at + b->config.slot_ms)
+            pause_probe(b, l);
     }
 }
 

@@ -1,5 +1,6 @@
-// Records: small things that must survive a restart, kept as JSON documents under a kind and an id: troubles of sources,
-// back-offs of hosts, tasks, dead letters, miners that may hold leases. The store knows nothing of them.
+// Records: small things that must survive a restart, kept as JSON documents under a kind and an id: troubles
+// of sources, back-offs of hosts, tasks, dead letters, miners that may hold leases. The store knows nothing
+// of them.
 #ifndef RTM_BROKER_RECORDS_H
 #define RTM_BROKER_RECORDS_H
 

@@ -61,6 +61,7 @@ miner_t *registry_add(registry_t *r, const char *name, uint64_t incarnation)
     m->name = xstrdup(name);
     m->incarnation = incarnation;
     map_init(&m->templates);
+    admission_init(&m->admission);
     CHECK(map_put(&r->by_name, name_hash(name), m) == NULL);
     return m;
 }

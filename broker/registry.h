@@ -51,18 +51,13 @@ typedef struct miner {
     int64_t planned;            // the same once every lane that moves has arrived
     int64_t last_outcome;       // broker ms, 0: none
     uint8_t last_result, last_error;
-    uint64_t progress; // outcomes since the last slot was closed
-    int idle_slots;    // closed slots in a row in which it owed polls and reported none
-    uint32_t suspects; // that it runs, see jobs.h: at most one
-    health_t health;   // see outage.h
-    int64_t sick_until; // broker ms
+    uint64_t progress;                  // outcomes since the last slot was closed
+    int idle_slots;                     // closed slots in a row in which it owed polls and reported none
+    uint32_t suspects;                  // that it runs, see jobs.h: at most one
+    health_t health;                    // see outage.h
+    int64_t sick_until;                 // broker ms
     uint32_t host_polls, host_failures; // since it was last judged
     admission_t admission;
-    admission_t admission;
-    uint32_t suspects;  // that it runs, see jobs.h: at most one
-    health_t health;    // see outage.h
-    int64_t sick_until; // broker ms
-    uint32_t host_polls, host_failures; // since it was last judged
     outbox_rows_t rows;
 } miner_t;
 

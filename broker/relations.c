@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/state.h"
+#include "broker/trouble.h"
 
 enum { DEEPEST = 64, FADE_AT = 4096 };
 
@@ -108,8 +109,8 @@ void relations_update(broker_t *b, void (*changed)(broker_t *b, listing_t *l))
 
 // -- dependencies ---------------------------------------------------------------------------------------
 
-// Every due of s before this one has been stored. A source without dues of its own (triggered) is as good as its last
-// poll was; one that nobody polls stops nobody.
+// Every due of s before this one has been stored. A source without dues of its own (triggered) is as good as
+// its last poll was; one that nobody polls stops nobody.
 static int64_t stored_before(const source_t *s)
 {
     if (!s->entered || source_is_quarantined(s)) return INT64_MAX;

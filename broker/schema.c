@@ -37,6 +37,9 @@ static const char *const migrations[] = {
     "create table errors(fingerprint integer primary key, template text not null, error text not null,"
     " status integer not null, pattern text not null, detail text not null, first_ms integer not null,"
     " last_ms integer not null, count integer not null, source integer not null);",
+    // records.h
+    "create table records(kind text not null, id integer not null, json text not null, primary key(kind, id))"
+    " without rowid;",
 };
 
 int schema_latest(void)

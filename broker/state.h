@@ -30,7 +30,8 @@ struct broker {
     tasks_t tasks;
     letters_t letters;
     bool started;
-    uint64_t random; // state of the generator
+    bool busy;             // tasks or jobs are left to start at once
+    uint64_t random;       // state of the generator
     double retry_tokens;   // retries that may be spent, see trouble.c
     int64_t longest_lease; // ms
     size_t open_breakers;
@@ -71,8 +72,8 @@ int broker_zone(broker_t *broker, const template_t *template, const zone_t **zon
 // Starts to schedule source. Dues up to accounted are settled; a missed one after it is caught up once. held
 // (>= accounted): its owner holds dues up to here already.
 void dues_enter(broker_t *broker, source_t *source, int64_t accounted, int64_t held);
-// Adds one due now, unless one of that kind is open: one that was just added, triggered, a retry. attempt: 0 for the
-// first. dues_open_extra does not send it.
+// Adds one due now, unless one of that kind is open: one that was just added, triggered, a retry. attempt: 0
+// for the first. dues_open_extra does not send it.
 void dues_extra(broker_t *broker, source_t *source, wire_cause_t cause, uint8_t attempt);
 void dues_open_extra(broker_t *broker, source_t *source, wire_cause_t cause, uint8_t attempt);
 void dues_send_extra(broker_t *broker, source_t *source);
@@ -82,8 +83,6 @@ void dues_send_one(broker_t *broker, source_t *source, int64_t due, wire_cause_t
 void dues_skip_before(broker_t *broker, source_t *source, int64_t due, error_class_t reason);
 // Its owner can be sent dues of it now.
 bool dues_can_send(const source_t *source);
-// The next due of its grid that is not settled and has not come yet.
-int64_t dues_next(const broker_t *broker, const source_t *source);
 // Stops scheduling it; what is open is settled as skipped for reason.
 void dues_leave(broker_t *broker, source_t *source, error_class_t reason);
 // Its first due after now that is not settled; 0: none is known.

@@ -40,6 +40,8 @@ typedef enum {
     PUT_SOURCE,
     GONE_SOURCE,
     PUT_NUMBER,
+    PUT_RECORD,
+    GONE_RECORD,
     PUT_GAP,
     TRIM_GAPS,
     PUT_SKIPS,
@@ -60,6 +62,10 @@ static const char *const sql[STATEMENTS] = {
     [GONE_SOURCE] = "delete from sources where id = ?1",
     [PUT_NUMBER] =
         "insert into numbers(name, value) values(?1, ?2) on conflict(name) do update set value = ?2",
+    [PUT_RECORD] =
+        "insert into records(kind, id, json) values(?1, ?2, ?3) on conflict(kind, id) do update set "
+        "json = ?3",
+    [GONE_RECORD] = "delete from records where kind = ?1 and id = ?2",
     [PUT_GAP] = "insert into gaps(source, due, since, until, reason, found, closed) "
                 "values(?1, ?2, ?3, ?4, ?5, ?6, ?7) on conflict(source, due) do update set "
                 "since = ?3, until = ?4, reason = ?5, found = ?6, closed = ?7",
@@ -224,6 +230,13 @@ static int apply(store_t *s, const store_op_t *op)
         st = s->statements[PUT_NUMBER];
         bind_text(st, 1, op->name);
         sqlite3_bind_int64(st, 2, op->number);
+        return run(st);
+    case STORE_RECORD:
+    case STORE_RECORD_GONE:
+        st = s->statements[op->kind == STORE_RECORD ? PUT_RECORD : GONE_RECORD];
+        bind_text(st, 1, op->name);
+        sqlite3_bind_int64(st, 2, op->number);
+        if (op->kind == STORE_RECORD) bind_text(st, 3, op->text);
         return run(st);
     case STORE_GAP: return put_gap(s, &op->gap);
     case STORE_SKIPS: return put_skips(s, op);
@@ -493,6 +506,12 @@ static void read_source(const store_reader_t *r, sqlite3_stmt *st)
     if (r->source) r->source(r->context, &row);
 }
 
+static void read_record(const store_reader_t *r, sqlite3_stmt *st)
+{
+    if (r->record)
+        r->record(r->context, text_at(st, 0), (uint64_t)sqlite3_column_int64(st, 1), text_at(st, 2));
+}
+
 static uint64_t gap_reason_of(const char *name)
 {
     for (uint64_t reason = 0; reason < GAP_COUNT; reason++)
@@ -536,6 +555,7 @@ int store_load(store_t *s, const store_reader_t *r)
                             "last_modified, "
                             "fetch_url, memory, continuity from sources order by template_id, ordinal",
                             read_source) ||
+                   read_all(s, r, "select kind, id, json from records", read_record) ||
                    read_all(
                        s, r,
                        "select source, due, since, until, reason, found, closed from gaps order by rowid",

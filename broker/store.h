@@ -15,6 +15,8 @@ typedef enum {
     STORE_SOURCE,        // source: its row
     STORE_SOURCE_GONE,   // source.id
     STORE_NUMBER,        // name, number
+    STORE_RECORD,        // name (kind), number (id), text (JSON), see records.h
+    STORE_RECORD_GONE,   // name, number
     STORE_GAP,           // gap
     STORE_HISTORY,       // history: a row of it
     STORE_SKIPS, // name (template), text (reason), number (count), from, to: a range of dues not polled
@@ -67,6 +69,7 @@ typedef struct {
     void (*number)(void *context, const char *name, int64_t value);
     void (*template)(void *context, const char *name, const char *json, int64_t version, bool enabled);
     void (*source)(void *context, const store_source_t *source);
+    void (*record)(void *context, const char *kind, uint64_t id, const char *json);
     void (*gap)(void *context, const gap_t *gap); // oldest first
 } store_reader_t;
 

@@ -112,7 +112,8 @@ void task_load(broker_t *b, uint64_t id, yyjson_val *o)
                   .created = member(o, "created"),
                   .n_legs = (uint32_t)member(o, "sources"),
                   .n_failed = (uint32_t)member(o, "failed")};
-    uint64_t priority = yyjson_get_uint(yyjson_obj_get(o, "priority")), state = yyjson_get_uint(yyjson_obj_get(o, "state"));
+    uint64_t priority = yyjson_get_uint(yyjson_obj_get(o, "priority")),
+             state = yyjson_get_uint(yyjson_obj_get(o, "state"));
     t->priority = priority <= PRIORITY_CRITICAL ? (priority_t)priority : PRIORITY_NORMAL;
     t->state = state <= TASK_CANCELLED ? (task_state_t)state : TASK_FAILED;
     snprintf(t->name, sizeof t->name, "%s", name);
@@ -158,12 +159,14 @@ static void push(broker_t *b, task_leg_t *leg)
 {
     source_t *s = map_get(&b->catalog.sources, leg->source);
     const task_t *t = leg->task;
-    if (!s || !s->entered || s->extra || (s->job && s->job->state == JOB_RUNNING)) return; // later, or it will do
+    if (!s || !s->entered || s->extra || (s->job && s->job->state == JOB_RUNNING))
+        return; // later, or it will do
     if (s->job && s->job->cause != CAUSE_scheduled && s->job->cause != CAUSE_probe && !jobs_gate(s))
         return; // another attempt is planned
     dues_open_extra(b, s, CAUSE_triggered, 0);
     if (jobs_gate(s))
-        jobs_hasten(b, s, t->priority, t->ahead, t->deadline ? t->deadline - 2 * listing_p95(s->listing) : INT64_MAX);
+        jobs_hasten(b, s, t->priority, t->ahead,
+                    t->deadline ? t->deadline - 2 * listing_p95(s->listing) : INT64_MAX);
     else
         dues_send_extra(b, s);
 }
@@ -197,8 +200,8 @@ static void finish(broker_t *b, task_t *t, task_state_t state)
     t->state = state;
     t->finished = b->now;
     store(b, t);
-    log_info("task", "id=%llu template=%s state=%s sources=%u failed=%u took_ms=%lld", (unsigned long long)t->id,
-             t->name, task_state_name(state), t->n_legs, t->n_failed,
+    log_info("task", "id=%llu template=%s state=%s sources=%u failed=%u took_ms=%lld",
+             (unsigned long long)t->id, t->name, task_state_name(state), t->n_legs, t->n_failed,
              (long long)(t->started ? t->finished - t->started : 0));
     t->next = NULL;
     *(tasks->finished_last ? &tasks->finished_last->next : &tasks->finished_first) = t;
@@ -253,7 +256,8 @@ static void start(broker_t *b, task_t *t)
     const source_t *only = t->source ? map_get(&b->catalog.sources, t->source) : NULL;
     t->started = b->now;
     if (!l || !l->enabled || (t->source && !only)) {
-        letter_put(b, LETTER_TASK, t->name, t->source, ERR_removed, l ? "the template is disabled" : "it was removed");
+        letter_put(b, LETTER_TASK, t->name, t->source, ERR_removed,
+                   l ? "the template is disabled" : "it was removed");
         finish(b, t, TASK_FAILED);
         return;
     }

@@ -1,7 +1,7 @@
-// Tasks: polls that somebody asked for: of all sources of a template, or of one. A task waits for its time and its turn
-// (queue.h), then each of its sources is polled once outside its schedule; it is done when each has been stored by a
-// poll that was due after the task started, executed at least once whatever dies meanwhile. A source whose attempts
-// are used up makes it fail, and a dead letter.
+// Tasks: polls that somebody asked for: of all sources of a template, or of one. A task waits for its time
+// and its turn (queue.h), then each of its sources is polled once outside its schedule; it is done when each
+// has been stored by a poll that was due after the task started, executed at least once whatever dies
+// meanwhile. A source whose attempts are used up makes it fail, and a dead letter.
 //
 //   waiting ──its time, its turn──▶ running ──▶ done | failed          waiting, running ──▶ cancelled
 #ifndef RTM_BROKER_TASKS_H
@@ -29,15 +29,15 @@ typedef struct task_leg {
 } task_leg_t;
 
 typedef struct task {
-    queue_entry_t entry; // first
-    heap_node_t late;    // while it has one: its deadline
-    uint64_t id, source; // source 0: all of the template
+    queue_entry_t entry;     // first
+    heap_node_t late;        // while it has one: its deadline
+    uint64_t id, source;     // source 0: all of the template
     char name[MAX_NAME + 1]; // of the template
     priority_t priority;
     bool ahead, missed; // missed: its deadline
     task_state_t state;
-    int64_t at, deadline;                // broker ms; deadline 0: none
-    int64_t created, started, finished;  // broker ms, 0: not yet
+    int64_t at, deadline;               // broker ms; deadline 0: none
+    int64_t created, started, finished; // broker ms, 0: not yet
     task_leg_t *legs;
     uint32_t n_legs, n_open, n_failed;
     struct task *next; // among the finished, oldest first

@@ -15,7 +15,7 @@
 enum {
     FIRST_PAUSE_SLOTS = 10,
     LONGEST_PAUSE_SLOTS = 1440,
-    SUSPECTS_AT_ONCE = 64, // more are in flight at a death than can be tried one by one
+    SUSPECTS_AT_ONCE = 8, // more in flight at a death would take too long to be tried one by one
 };
 
 void trouble_free(trouble_t **trouble)
@@ -160,11 +160,13 @@ static bool try_again(broker_t *b, source_t *s, const wire_outcome_t *o, const s
     enum { RETRIES_SAVED = 100 };
     const retry_policy_t *policy = &s->listing->template->retry;
     if (b->retry_tokens > RETRIES_SAVED) b->retry_tokens = RETRIES_SAVED;
-    if (settled->attempt + 1U >= policy->max_attempts || (policy->non_retryable >> o->error & 1)) return false;
+    if (settled->attempt + 1U >= policy->max_attempts || (policy->non_retryable >> o->error & 1))
+        return false;
     if (source_is_quarantined(s) || b->retry_tokens < 1) return false;
     int64_t delay = retry_delay(b, policy, settled->attempt), wait = (int64_t)o->retry_after_s * 1000;
     int64_t at = b->now + (delay > wait ? delay : wait);
-    if (outage_reason(s, at) || at >= dues_next(b, s)) return false;
+    int64_t next = dues_next(b, s); // 0: none by itself
+    if (outage_reason(s, at) || (next && at >= next)) return false;
     b->retry_tokens--;
     jobs_schedule(b, s, CAUSE_retry, (uint8_t)(settled->attempt + 1), at);
     return true;
@@ -177,7 +179,8 @@ static void strike(broker_t *b, source_t *s, const wire_outcome_t *o)
     trouble_t *t = trouble_of(s);
     t->strikes += t->strikes < UINT16_MAX;
     t->why = (uint8_t)o->error;
-    if (o->error == ERR_gone || (most && t->strikes >= most)) quarantine(b, s, (error_class_t)o->error, o->detail);
+    if (o->error == ERR_gone || (most && t->strikes >= most))
+        quarantine(b, s, (error_class_t)o->error, o->detail);
 }
 
 static void probe_failed(broker_t *b, source_t *s, const wire_outcome_t *o)
@@ -213,23 +216,29 @@ bool trouble_outcome(broker_t *b, source_t *s, const wire_outcome_t *o, const se
 
 // -- deaths of miners -------------------------------------------------------------------------------------
 
-// A due of source has come, and m may be polling it.
-static bool in_flight(const broker_t *b, const source_t *s)
+// A due of source had come at `at`, when m was last alive, and m may have been polling it.
+static bool in_flight(const source_t *s, int64_t at)
 {
     if (!s->entered || s->away) return false;
     if (s->job && s->job->state == JOB_RUNNING) return true;
     if (jobs_gate(s) || !s->known_to_owner) return false;
-    if (s->extra && s->extra <= b->now) return true;
-    return s->held > s->done && grid_next(source_grid(s), s->done) <= b->now;
+    if (s->extra && s->extra <= at) return true;
+    return s->held > s->done && grid_next(source_grid(s), s->done) <= at;
+}
+
+static int64_t last_alive(const broker_t *b, const miner_t *m)
+{
+    return b->now - (b->instant.mono - m->heard) + b->config.heartbeat_ms;
 }
 
 static size_t count_in_flight(const broker_t *b, const miner_t *m, source_t **suspect, size_t *suspects)
 {
+    int64_t at = last_alive(b, m);
     size_t n = 0;
     *suspects = 0;
     for (const lane_t *l = m->lanes; l; l = l->next)
         for (source_t *s = l->sources; s; s = s->lane_next) {
-            if (!in_flight(b, s)) continue;
+            if (!in_flight(s, at)) continue;
             n++;
             if (!source_is_suspect(s)) continue;
             *suspect = s;
@@ -242,24 +251,26 @@ static void blame(broker_t *b, source_t *s, const miner_t *m)
 {
     trouble_t *t = s->trouble;
     if (t->deaths < POISON_DEATHS) snprintf(t->miners[t->deaths++], sizeof t->miners[0], "%s", m->name);
-    log_warn("suspect", "source=%016llx url=\"%s\" deaths=%d miner=%s", (unsigned long long)s->id, s->url, t->deaths,
-             m->name);
+    log_warn("suspect", "source=%016llx url=\"%s\" deaths=%d miner=%s", (unsigned long long)s->id, s->url,
+             t->deaths, m->name);
     if (t->deaths < POISON_DEATHS) {
         store(b, s);
         return;
     }
     char names[POISON_DEATHS * sizeof t->miners[0] + 64];
-    snprintf(names, sizeof names, "miners that died of it: %s %s %s", t->miners[0], t->miners[1], t->miners[2]);
+    snprintf(names, sizeof names, "miners that died of it: %s %s %s", t->miners[0], t->miners[1],
+             t->miners[2]);
     quarantine(b, s, ERR_poison, names);
 }
 
 // few: they can be tried one by one at once; else only who is in flight at a second death too is.
 static void suspect_all(broker_t *b, miner_t *m, bool few)
 {
+    int64_t at = last_alive(b, m);
     size_t n = 0;
     for (lane_t *l = m->lanes; l; l = l->next)
         for (source_t *s = l->sources; s; s = s->lane_next) {
-            if (!in_flight(b, s)) continue;
+            if (!in_flight(s, at)) continue;
             trouble_t *t = trouble_of(s);
             bool again = t->seen_at_death;
             t->seen_at_death = true;

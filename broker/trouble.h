@@ -1,12 +1,12 @@
-// Trouble: what is held against a source: failures in a row that are its own (an answer that cannot be read, a page that
-// is gone), or the deaths of miners that polled it. After `max_consecutive_failures` it is quarantined: nothing polls
-// it but a probe after 10 slots, then after twice as long each time, up to 1440 slots (a day of minutes), until a
-// probe succeeds or somebody enables it.
+// Trouble: what is held against a source: failures in a row that are its own (an answer that cannot be read,
+// a page that is gone), or the deaths of miners that polled it. After `max_consecutive_failures` it is
+// quarantined: nothing polls it but a probe after 10 slots, then after twice as long each time, up to 1440
+// slots (a day of minutes), until a probe succeeds or somebody enables it.
 //
-// A miner dies: what it had in flight is suspect, and runs one suspect per miner until it succeeds. If a miner dies while
-// one suspect runs on it, that one is to blame, whatever else ran there. The third time it is quarantined as
-// poison. If very much was in flight, that is only remembered, and what is in flight at a second death too
-// becomes suspect.
+// A miner dies: what it had in flight is suspect, and runs one suspect per miner until it succeeds. If a
+// miner dies while one suspect runs on it, that one is to blame, whatever else ran there. The third time it
+// is quarantined as poison. If very much was in flight, that is only remembered, and what is in flight at a
+// second death too becomes suspect.
 #ifndef RTM_BROKER_TROUBLE_H
 #define RTM_BROKER_TROUBLE_H
 
@@ -25,7 +25,7 @@ typedef struct trouble {
     uint8_t deaths;   // of miners, as the sole suspect
     uint8_t why;      // error_class_t of the last strike
     bool quarantined, suspect, seen_at_death;
-    int64_t since, probe_at;      // quarantined: broker ms; probe_at INT64_MAX: never by itself
+    int64_t since, probe_at;        // quarantined: broker ms; probe_at INT64_MAX: never by itself
     char miners[POISON_DEATHS][32]; // that died
 } trouble_t;
 
@@ -42,8 +42,8 @@ typedef struct {
 } settled_t;
 // What came of a due of source that is settled now. hosts: it is held against the host. True: there will be
 // another attempt.
-bool trouble_outcome(struct broker *broker, source_t *source, const wire_outcome_t *outcome, const settled_t *settled,
-                     bool hosts);
+bool trouble_outcome(struct broker *broker, source_t *source, const wire_outcome_t *outcome,
+                     const settled_t *settled, bool hosts);
 // The miner's process has ended while it had work, and not of its own accord.
 void trouble_miner_died(struct broker *broker, struct miner *miner);
 // Takes source out of quarantine and clears it of all suspicion. False: there was nothing.

@@ -210,6 +210,28 @@ static void drop_held(world_t *w)
     w->held_last = &w->held;
 }
 
+static uint64_t record_key(const store_op_t *op)
+{
+    return XXH3_64bits_withSeed(op->name, strlen(op->name), (uint64_t)op->number);
+}
+
+static void load_records(world_t *w)
+{
+    map_t last;
+    map_init(&last);
+    for (size_t i = 0; i < w->n_ops; i++) {
+        store_op_t *op = &w->ops[i].op;
+        if (op->kind == STORE_RECORD) map_put(&last, record_key(op), op);
+        if (op->kind == STORE_RECORD_GONE) map_del(&last, record_key(op));
+    }
+    for (size_t i = 0; i < w->n_ops; i++) {
+        const store_op_t *op = &w->ops[i].op;
+        if (op->kind == STORE_RECORD && map_get(&last, record_key(op)) == op)
+            broker_load_record(w->broker, op->name, (uint64_t)op->number, op->text);
+    }
+    map_free(&last);
+}
+
 // What the store holds: the operations in order, later ones over earlier ones.
 static void load(world_t *w)
 {
@@ -234,6 +256,7 @@ static void load(world_t *w)
             if (w->ops[i].op.kind == STORE_SOURCE && w->ops[i].op.source.template_id == template_id(name))
                 broker_load_source(w->broker, &w->ops[i].op.source);
     }
+    load_records(w);
 }
 
 static void start_broker(world_t *w)

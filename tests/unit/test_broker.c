@@ -166,12 +166,12 @@ static void a_restarted_process_is_another_miner(void **state)
     world_t *w = *state;
     pass(w, LIVENESS + 100);
     join(w, 1, "m1");
-    add(w, "news", 5, "", false);
+    add(w, "news", 12, "", false);
     size_t mark = w->n_sent;
     ready(w, 2, "m1", 77);
     inventory(w, 2, NULL, 0);
     assert_int_equal(broker_counts(w->broker).miners, 1);
-    assert_true(count_dues(w, mark, 2) >= 5);
+    assert_true(count_dues(w, mark, 2) >= 12);
 }
 
 static void a_lost_assignment_is_sent_again_after_a_reconnect(void **state)

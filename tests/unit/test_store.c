@@ -116,7 +116,8 @@ static void on_source(void *context, const store_source_t *row)
 static found_t load(store_t *s)
 {
     found_t f = {0};
-    store_reader_t reader = {&f, on_number, on_template, on_source, NULL};
+    store_reader_t reader = {
+        .context = &f, .number = on_number, .template = on_template, .source = on_source};
     assert_int_equal(store_load(s, &reader), 0);
     return f;
 }
