@@ -284,7 +284,8 @@ static void start(bench_t *b)
     broker_config_t config = {.slot_ms = SLOT, .heartbeat_ms = 1000, .liveness_ms = 4000, .report_ms = 10000};
     broker_out_t out = {.context = b, .send = on_send, .store = on_store};
     b->broker = broker_new(&config, &out);
-    store_reader_t reader = {b, load_number, load_template, load_source, NULL};
+    store_reader_t reader = {
+        .context = b, .number = load_number, .template = load_template, .source = load_source};
     CHECK(store_load(b->store, &reader) == 0);
     broker_start(b->broker, instant(b));
 }

@@ -23,7 +23,7 @@ enum {
 void jobs_init(jobs_t *j, int64_t patience_ms)
 {
     *j = (jobs_t){0};
-    queue_init(&j->queue, patience_ms);
+    turns_init(&j->queue, patience_ms);
     heap_init(&j->leases);
     map_init(&j->doubtful);
 }
@@ -31,7 +31,7 @@ void jobs_init(jobs_t *j, int64_t patience_ms)
 void jobs_free(jobs_t *j)
 {
     map_free(&j->doubtful);
-    queue_free(&j->queue);
+    turns_free(&j->queue);
     heap_free(&j->leases);
 }
 
@@ -87,7 +87,7 @@ static void count_suspect(broker_t *b, const job_t *job, int by)
 static void leave(broker_t *b, job_t *job)
 {
     switch (job->state) {
-    case JOB_QUEUED: queue_remove(&b->jobs.queue, &job->entry); break;
+    case JOB_QUEUED: turns_remove(&b->jobs.queue, &job->entry); break;
     case JOB_PARKED: unpark(b, job); break;
     case JOB_RUNNING:
         heap_remove(&b->jobs.leases, &job->lease);
@@ -126,7 +126,7 @@ static void enqueue(broker_t *b, job_t *job, int64_t at)
     if (deadline) promote = at + deadline - 2 * listing_p95(l);
     leave(b, job);
     job->why = ERR_none;
-    queue_put(&b->jobs.queue, &job->entry, source_urgency(job->source), at, promote, false);
+    turns_put(&b->jobs.queue, &job->entry, source_urgency(job->source), at, promote, false);
 }
 
 static void run(broker_t *b, job_t *job, const miner_t *m, int64_t due, int64_t until)
@@ -180,7 +180,7 @@ void jobs_hasten(broker_t *b, source_t *s, priority_t priority, bool ahead, int6
     if (!job || job->state == JOB_RUNNING) return;
     leave(b, job);
     if (priority < job->entry.priority) priority = job->entry.priority;
-    queue_put(&b->jobs.queue, &job->entry, priority, b->now, promote_at, ahead);
+    turns_put(&b->jobs.queue, &job->entry, priority, b->now, promote_at, ahead);
 }
 
 // -- runs -----------------------------------------------------------------------------------------------
@@ -311,7 +311,7 @@ static int64_t due_at_hand(broker_t *b, job_t *job)
 static void look_again(broker_t *b, job_t *job, error_class_t why, int64_t at)
 {
     job->why = (uint8_t)why;
-    queue_return(&b->jobs.queue, &job->entry, at);
+    turns_return(&b->jobs.queue, &job->entry, at);
 }
 
 // A job of a source whose dues go out by themselves: it only opens one more.
@@ -376,7 +376,7 @@ static bool start_gated(broker_t *b, job_t *job, bool first)
 // job is in no container.
 static bool start(broker_t *b, job_t *job, bool first)
 {
-    CHECK(job->state == JOB_QUEUED && !queue_has(&job->entry));
+    CHECK(job->state == JOB_QUEUED && !turns_has(&job->entry));
     if (!job->source->entered)
         discard(b, job);
     else if (jobs_gate(job->source))
@@ -415,7 +415,7 @@ bool jobs_tick(broker_t *b)
     end_doubt(b);
     wake(b);
     for (int n = 0; n < b->config.budget; n++) {
-        queue_entry_t *e = queue_pop(&b->jobs.queue, b->now);
+        turn_t *e = turns_pop(&b->jobs.queue, b->now);
         if (!e) return b->jobs.changed && b->jobs.parked;
         start(b, HEAP_OWNER(e, job_t, entry), false);
     }
@@ -427,7 +427,7 @@ int64_t jobs_next(const broker_t *b)
     const jobs_t *j = &b->jobs;
     if (b->grace_until) return INT64_MAX;
     if (j->changed && j->parked) return b->now;
-    int64_t at = queue_next(&j->queue);
+    int64_t at = turns_next(&j->queue);
     heap_node_t *lease = heap_min(&j->leases);
     if (lease && lease->key < at) at = lease->key;
     return j->parked && j->doubt_until && j->doubt_until < at ? j->doubt_until : at;

@@ -18,13 +18,13 @@
 #include <stdint.h>
 
 #include "broker/catalog.h"
-#include "broker/queue.h"
+#include "broker/turns.h"
 
 typedef enum { JOB_QUEUED, JOB_PARKED, JOB_RUNNING } job_state_t;
 
 typedef struct job {
-    queue_entry_t entry; // first
-    heap_node_t lease;   // RUNNING: broker ms at which it is over for certain
+    turn_t entry;      // first
+    heap_node_t lease; // RUNNING: broker ms at which it is over for certain
     source_t *source;
     job_state_t state;
     bool counted;                // RUNNING: it counts for its template's limits
@@ -38,7 +38,7 @@ typedef struct job {
 } job_t;
 
 typedef struct {
-    queue_t queue;
+    turns_t queue;
     heap_t leases;
     size_t running; // that count
     size_t parked;

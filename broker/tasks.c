@@ -24,7 +24,7 @@ const char *task_state_name(task_state_t state)
 void tasks_init(tasks_t *t, int64_t patience_ms)
 {
     *t = (tasks_t){.next_id = 1};
-    queue_init(&t->queue, patience_ms);
+    turns_init(&t->queue, patience_ms);
     heap_init(&t->deadlines);
     map_init(&t->by_id);
     map_init(&t->legs);
@@ -43,7 +43,7 @@ void tasks_free(tasks_t *tasks)
     map_free(&tasks->by_id);
     map_free(&tasks->legs);
     heap_free(&tasks->deadlines);
-    queue_free(&tasks->queue);
+    turns_free(&tasks->queue);
 }
 
 static void store(broker_t *b, const task_t *t)
@@ -76,7 +76,7 @@ static void wait_for_turn(broker_t *b, task_t *t)
         promote = t->deadline - 2 * (l ? listing_p95(l) : 0);
         heap_set(&b->tasks.deadlines, &t->late, t->deadline);
     }
-    queue_put(&b->tasks.queue, &t->entry, t->priority, t->at, promote, t->ahead);
+    turns_put(&b->tasks.queue, &t->entry, t->priority, t->at, promote, t->ahead);
 }
 
 task_t *task_add(broker_t *b, const task_t *wanted)
@@ -190,7 +190,7 @@ static void drop_surplus(broker_t *b)
 static void finish(broker_t *b, task_t *t, task_state_t state)
 {
     tasks_t *tasks = &b->tasks;
-    queue_remove(&tasks->queue, &t->entry);
+    turns_remove(&tasks->queue, &t->entry);
     heap_remove(&tasks->deadlines, &t->late);
     for (uint32_t i = 0; t->legs && i < t->n_legs; i++)
         if (t->legs[i].task) unlink_leg(tasks, &t->legs[i]);
@@ -307,7 +307,7 @@ bool tasks_tick(broker_t *b)
     note_deadlines(b);
     sweep(b);
     for (int n = 0; n < b->config.budget;) {
-        queue_entry_t *e = queue_pop(&b->tasks.queue, b->now);
+        turn_t *e = turns_pop(&b->tasks.queue, b->now);
         if (!e) return false;
         task_t *t = HEAP_OWNER(e, task_t, entry);
         start(b, t);
@@ -319,7 +319,7 @@ bool tasks_tick(broker_t *b)
 int64_t tasks_next(const broker_t *b)
 {
     if (b->grace_until) return INT64_MAX;
-    int64_t at = queue_next(&b->tasks.queue);
+    int64_t at = turns_next(&b->tasks.queue);
     heap_node_t *late = heap_min(&b->tasks.deadlines);
     if (late && late->key < at) at = late->key;
     if (b->tasks.legs.count && b->tasks.swept_at + SWEEP_MS < at) at = b->tasks.swept_at + SWEEP_MS;

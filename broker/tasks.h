@@ -1,5 +1,5 @@
 // Tasks: polls that somebody asked for: of all sources of a template, or of one. A task waits for its time
-// and its turn (queue.h), then each of its sources is polled once outside its schedule; it is done when each
+// and its turn (turns.h), then each of its sources is polled once outside its schedule; it is done when each
 // has been stored by a poll that was due after the task started, executed at least once whatever dies
 // meanwhile. A source whose attempts are used up makes it fail, and a dead letter.
 //
@@ -13,7 +13,7 @@
 
 #include <yyjson.h>
 
-#include "broker/queue.h"
+#include "broker/turns.h"
 #include "common/map.h"
 #include "proto/limits.h"
 #include "proto/wire.h"
@@ -29,7 +29,7 @@ typedef struct task_leg {
 } task_leg_t;
 
 typedef struct task {
-    queue_entry_t entry;     // first
+    turn_t entry;            // first
     heap_node_t late;        // while it has one: its deadline
     uint64_t id, source;     // source 0: all of the template
     char name[MAX_NAME + 1]; // of the template
@@ -44,7 +44,7 @@ typedef struct task {
 } task_t;
 
 typedef struct {
-    queue_t queue;
+    turns_t queue;
     heap_t deadlines;
     map_t by_id, legs; // legs: source -> its first open leg
     task_t *finished_first, *finished_last;

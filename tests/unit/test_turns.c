@@ -1,5 +1,5 @@
 // needs: broker miner/read proto common
-// Queue: shares, ageing, deadlines, order.
+// Turns: shares, ageing, deadlines, order.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,36 +8,36 @@
 
 #include <cmocka.h>
 
-#include "broker/queue.h"
+#include "broker/turns.h"
 
 enum { PATIENCE = 10000, MANY = 4096 };
 
-static queue_t q;
-static queue_entry_t e[MANY];
+static turns_t q;
+static turn_t e[MANY];
 
 static int setup(void **state)
 {
     (void)state;
-    queue_init(&q, PATIENCE);
-    for (int i = 0; i < MANY; i++) e[i] = (queue_entry_t){0};
+    turns_init(&q, PATIENCE);
+    for (int i = 0; i < MANY; i++) e[i] = (turn_t){0};
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    queue_free(&q);
+    turns_free(&q);
     return 0;
 }
 
 static void put(int i, priority_t priority, int64_t ready_at)
 {
-    queue_put(&q, &e[i], priority, ready_at, INT64_MAX, false);
+    turns_put(&q, &e[i], priority, ready_at, INT64_MAX, false);
 }
 
 static int pop(int64_t now)
 {
-    queue_entry_t *x = queue_pop(&q, now);
+    turn_t *x = turns_pop(&q, now);
     return x ? (int)(x - e) : -1;
 }
 
@@ -45,9 +45,9 @@ static void nothing_before_its_time(void **state)
 {
     (void)state;
     assert_int_equal(pop(0), -1);
-    assert_true(queue_next(&q) == INT64_MAX);
+    assert_true(turns_next(&q) == INT64_MAX);
     put(0, PRIORITY_NORMAL, 100);
-    assert_true(queue_next(&q) == 100);
+    assert_true(turns_next(&q) == 100);
     assert_int_equal(pop(99), -1);
     assert_int_equal(pop(100), 0);
     assert_int_equal(q.count, 0);
@@ -58,15 +58,15 @@ static void a_class_keeps_the_order_of_arrival_and_a_front(void **state)
 {
     (void)state;
     for (int i = 0; i < 4; i++) put(i, PRIORITY_NORMAL, 0);
-    queue_put(&q, &e[4], PRIORITY_NORMAL, 0, INT64_MAX, true);
-    queue_put(&q, &e[5], PRIORITY_NORMAL, 0, INT64_MAX, true);
-    queue_remove(&q, &e[1]);
+    turns_put(&q, &e[4], PRIORITY_NORMAL, 0, INT64_MAX, true);
+    turns_put(&q, &e[5], PRIORITY_NORMAL, 0, INT64_MAX, true);
+    turns_remove(&q, &e[1]);
     static const int order[] = {5, 4, 0, 2, 3};
-    queue_entry_t *seen[8];
-    assert_int_equal(queue_peek(&q, seen, 8), 5);
-    queue_pop(&q, 0);
-    queue_put(&q, &e[5], PRIORITY_NORMAL, 0, INT64_MAX, true);
-    assert_int_equal(queue_peek(&q, seen, 8), 5);
+    turn_t *seen[8];
+    assert_int_equal(turns_peek(&q, seen, 8), 5);
+    turns_pop(&q, 0);
+    turns_put(&q, &e[5], PRIORITY_NORMAL, 0, INT64_MAX, true);
+    assert_int_equal(turns_peek(&q, seen, 8), 5);
     for (int i = 0; i < 5; i++) assert_int_equal(pop(0), order[i]);
     assert_int_equal(q.count, 0);
 }
@@ -75,9 +75,9 @@ static void a_class_keeps_the_order_of_arrival_and_a_front(void **state)
 static void classes_share_the_turns(void **state)
 {
     (void)state;
-    int turns[QUEUE_CLASSES] = {0};
-    for (int i = 0; i < MANY; i++) put(i, (priority_t)(i % QUEUE_CLASSES), 0);
-    for (int i = 0; i < 1500; i++) turns[pop(0) % QUEUE_CLASSES]++;
+    int turns[TURN_CLASSES] = {0};
+    for (int i = 0; i < MANY; i++) put(i, (priority_t)(i % TURN_CLASSES), 0);
+    for (int i = 0; i < 1500; i++) turns[pop(0) % TURN_CLASSES]++;
     assert_in_range(turns[PRIORITY_LOW], 99, 101);
     assert_in_range(turns[PRIORITY_NORMAL], 199, 201);
     assert_in_range(turns[PRIORITY_HIGH], 399, 401);
@@ -116,11 +116,11 @@ static void who_has_waited_long_goes_first(void **state)
 static void deadlines_promote(void **state)
 {
     (void)state;
-    queue_put(&q, &e[0], PRIORITY_LOW, 0, 500, false);
+    turns_put(&q, &e[0], PRIORITY_LOW, 0, 500, false);
     for (int i = 1; i < 64; i++) put(i, PRIORITY_NORMAL, 0);
     assert_int_equal(pop(0), 1); // both classes start level: the higher goes first
-    while (e[0].priority == PRIORITY_LOW && queue_has(&e[0]) && q.count > 40) pop(499);
-    queue_put(&q, &e[0], PRIORITY_LOW, 0, 500, false);
+    while (e[0].priority == PRIORITY_LOW && turns_has(&e[0]) && q.count > 40) pop(499);
+    turns_put(&q, &e[0], PRIORITY_LOW, 0, 500, false);
     int turns = 0;
     while (pop(500) != 0) turns++;
     assert_true(turns <= 3);
@@ -132,7 +132,7 @@ static void what_is_returned_keeps_its_place(void **state)
     (void)state;
     for (int i = 0; i < 3; i++) put(i, PRIORITY_NORMAL, 0);
     assert_int_equal(pop(0), 0);
-    queue_return(&q, &e[0], 50);
+    turns_return(&q, &e[0], 50);
     assert_int_equal(pop(10), 1);
     assert_int_equal(pop(50), 0);
     assert_int_equal(pop(50), 2);

@@ -1,46 +1,45 @@
-// Queue: heaps by time, by age, and by place in each class.
-#include "broker/queue.h"
+// Turns: heaps by time, by age, and by place in each class.
+#include "broker/turns.h"
 
 #include <stdlib.h>
 
 #include "common/check.h"
 
 // Turns are inverse to the stride: low 1, normal 2, high 4, critical 8 of 15.
-static const uint64_t stride[QUEUE_CLASSES] = {8, 4, 2, 1};
+static const uint64_t stride[TURN_CLASSES] = {8, 4, 2, 1};
 
-void queue_init(queue_t *q, int64_t patience_ms)
+void turns_init(turns_t *q, int64_t patience_ms)
 {
-    *q = (queue_t){.patience = patience_ms};
+    *q = (turns_t){.patience = patience_ms};
     heap_init(&q->timers);
     heap_init(&q->ages);
-    for (int c = 0; c < QUEUE_CLASSES; c++) heap_init(&q->classes[c]);
+    for (int c = 0; c < TURN_CLASSES; c++) heap_init(&q->classes[c]);
 }
 
-void queue_free(queue_t *q)
+void turns_free(turns_t *q)
 {
     heap_free(&q->timers);
     heap_free(&q->ages);
-    for (int c = 0; c < QUEUE_CLASSES; c++) heap_free(&q->classes[c]);
+    for (int c = 0; c < TURN_CLASSES; c++) heap_free(&q->classes[c]);
 }
 
-bool queue_has(const queue_entry_t *e)
+bool turns_has(const turn_t *e)
 {
     return e->timer.pos || e->age.pos;
 }
 
-void queue_remove(queue_t *q, queue_entry_t *e)
+void turns_remove(turns_t *q, turn_t *e)
 {
-    q->count -= queue_has(e);
+    q->count -= turns_has(e);
     heap_remove(&q->timers, &e->timer);
     heap_remove(&q->ages, &e->age);
     if (e->place.pos) heap_remove(&q->classes[e->priority], &e->place);
     e->ready = false;
 }
 
-void queue_put(queue_t *q, queue_entry_t *e, priority_t priority, int64_t ready_at, int64_t promote_at,
-               bool ahead)
+void turns_put(turns_t *q, turn_t *e, priority_t priority, int64_t ready_at, int64_t promote_at, bool ahead)
 {
-    queue_remove(q, e);
+    turns_remove(q, e);
     e->priority = priority;
     e->ready_at = ready_at;
     e->promote_at = promote_at;
@@ -49,30 +48,30 @@ void queue_put(queue_t *q, queue_entry_t *e, priority_t priority, int64_t ready_
     q->count++;
 }
 
-void queue_return(queue_t *q, queue_entry_t *e, int64_t again)
+void turns_return(turns_t *q, turn_t *e, int64_t again)
 {
-    CHECK(!queue_has(e));
+    CHECK(!turns_has(e));
     heap_set(&q->timers, &e->timer, again);
     q->count++;
 }
 
 // A class that was empty takes up where the others are: it has no claim to turns that it did not want.
-static void join(queue_t *q, priority_t c)
+static void join(turns_t *q, priority_t c)
 {
     uint64_t least = UINT64_MAX;
     if (q->classes[c].count) return;
-    for (int i = 0; i < QUEUE_CLASSES; i++)
+    for (int i = 0; i < TURN_CLASSES; i++)
         if (q->classes[i].count && q->pass[i] < least) least = q->pass[i];
     if (least != UINT64_MAX && q->pass[c] < least) q->pass[c] = least;
 }
 
-static void enter_class(queue_t *q, queue_entry_t *e)
+static void enter_class(turns_t *q, turn_t *e)
 {
     join(q, e->priority);
     heap_set(&q->classes[e->priority], &e->place, e->place.key);
 }
 
-void queue_raise(queue_t *q, queue_entry_t *e, priority_t priority)
+void turns_raise(turns_t *q, turn_t *e, priority_t priority)
 {
     bool in = e->place.pos != 0;
     if (in) heap_remove(&q->classes[e->priority], &e->place);
@@ -81,7 +80,7 @@ void queue_raise(queue_t *q, queue_entry_t *e, priority_t priority)
 }
 
 // The time that e's timer stood for has come.
-static void ripen(queue_t *q, queue_entry_t *e, int64_t now)
+static void ripen(turns_t *q, turn_t *e, int64_t now)
 {
     heap_remove(&q->timers, &e->timer);
     if (!e->ready) {
@@ -93,43 +92,43 @@ static void ripen(queue_t *q, queue_entry_t *e, int64_t now)
         if (e->promote_at != INT64_MAX) heap_set(&q->timers, &e->timer, e->promote_at);
         return;
     }
-    if (e->priority < PRIORITY_HIGH) queue_raise(q, e, PRIORITY_HIGH);
+    if (e->priority < PRIORITY_HIGH) turns_raise(q, e, PRIORITY_HIGH);
 }
 
-static void ripen_all(queue_t *q, int64_t now)
+static void ripen_all(turns_t *q, int64_t now)
 {
     for (heap_node_t *n; (n = heap_min(&q->timers)) && n->key <= now;)
-        ripen(q, HEAP_OWNER(n, queue_entry_t, timer), now);
+        ripen(q, HEAP_OWNER(n, turn_t, timer), now);
 }
 
-static int next_class(const queue_t *q)
+static int next_class(const turns_t *q)
 {
     int best = -1;
-    for (int c = QUEUE_CLASSES - 1; c >= 0; c--)
+    for (int c = TURN_CLASSES - 1; c >= 0; c--)
         if (q->classes[c].count && (best < 0 || q->pass[c] < q->pass[best])) best = c;
     return best;
 }
 
-queue_entry_t *queue_pop(queue_t *q, int64_t now)
+turn_t *turns_pop(turns_t *q, int64_t now)
 {
     ripen_all(q, now);
     heap_node_t *oldest = heap_min(&q->ages);
     if (!oldest) return NULL;
-    queue_entry_t *e;
+    turn_t *e;
     q->aged = !q->aged && oldest->key + q->patience <= now;
     if (q->aged) {
-        e = HEAP_OWNER(oldest, queue_entry_t, age);
+        e = HEAP_OWNER(oldest, turn_t, age);
     } else {
         int c = next_class(q);
         CHECK(c >= 0);
         q->pass[c] += stride[c];
-        e = HEAP_OWNER(heap_min(&q->classes[c]), queue_entry_t, place);
+        e = HEAP_OWNER(heap_min(&q->classes[c]), turn_t, place);
     }
-    queue_remove(q, e);
+    turns_remove(q, e);
     return e;
 }
 
-int64_t queue_next(const queue_t *q)
+int64_t turns_next(const turns_t *q)
 {
     if (q->ages.count) return INT64_MIN;
     heap_node_t *n = heap_min(&q->timers);
@@ -138,48 +137,48 @@ int64_t queue_next(const queue_t *q)
 
 static int by_place(const void *a, const void *b)
 {
-    const queue_entry_t *x = *(queue_entry_t *const *)a, *y = *(queue_entry_t *const *)b;
+    const turn_t *x = *(turn_t *const *)a, *y = *(turn_t *const *)b;
     return (x->place.key > y->place.key) - (x->place.key < y->place.key);
 }
 
 static int by_time(const void *a, const void *b)
 {
-    const queue_entry_t *x = *(queue_entry_t *const *)a, *y = *(queue_entry_t *const *)b;
+    const turn_t *x = *(turn_t *const *)a, *y = *(turn_t *const *)b;
     if (x->ready_at != y->ready_at) return x->ready_at < y->ready_at ? -1 : 1;
     return x->priority != y->priority ? (int)y->priority - (int)x->priority : by_place(a, b);
 }
 
 // The ready ones: each class in its order, merged as turns would fall.
-static size_t peek_ready(const queue_t *q, queue_entry_t **out, size_t n)
+static size_t peek_ready(const turns_t *q, turn_t **out, size_t n)
 {
-    queue_entry_t **sorted[QUEUE_CLASSES];
-    size_t at[QUEUE_CLASSES] = {0}, taken = 0;
-    uint64_t pass[QUEUE_CLASSES];
-    for (int c = 0; c < QUEUE_CLASSES; c++) {
+    turn_t **sorted[TURN_CLASSES];
+    size_t at[TURN_CLASSES] = {0}, taken = 0;
+    uint64_t pass[TURN_CLASSES];
+    for (int c = 0; c < TURN_CLASSES; c++) {
         const heap_t *h = &q->classes[c];
         sorted[c] = xcalloc(h->count + 1, sizeof *sorted[c]);
-        for (size_t i = 0; i < h->count; i++) sorted[c][i] = HEAP_OWNER(h->nodes[i], queue_entry_t, place);
+        for (size_t i = 0; i < h->count; i++) sorted[c][i] = HEAP_OWNER(h->nodes[i], turn_t, place);
         qsort(sorted[c], h->count, sizeof *sorted[c], by_place);
         pass[c] = q->pass[c];
     }
     while (taken < n) {
         int best = -1;
-        for (int c = QUEUE_CLASSES - 1; c >= 0; c--)
+        for (int c = TURN_CLASSES - 1; c >= 0; c--)
             if (at[c] < q->classes[c].count && (best < 0 || pass[c] < pass[best])) best = c;
         if (best < 0) break;
         pass[best] += stride[best];
         out[taken++] = sorted[best][at[best]++];
     }
-    for (int c = 0; c < QUEUE_CLASSES; c++) free(sorted[c]);
+    for (int c = 0; c < TURN_CLASSES; c++) free(sorted[c]);
     return taken;
 }
 
-size_t queue_peek(const queue_t *q, queue_entry_t **out, size_t n)
+size_t turns_peek(const turns_t *q, turn_t **out, size_t n)
 {
     size_t taken = peek_ready(q, out, n), waiting = 0;
-    queue_entry_t **later = xcalloc(q->timers.count + 1, sizeof(queue_entry_t *));
+    turn_t **later = xcalloc(q->timers.count + 1, sizeof(turn_t *));
     for (size_t i = 0; i < q->timers.count; i++) {
-        queue_entry_t *e = HEAP_OWNER(q->timers.nodes[i], queue_entry_t, timer);
+        turn_t *e = HEAP_OWNER(q->timers.nodes[i], turn_t, timer);
         if (!e->ready) later[waiting++] = e;
     }
     qsort(later, waiting, sizeof *later, by_time);

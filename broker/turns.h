@@ -1,10 +1,10 @@
-// Queue: work that waits for its turn. An entry first waits for a time, then among those that are ready for
+// Turns: work that waits for its turn. An entry first waits for a time, then among those that are ready for
 // its class's share: the classes (priorities) share the turns 1 : 2 : 4 : 8 by stride scheduling (Waldspurger
 // and Weihl, 1995), and whoever has been ready for `patience` goes first, so nobody starves. Within a class
 // the order is that of arrival; entries may be put in front. An entry with a deadline moves up to high when
 // `promote_at` comes. No clock in here.
-#ifndef RTM_BROKER_QUEUE_H
-#define RTM_BROKER_QUEUE_H
+#ifndef RTM_BROKER_TURNS_H
+#define RTM_BROKER_TURNS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "common/heap.h"
 #include "proto/template.h"
 
-enum { QUEUE_CLASSES = PRIORITY_CRITICAL + 1 };
+enum { TURN_CLASSES = PRIORITY_CRITICAL + 1 };
 
 typedef struct {
     heap_node_t timer; // until it is ready: ready_at; then, if it has one: promote_at
@@ -23,37 +23,37 @@ typedef struct {
     int64_t promote_at; // INT64_MAX: never
     priority_t priority;
     bool ready;
-} queue_entry_t;
+} turn_t;
 
 typedef struct {
-    heap_t timers, classes[QUEUE_CLASSES], ages;
-    uint64_t pass[QUEUE_CLASSES]; // stride scheduling: the class with the least goes next
-    int64_t front, back;          // next places
+    heap_t timers, classes[TURN_CLASSES], ages;
+    uint64_t pass[TURN_CLASSES]; // stride scheduling: the class with the least goes next
+    int64_t front, back;         // next places
     int64_t patience;
     size_t count;
     bool aged; // the last turn went by age: at most every second does, so that age does not undo the shares
-} queue_t;
+} turns_t;
 
-void queue_init(queue_t *queue, int64_t patience_ms);
+void turns_init(turns_t *turns, int64_t patience_ms);
 // Frees no entries.
-void queue_free(queue_t *queue);
+void turns_free(turns_t *turns);
 // Puts entry in, or moves it: it is ready at ready_at; ahead: in front of all that wait in its class now.
 // promote_at: INT64_MAX for none.
-void queue_put(queue_t *queue, queue_entry_t *entry, priority_t priority, int64_t ready_at,
-               int64_t promote_at, bool ahead);
+void turns_put(turns_t *turns, turn_t *turn, priority_t priority, int64_t ready_at, int64_t promote_at,
+               bool ahead);
 // Puts an entry that was popped back where it was: it is ready, and looked at again at `again`.
-void queue_return(queue_t *queue, queue_entry_t *entry, int64_t again);
+void turns_return(turns_t *turns, turn_t *turn, int64_t again);
 // Takes entry out; nothing if it is not in.
-void queue_remove(queue_t *queue, queue_entry_t *entry);
-bool queue_has(const queue_entry_t *entry);
+void turns_remove(turns_t *turns, turn_t *turn);
+bool turns_has(const turn_t *turn);
 // Another class, keeping its place in time.
-void queue_raise(queue_t *queue, queue_entry_t *entry, priority_t priority);
+void turns_raise(turns_t *turns, turn_t *turn, priority_t priority);
 // The entry whose turn it is at now, taken out; NULL: none is ready.
-queue_entry_t *queue_pop(queue_t *queue, int64_t now);
-// When queue_pop may give something: now or earlier if some are ready; INT64_MAX: nothing is in.
-int64_t queue_next(const queue_t *queue);
+turn_t *turns_pop(turns_t *turns, int64_t now);
+// When turns_pop may give something: now or earlier if some are ready; INT64_MAX: nothing is in.
+int64_t turns_next(const turns_t *turns);
 // The first n entries in the order in which they would be taken if none came meanwhile, waiting ones after
 // the ready by time; how many there are. Costs a sort.
-size_t queue_peek(const queue_t *queue, queue_entry_t **out, size_t n);
+size_t turns_peek(const turns_t *turns, turn_t **out, size_t n);
 
 #endif
