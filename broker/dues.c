@@ -160,7 +160,8 @@ static wire_cause_t catch_up(broker_t *b, source_t *s)
 static int64_t first_turn(const broker_t *b, const source_t *s, int64_t after)
 {
     const schedule_t *when = &s->listing->schedule;
-    int64_t at = later(b->now, s->last_ok ? s->last_ok + when->template->min_gap_ms : 0);
+    int64_t ended = s->last_ok < b->now ? s->last_ok : b->now; // before a restart time may have been another
+    int64_t at = later(b->now, s->last_ok ? ended + when->template->min_gap_ms : 0);
     return schedule_opens(when, later(at, after) + 1); // a due's time is its name
 }
 

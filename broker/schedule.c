@@ -10,6 +10,8 @@ enum {
     SECOND = 1000,
     MINUTE = 60, // s
     WEEK = 7 * CIVIL_DAY,
+    WEEK_MINUTES = WEEK / MINUTE,
+    TRIED = 1000,           // windows in a row that a change of the clock may have swallowed
     MONDAY = 4 * CIVIL_DAY, // the first of them was on 1970-01-05
 };
 #define HORIZON (CRON_YEARS * 366LL * CIVIL_DAY * SECOND)
@@ -23,11 +25,18 @@ bool schedule_is_plain(const template_t *t)
 
 static const window_t always = {-SCHEDULE_NEVER, SCHEDULE_NEVER};
 
-// Seconds from 1970 to the Monday of the local week that t is in, by the wall.
-static int64_t week_of(const schedule_t *when, int64_t t)
+// How far the wall has come at t: the Monday of its week (s) and the minute since then. A window has begun,
+// or ended, when the wall has come there: see zone_shown.
+typedef struct {
+    int64_t week;
+    int32_t minute;
+} wall_t;
+
+static wall_t wall_at(const schedule_t *when, int64_t t)
 {
-    int64_t local = zone_local(when->zone, civil_floor(t, SECOND));
-    return civil_floor(local - MONDAY, WEEK) * WEEK + MONDAY;
+    int64_t shown = zone_shown(when->zone, civil_floor(t, SECOND));
+    int64_t week = civil_floor(shown - MONDAY, WEEK) * WEEK + MONDAY;
+    return (wall_t){week, (int32_t)((shown - week) / MINUTE)};
 }
 
 static window_t window(const schedule_t *when, int64_t week, const week_span_t *span)
@@ -36,17 +45,42 @@ static window_t window(const schedule_t *when, int64_t week, const week_span_t *
                       zone_instant(when->zone, week + (int64_t)span->to * MINUTE) * SECOND};
 }
 
+// How many of the week's spans end at or before minute; how many begin at or before it.
+static size_t ended(const template_t *t, int32_t minute)
+{
+    size_t low = 0, high = t->n_windows;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (t->windows[middle].to <= minute)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static size_t begun(const template_t *t, int32_t minute)
+{
+    size_t n = ended(t, minute);
+    return n < t->n_windows && t->windows[n].from <= minute ? n + 1 : n;
+}
+
 window_t schedule_window(const schedule_t *when, int64_t t)
 {
     const template_t *template = when->template;
-    if (!template->n_windows) return always;
-    int64_t week = week_of(when, t);
-    for (int i = -1; i <= 2;
-         i++) // a window may begin in the week before; a change of the clock may swallow one
-        for (size_t k = i < 0 ? template->n_windows - 1 : 0; k < template->n_windows; k++) {
-            window_t w = window(when, week + i * (int64_t)WEEK, &template->windows[k]);
-            if (w.end > t && w.end > w.start) return w;
-        }
+    size_t n = template->n_windows;
+    if (!n) return always;
+    wall_t wall = wall_at(when, t);
+    size_t k = ended(template, wall.minute);
+    if (template->windows[n - 1].to > wall.minute + WEEK_MINUTES) { // it began in the week before
+        wall.week -= WEEK;
+        k = n - 1;
+    }
+    for (size_t i = 0; i < TRIED; i++, k++) {
+        if (k == n) wall.week += WEEK, k = 0;
+        window_t w = window(when, wall.week, &template->windows[k]);
+        if (w.end > w.start) return w; // else a change of the clock has swallowed it
+    }
     return (window_t){SCHEDULE_NEVER, SCHEDULE_NEVER};
 }
 
@@ -54,12 +88,13 @@ window_t schedule_window_before(const schedule_t *when, int64_t t)
 {
     const template_t *template = when->template;
     if (!template->n_windows) return always;
-    int64_t week = week_of(when, t);
-    for (int i = 1; i >= -2; i--)
-        for (size_t k = template->n_windows; k-- > 0;) {
-            window_t w = window(when, week + i * (int64_t)WEEK, &template->windows[k]);
-            if (w.start <= t && w.end > w.start) return w;
-        }
+    wall_t wall = wall_at(when, t);
+    size_t k = begun(template, wall.minute);
+    for (size_t i = 0; i < TRIED; i++, k--) {
+        if (k == 0) wall.week -= WEEK, k = template->n_windows;
+        window_t w = window(when, wall.week, &template->windows[k - 1]);
+        if (w.end > w.start) return w;
+    }
     return (window_t){-SCHEDULE_NEVER, -SCHEDULE_NEVER};
 }
 

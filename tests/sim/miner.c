@@ -103,16 +103,20 @@ static void drop_due(holding_t *h, int i)
 }
 
 // In the calm each page is polled in time, by one miner at a time.
-static void watch(world_t *w, const sim_miner_t *m, const holding_t *h)
+static void watch(world_t *w, const sim_miner_t *m, const holding_t *h, int64_t due)
 {
     page_t *p = h->page;
     int64_t every = w->every[p->template];
+    const when_t *when = &w->when[p->template];
     p->polls++;
     if (w->removed[p->template]) sim_fail(w, "%s is polled though it is disabled", p->url);
-    if (p->polled_at && w->now - p->polled_at > every * 21 / 20 + 1000)
+    if (when->kind == WHEN_PERIOD && p->polled_at && w->now - p->polled_at > every * 21 / 20 + 1000)
         sim_fail(w, "%s (every %lld ms) was not polled for %lld ms", p->url, (long long)every,
                  (long long)(w->now - p->polled_at));
+    if (p->polled_due && !schedule_follows(when, every, p->polled_due, due))
+        sim_fail(w, "%s: after its due at %lld came %lld", p->url, (long long)p->polled_due, (long long)due);
     p->polled_at = w->now;
+    p->polled_due = due;
     for (int i = 0; i < MAX_MINERS; i++) {
         const sim_miner_t *other = &w->miners[i];
         const holding_t *theirs = other->alive && other != m ? holding_of(other, h->id) : NULL;
@@ -130,7 +134,7 @@ static void start_poll(world_t *w, sim_miner_t *m, holding_t *h, int64_t due)
     h->started = w->now + m->offset;
     int64_t took = 20 + (int64_t)sim_random(w, 300);
     if (w->host_slow_until[h->page->host] > w->now) took += (int64_t)sim_random(w, 20000);
-    if (w->settled) watch(w, m, h);
+    if (w->settled) watch(w, m, h, due);
     event_t *e = later(w, m, took, EV_POLL_READ);
     e->source = h->id;
     e->run = h->run;
@@ -298,6 +302,10 @@ static void on_assign(world_t *w, sim_miner_t *m, const wire_assign_t *a)
         if (!h->version) sim_fail(w, "%s got a due of a template that it does not hold", m->name);
         for (uint64_t k = 0; k < d->count; k++) {
             int64_t due = a->slot_start + d->offset + (int64_t)(k * d->step);
+            if (d->cause == CAUSE_added && w->when[h->page->template].kind == WHEN_TRIGGERED)
+                sim_fail(w, "%s is polled though nobody triggered it", h->page->url);
+            if (d->cause == CAUSE_scheduled && !schedule_is_due(&w->when[h->page->template], due))
+                sim_fail(w, "%s is due at %lld, where it is not", h->page->url, (long long)due);
             if (has_due(h, due)) continue;
             if (h->n_dues == MAX_DUES) {
                 sim_fail(w, "%s holds too many dues of a source: now %lld + %llu x %llu from %lld, cause %s",

@@ -16,7 +16,9 @@ enum {
     EVENTS_MAX = 2000000,
     FAULT_EVERY_MS = 4000,
     EVERY_STEPS = 30, // seconds from 2 s on
-    LONGEST_EVERY_MS = 2000 + EVERY_STEPS * 1000
+    LONGEST_EVERY_MS = 2000 + EVERY_STEPS * 1000,
+    LATE_MS = 2000, // in the calm, after a due
+    SETTLING_MS = 3000,
 };
 
 typedef struct held_send {
@@ -56,7 +58,15 @@ void sim_fail(world_t *w, const char *fmt, ...)
 
 static instant_t instant(const world_t *w)
 {
-    return (instant_t){.mono = w->now, .wall = 1700000000000 + w->now + w->wall_error};
+    return (instant_t){.mono = w->now, .wall = w->base + w->now + w->wall_error};
+}
+
+// As miners reckon it.
+int64_t sim_broker_time(const world_t *w)
+{
+    for (int i = 0; i < MAX_MINERS; i++)
+        if (w->miners[i].alive && w->miners[i].welcomed) return w->now + w->miners[i].offset;
+    return w->base + w->now;
 }
 
 page_t *sim_page(world_t *w, uint64_t source)
@@ -265,6 +275,7 @@ static void start_broker(world_t *w)
                               .heartbeat_ms = BEAT_MS,
                               .liveness_ms = LIVENESS_MS,
                               .report_ms = 1 << 30,
+                              .load_zone = zone_load,
                               .budget = w->budget};
     broker_out_t out = {.context = w, .send = on_send, .store = on_store};
     w->broker = broker_new(&config, &out);
@@ -297,10 +308,10 @@ static void request(world_t *w, const char *command, wire_arg_t *args, size_t n)
 
 static void add_template(world_t *w, int t, bool replace)
 {
-    char json[16384];
-    int len = snprintf(json, sizeof json,
-                       "{\"name\": \"t%d\", \"kind\": \"feed\", \"every\": \"%lldms\", \"urls\": [", t,
-                       (long long)w->every[t]);
+    char json[16384], schedule[1500];
+    schedule_json(&w->when[t], w->every[t], schedule, sizeof schedule);
+    int len =
+        snprintf(json, sizeof json, "{\"name\": \"t%d\", \"kind\": \"feed\", %s\"urls\": [", t, schedule);
     for (int i = 0, first = 1; i < w->n_pages; i++) {
         if (w->pages[i].template != t) continue;
         len +=
@@ -558,7 +569,10 @@ static void make_pages(world_t *w)
     w->n_hosts = 5 + (int)sim_random(w, MAX_HOSTS - 4);
     w->n_templates = 2 + (int)sim_random(w, MAX_TEMPLATES - 1);
     w->n_pages = 50 + (int)sim_random(w, MAX_SOURCES - 49);
-    for (int t = 0; t < w->n_templates; t++) w->every[t] = 2000 + (int64_t)sim_random(w, EVERY_STEPS) * 1000;
+    for (int t = 0; t < w->n_templates; t++) {
+        w->every[t] = 2000 + (int64_t)sim_random(w, EVERY_STEPS) * 1000;
+        w->when[t] = schedule_make(sim_random(w, 1 << 30), w->base + w->now);
+    }
     for (int i = 0; i < w->n_pages; i++) {
         page_t *p = &w->pages[i];
         *p = (page_t){
@@ -606,19 +620,31 @@ static void check_calm(world_t *w, int64_t span)
         int64_t every = w->every[p->template];
         // broker time may run 2 % fast or slow after a jump of the wall clock
         int64_t least = span * 97 / 100 / every - 1, most = span * 103 / 100 / every + 2;
-        if (p->polls < least || p->polls > most)
+        const when_t *when = &w->when[p->template];
+        if (when->kind == WHEN_PERIOD && (p->polls < least || p->polls > most))
             sim_fail(w, "%s (every %lld ms) was polled %d times in %lld ms of calm", p->url, (long long)every,
                      p->polls, (long long)span);
+        int64_t since = p->polled_due ? p->polled_due : w->settled_at + SETTLING_MS;
+        if (schedule_overdue(when, every, since, sim_broker_time(w) - LATE_MS))
+            sim_fail(w, "%s was not polled after its due at %lld", p->url, (long long)since);
         if (!broker_owner(w->broker, p->id)[0]) sim_fail(w, "%s has no owner", p->url);
     }
     if (!broker_balanced(w->broker)) sim_fail(w, "one miner has more than its share");
+}
+
+// Others may not be due for an hour.
+static bool is_polled_often(const when_t *when)
+{
+    return when->kind == WHEN_PERIOD || when->kind == WHEN_CONTINUOUS ||
+           (when->kind == WHEN_CRON && when->all_hours);
 }
 
 // Once nothing changes any more, everything that there was is stored: no validator ever hid a change.
 static void check_stored(world_t *w)
 {
     for (int i = 0; i < w->n_pages; i++)
-        if (w->pages[i].stored_version != w->pages[i].version)
+        if (is_polled_often(&w->when[w->pages[i].template]) &&
+            w->pages[i].stored_version != w->pages[i].version)
             sim_fail(w, "%s is at version %llu, the sink has %llu", w->pages[i].url,
                      (unsigned long long)w->pages[i].version, (unsigned long long)w->pages[i].stored_version);
 }
@@ -656,6 +682,7 @@ int world_run(world_t *w, uint64_t seed, int slots, bool trace)
     w->slot_ms = lengths[sim_random(w, 3)];
     w->now = 1000 + (int64_t)sim_random(w, 100000);
     w->budget = sim_random(w, 2) ? 0 : 1 + (int)sim_random(w, 20);
+    w->base = schedule_base(sim_random(w, 1 << 30), (slots + 8) * w->slot_ms + 100000) - w->now;
     make_pages(w);
     start_broker(w);
     int n = 3 + (int)sim_random(w, 3);
@@ -669,6 +696,7 @@ int world_run(world_t *w, uint64_t seed, int slots, bool trace)
     if (!w->failure[0] && run_until(w, w->now + 3 * w->slot_ms + 15000)) {
         int64_t span = 3 * w->slot_ms + 65000;
         w->settled = true;
+        w->settled_at = sim_broker_time(w);
         if (run_until(w, w->now + span / 2)) join_another(w);
         if (!w->failure[0] && run_until(w, w->now + span - span / 2)) check_calm(w, span);
         w->quiet = true;

@@ -10,6 +10,7 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/map.h"
+#include "tests/sim/schedule.h"
 
 enum {
     MAX_MINERS = 8,
@@ -43,6 +44,7 @@ typedef struct { // a page somewhere on the web
     uint64_t stored_version; // the newest that is safe in the sink
     int polls;               // in the calm at the end
     int64_t polled_at;       // its last poll there
+    int64_t polled_due;      // and the due of that, broker ms
 } page_t;
 
 typedef struct { // a source as a miner holds it
@@ -113,6 +115,9 @@ typedef struct {
     int n_pages;
     int n_templates, template_sources[MAX_TEMPLATES];
     int64_t every[MAX_TEMPLATES];
+    when_t when[MAX_TEMPLATES];
+    int64_t base;                // of the wall clock
+    int64_t settled_at;          // broker ms
     bool removed[MAX_TEMPLATES]; // in the calm: nobody may poll it
     map_t stored;                // page and generation -> newest version that is safe in the sink, plus 1
     int n_hosts;
@@ -169,6 +174,7 @@ void sim_fail(world_t *world, const char *fmt, ...) __attribute__((format(printf
 // Prints a message that arrives, if the run is traced.
 void sim_trace(const world_t *world, const char *from, const char *to, wire_type_t type, const void *message);
 page_t *sim_page(world_t *world, uint64_t source);
+int64_t sim_broker_time(const world_t *world);
 
 void miner_start(world_t *world, sim_miner_t *miner);
 void miner_free(sim_miner_t *miner);
