@@ -160,6 +160,14 @@ void visit_free(visit_t *v)
     v->state = VISIT_OUT;
 }
 
+void gate_release(gate_t *g, visit_t *v)
+{
+    if (v->released) return;
+    v->released = true;
+    polite_leave(g->polite, &v->ticket, clock_mono_ms());
+    g->transfers--;
+}
+
 bool gate_take_back(gate_t *g, visit_t *v)
 {
     if (v->state == VISIT_OUT || v->state == VISIT_RUNNING || v->hops) return false;
@@ -171,9 +179,8 @@ void gate_cancel(gate_t *g, visit_t *v)
 {
     if (v->state == VISIT_RUNNING) {
         fetch_cancel(g->fetch, v->transfer);
-        g->transfers--;
-    }
-    if (v->state == VISIT_RUNNING || v->state == VISIT_AT_HOST)
+        gate_release(g, v);
+    } else if (v->state == VISIT_AT_HOST)
         polite_leave(g->polite, &v->ticket, clock_mono_ms());
     else if (v->state != VISIT_OUT)
         unhang(v);
@@ -285,8 +292,7 @@ static void on_fetched(void *owner, const fetch_result_t *fetched)
     visit_t *v = owner;
     gate_t *g = v->gate;
     fetch_result_t result = *fetched;
-    polite_leave(g->polite, &v->ticket, clock_mono_ms());
-    g->transfers--;
+    gate_release(g, v);
     judge_host(g, v, &result);
     if (!follow(g, v, &result)) tell(g, v, &result);
 }
@@ -304,6 +310,7 @@ static void start(gate_t *g, visit_t *v)
 {
     fetch_request_t request = {.url = v->url, .foreign = robots_cache_origin(v->url) != v->home};
     v->state = VISIT_RUNNING;
+    v->released = false;
     error_class_t error = v->own ? start_errand(&request) : v->ops->start(v, &request);
     if (error != ERR_none) {
         polite_leave(g->polite, &v->ticket, clock_mono_ms());

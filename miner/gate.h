@@ -47,6 +47,7 @@ typedef struct visit {
     unsigned hops;      // redirects so far
     bool temporary;     // one of them was no 301 or 308
     bool post, get;     // it is a POST; a redirect made a GET of it
+    bool released;      // see gate_release
     bool own;           // the gate's, which fetches a robots.txt
     bool ignore_robots; // as the template says, also:
     uint32_t concurrency;
@@ -80,6 +81,8 @@ void gate_enter(gate_t *gate, visit_t *visit, const visit_ops_t *ops, const char
 bool gate_take_back(gate_t *gate, visit_t *visit);
 // Ends it wherever it is, without a callback.
 void gate_cancel(gate_t *gate, visit_t *visit);
+// A long response has begun: it counts no longer among its host's transfers, nor the gate's.
+void gate_release(gate_t *gate, visit_t *visit);
 // host (see polite_host) is not asked before `until`, monotonic ms; one that has passed: it may be asked
 // again.
 void gate_back_off(gate_t *gate, uint64_t host, int64_t until);

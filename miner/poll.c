@@ -11,6 +11,8 @@
 #include "miner/poll_state.h"
 #include "miner/read/url.h"
 
+static const uint64_t STREAM_TOKEN = 1ULL << 63; // in the tokens of streams' batches
+
 // -- states ---------------------------------------------------------------------------------------
 
 void poll_move(poll_t *p, poll_state_t to)
@@ -203,6 +205,13 @@ void poll_request(const poll_t *p, fetch_request_t *request)
 
 // -- all polls ------------------------------------------------------------------------------------
 
+// Their batches are told from the polls' by the token.
+static void send_stream_batch(void *context, uint64_t token, char *frame, size_t len)
+{
+    polls_t *ps = context;
+    ps->options.send(ps->options.context, token | STREAM_TOKEN, frame, len);
+}
+
 polls_t *polls_new(const polls_options_t *options)
 {
     polls_t *ps = xcalloc(1, sizeof *ps);
@@ -214,6 +223,13 @@ polls_t *polls_new(const polls_options_t *options)
                                           .watched = options->watched});
     ps->ship = ship_new(options->send, options->context);
     ps->arena = arena_new(DOCUMENT_ARENA);
+    ps->stream_ship = ship_new(send_stream_batch, ps);
+    ps->streams = streams_new(&(streams_options_t){.report = options->report,
+                                                   .finished = options->finished,
+                                                   .context = options->context,
+                                                   .gate = ps->gate,
+                                                   .ship = ps->stream_ship,
+                                                   .pressure = options->pressure});
     return ps;
 }
 
@@ -221,6 +237,8 @@ void polls_destroy(polls_t **polls)
 {
     polls_t *ps = *polls;
     if (!ps) return;
+    streams_destroy(&ps->streams);
+    ship_destroy(&ps->stream_ship);
     gate_destroy(&ps->gate);
     for (poll_t *p = ps->all, *next; p; p = next) {
         next = p->next;
@@ -236,6 +254,7 @@ void polls_destroy(polls_t **polls)
 void polls_set_clock(polls_t *ps, int64_t offset)
 {
     ps->offset = offset;
+    streams_set_clock(ps->streams, offset);
 }
 
 void polls_back_off(polls_t *ps, uint64_t host, int64_t until)
@@ -243,7 +262,7 @@ void polls_back_off(polls_t *ps, uint64_t host, int64_t until)
     gate_back_off(ps->gate, host, until);
 }
 
-void polls_start(polls_t *ps, source_t *s, const due_t *due)
+static void start_poll(polls_t *ps, source_t *s, const due_t *due)
 {
     poll_t *p = xcalloc(1, sizeof *p);
     p->polls = ps;
@@ -264,47 +283,77 @@ void polls_start(polls_t *ps, source_t *s, const due_t *due)
     poll_list_start(p);
 }
 
+void polls_start(polls_t *ps, source_t *s, const due_t *due)
+{
+    bool ready = s->definition && definition_ready(s->definition) == 0;
+    if (ready && s->definition->template->kind == KIND_STREAM) {
+        streams_due(ps->streams, s, due);
+        return;
+    }
+    streams_close(ps->streams, s); // its template was of this kind before
+    start_poll(ps, s, due);
+}
+
 void polls_hurry(source_t *s)
 {
     if (s->poll) s->poll->hurry = true;
 }
 
+bool polls_busy(const source_t *s)
+{
+    return s->poll || streams_busy(s);
+}
+
 bool polls_take_back(polls_t *ps, source_t *s)
 {
     poll_t *p = s->poll;
-    if (!p || p->state != POLL_WAITING || !gate_take_back(ps->gate, &p->list.visit)) return false;
+    streams_close(ps->streams, s);
+    if (!p || p->state != POLL_WAITING || !gate_take_back(ps->gate, &p->list.visit)) return polls_busy(s);
     poll_move(p, POLL_FINISHED);
     poll_free(p);
     s->poll = NULL;
-    return true;
+    return polls_busy(s);
 }
 
 bool polls_has_due(const source_t *s, int64_t due)
 {
-    return s->poll && s->poll->due.due == due;
+    return (s->poll && s->poll->due.due == due) || streams_has_due(s, due);
 }
 
 void polls_verdicts(polls_t *ps, uint64_t token, const uint8_t *verdicts, size_t n)
 {
-    ship_verdicts(ps->ship, token, verdicts, n, on_verdict);
+    if (token & STREAM_TOKEN)
+        ship_verdicts(ps->stream_ship, token & ~STREAM_TOKEN, verdicts, n, streams_verdict);
+    else
+        ship_verdicts(ps->ship, token, verdicts, n, on_verdict);
 }
 
 void polls_run(polls_t *ps, int64_t until)
 {
+    int64_t now = clock_mono_ms();
+    streams_run(ps->streams, now);
     gate_run(ps->gate);
-    ship_tick(ps->ship, clock_mono_ms());
+    ship_tick(ps->ship, now);
+    ship_tick(ps->stream_ship, now);
+    if (streams_deadline(ps->streams) < until) until = streams_deadline(ps->streams);
+    if (ship_deadline(ps->stream_ship) < until) until = ship_deadline(ps->stream_ship);
     if (ship_deadline(ps->ship) < until) until = ship_deadline(ps->ship);
     gate_wait(ps->gate, until);
 }
 
 size_t polls_running(const polls_t *ps)
 {
-    return ps->running;
+    return ps->running + streams_closing(ps->streams);
 }
 
 polls_counts_t polls_counts(const polls_t *ps)
 {
     polls_counts_t counts = ps->counts;
+    streams_counts_t streams = streams_counts(ps->streams);
     counts.gate = gate_counts(ps->gate);
+    counts.polls += streams.dues;
+    counts.changed += streams.changed;
+    counts.failed += streams.failed;
+    counts.items += streams.items;
     return counts;
 }

@@ -10,6 +10,7 @@
 #ifndef RTM_MINER_POLL_H
 #define RTM_MINER_POLL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,7 +32,8 @@ typedef struct {
     void *context;
     size_t slots; // transfers at once
     fetch_options_t fetch;
-    int watched; // see fetch_new
+    int watched;                 // see fetch_new
+    const atomic_bool *pressure; // streams are not read while it is set; may be NULL
 } polls_options_t;
 
 // Since the start.
@@ -54,8 +56,11 @@ void polls_set_clock(polls_t *polls, int64_t offset);
 void polls_back_off(polls_t *polls, uint64_t host, int64_t until);
 // Starts a poll of source, which has none.
 void polls_start(polls_t *polls, source_t *source, const due_t *due);
-// Takes a poll back that has not started to fetch, without an outcome. false: it runs (or there is none).
+// Takes a poll back that has not started to fetch, without an outcome, and closes a stream. Whether something
+// of the source is still under way: its end is told by finished().
 bool polls_take_back(polls_t *polls, source_t *source);
+// Whether a due of source is at hand, or something that it found is on the way to the sink.
+bool polls_busy(const source_t *source);
 // Whether source's poll is that of due (broker ms).
 bool polls_has_due(const source_t *source, int64_t due);
 void polls_verdicts(polls_t *polls, uint64_t token, const uint8_t *verdicts, size_t n);
@@ -63,7 +68,7 @@ void polls_verdicts(polls_t *polls, uint64_t token, const uint8_t *verdicts, siz
 // Does what is due, then waits for transfers, at most until the time `until` (monotonic ms).
 void polls_run(polls_t *polls, int64_t until);
 
-// Polls that have begun to fetch and are not finished.
+// Polls that have begun to fetch and are not finished, and closed streams.
 size_t polls_running(const polls_t *polls);
 polls_counts_t polls_counts(const polls_t *polls);
 

@@ -3,6 +3,7 @@
 #define RTM_MINER_POLL_STATE_H
 
 #include "miner/poll.h"
+#include "miner/stream.h"
 
 enum { DETAILS_AT_ONCE = 8 }; // detail pages under way or waiting for their host, per poll
 
@@ -60,6 +61,8 @@ struct polls {
     polls_options_t options;
     gate_t *gate;
     ship_t *ship;
+    ship_t *stream_ship; // of what streams found: verdicts have other owners
+    streams_t *streams;
     arena_t *arena; // of the document being read
     int64_t offset; // broker ms = monotonic ms + offset
     size_t running; // polls beyond waiting

@@ -16,6 +16,7 @@
 #include "proto/wire.h"
 
 struct poll;
+struct stream;
 
 // A template in one version. Parsed and compiled when its first poll starts.
 typedef struct {
@@ -76,11 +77,12 @@ typedef struct source {
     uint32_t n_tries;
     uint32_t n_spans;
     span_t *spans;
-    int64_t done, held; // latest due that is settled / was ever assigned
-    heap_node_t timer;  // in its worker's heap, by the next due
-    struct poll *poll;  // under way, or NULL
-    due_t waiting;      // came while the poll ran, to be polled when it has finished; due 0: none
-    bool revoked;       // forget it when the poll has finished
+    int64_t done, held;    // latest due that is settled / was ever assigned
+    heap_node_t timer;     // in its worker's heap, by the next due
+    struct poll *poll;     // under way, or NULL
+    struct stream *stream; // of kind stream: while it is read
+    due_t waiting;         // came while the poll ran, to be polled when it has finished; due 0: none
+    bool revoked;          // forget it when the poll has finished
 } source_t;
 
 source_t *source_new(uint64_t id);

@@ -126,11 +126,11 @@ static void fire(worker_t *w, source_t *s, int64_t now)
     w->held--;
     while (source_take(s, now, &later)) {
         w->held--;
-        skip(w, s, &due, s->poll ? ERR_still_running : ERR_missed_while_down);
+        skip(w, s, &due, polls_busy(s) ? ERR_still_running : ERR_missed_while_down);
         due = later;
     }
     set_timer(w, s);
-    if (s->poll)
+    if (polls_busy(s))
         wait_for_poll(w, s, &due);
     else
         start(w, s, &due);
@@ -154,6 +154,7 @@ static void on_finished(void *context, source_t *s)
 {
     worker_t *w = context;
     due_t due = s->waiting;
+    if (polls_busy(s)) return; // a poll, and what is left of a stream, after its template became another kind
     s->waiting = (due_t){0};
     if (s->revoked)
         forget(w, s);
@@ -250,10 +251,10 @@ static void handle_revoke(worker_t *w, message_t *m)
         source_t *s = map_get(&w->sources, answer->ids.sources[i]);
         if (!s) continue;
         drop_dues(w, s);
-        polls_take_back(w->polls, s);
+        bool busy = polls_take_back(w->polls, s);
         s->held = s->done;
         s->revoked = true;
-        if (s->poll)
+        if (busy)
             answer->ids.running[answer->ids.n_running++] = s->id;
         else
             forget(w, s);
@@ -275,7 +276,7 @@ static void handle_inventory(worker_t *w, const message_t *m)
             (wire_holding_t){.source = s->id,
                              .done = s->done,
                              .held = s->held,
-                             .running = s->poll != NULL,
+                             .running = polls_busy(s),
                              .version = s->definition && !s->revoked ? s->definition->version : 0};
     post(w, answer);
 }
@@ -288,8 +289,7 @@ static void handle_drain(worker_t *w)
     size_t pos = 0;
     for (source_t *s; (s = map_next(&w->sources, &pos));) {
         drop_dues(w, s);
-        polls_take_back(w->polls, s);
-        if (s->poll) answer->ids.running[answer->ids.n_running++] = s->id;
+        if (polls_take_back(w->polls, s)) answer->ids.running[answer->ids.n_running++] = s->id;
     }
     post(w, answer);
 }
@@ -383,6 +383,7 @@ worker_t *worker_start(const worker_options_t *options)
                                             .backed_off = on_backed_off,
                                             .context = w,
                                             .slots = options->slots,
+                                            .pressure = options->pressure,
                                             .fetch = options->fetch,
                                             .watched = queue_fd(w->inbox)});
     map_init(&w->sources);
