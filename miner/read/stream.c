@@ -68,7 +68,6 @@ static const char *read_offset(stream_reader_t *r, arena_t *arena, const documen
         size_t len = text ? yyjson_get_len(v) : 0;
         if (len && len <= MAX_VALIDATOR && !memchr(text, 0, len)) found = arena_strndup(arena, text, len);
     }
-    yyjson_doc_free(doc);
     return found;
 }
 
