@@ -130,12 +130,18 @@ static void set_text(char **to, const char *text)
 
 // -- outcomes -------------------------------------------------------------------------------------
 
+// Whether all is read that there was. While nothing was read nobody knows what came.
+static bool is_quiet(const stream_t *st, int64_t now)
+{
+    return !st->paused && now - st->byte_at >= (st->quiet ? STREAM_QUIET_MS : STREAM_FIRST_QUIET_MS);
+}
+
 // Up to when everything is stored that the stream had. While that cannot be said, as it has not been quiet
 // since its very first connection: when that was made, like for the first poll of a page.
 static int64_t known_until(const stream_t *st)
 {
     int64_t until = st->quiet;
-    bool quiet = st->state == STREAM_OPEN && !st->paused && clock_mono_ms() - st->byte_at >= STREAM_QUIET_MS;
+    bool quiet = st->state == STREAM_OPEN && is_quiet(st, clock_mono_ms());
     if (st->n)
         until = st->marks[st->first].absent;
     else if (quiet)
@@ -427,8 +433,7 @@ static bool must_wait(const stream_t *st)
 static void note_byte(stream_t *st)
 {
     int64_t now = clock_mono_ms();
-    // while nothing was read nobody knows what came
-    if (!st->paused && now - st->byte_at >= STREAM_QUIET_MS) st->quiet = st->byte_at + st->streams->offset;
+    if (is_quiet(st, now)) st->quiet = st->byte_at + st->streams->offset;
     st->byte_at = now;
     st->paused = false;
 }

@@ -24,9 +24,10 @@ typedef struct streams streams_t;
 typedef struct stream stream_t;
 
 enum {
-    MAX_STREAMS = 1000,         // of a worker
-    STREAM_UNACKED = 4096,      // events on their way to the sink, above which nothing more is read
-    STREAM_QUIET_MS = 20,       // without a byte: what has come is all there was
+    MAX_STREAMS = 1000,          // of a worker
+    STREAM_UNACKED = 4096,       // events on their way to the sink, above which nothing more is read
+    STREAM_QUIET_MS = 50,        // without a byte: what has come is all there was
+    STREAM_FIRST_QUIET_MS = 500, // the same while it was never quiet: what stood there before may come first
     STREAM_RETRY_MS = 1000,     // until a stream that ended is asked for again, where the server says nothing
     STREAM_RETRY_MAX = 60000,   // and where that fails again and again
     STREAM_STOPPED_MS = 600000, // after HTTP 204, which asks not to come back
