@@ -80,8 +80,8 @@ static int tell_refusal(const char *subject, const wire_reply_t *reply)
                       *reply->field ? ": " : "", what);
 }
 
-int ctl_ask(ctl_t *ctl, const char *subject, const char *command, const wire_arg_t *args, size_t n_args,
-            const wire_reply_t **reply)
+int ctl_call(ctl_t *ctl, const char *subject, const char *command, const wire_arg_t *args, size_t n_args,
+             const wire_reply_t **reply)
 {
     char err[LINE];
     if (!ctl->link) ctl->link = link_new(ctl->broker, err, sizeof err);
@@ -95,7 +95,14 @@ int ctl_ask(ctl_t *ctl, const char *subject, const char *command, const wire_arg
         ctl_refuse("%s%s%s", rc == -2 && subject ? subject : "", rc == -2 && subject ? ": " : "", err);
         return rc == -2 ? CTL_REFUSED : CTL_UNREACHABLE;
     }
-    return (*reply)->code ? tell_refusal(subject, *reply) : CTL_OK;
+    return CTL_OK;
+}
+
+int ctl_ask(ctl_t *ctl, const char *subject, const char *command, const wire_arg_t *args, size_t n_args,
+            const wire_reply_t **reply)
+{
+    int result = ctl_call(ctl, subject, command, args, n_args, reply);
+    return result == CTL_OK && (*reply)->code ? tell_refusal(subject, *reply) : result;
 }
 
 int ctl_table_of(ctl_t *ctl, const char *command, const wire_arg_t *own, size_t n_own, int64_t limit,

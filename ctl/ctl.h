@@ -66,6 +66,9 @@ int ctl_parse(const command_t *command, ctl_t *ctl, const conf_option_t *own, si
 // on stderr, after subject (a file's name; may be NULL), and the result is the exit code.
 int ctl_ask(ctl_t *ctl, const char *subject, const char *command, const wire_arg_t *args, size_t n_args,
             const wire_reply_t **reply);
+// The same for whoever looks at the answer's code itself: 0 also where the broker refused.
+int ctl_call(ctl_t *ctl, const char *subject, const char *command, const wire_arg_t *args, size_t n_args,
+             const wire_reply_t **reply);
 // Asks for a table and prints it, page by page. limit: rows at most, 0: all.
 int ctl_table(ctl_t *ctl, const char *command, const char *name, int64_t limit, const char *none);
 // The same with any arguments, at most CTL_ARGS_MAX.

@@ -12,7 +12,12 @@ static const command_t commands[] = {
      "checked by\n"
      "the broker; of several, none is added when one is bad. The command returns when the change is "
      "durable;\n"
-     "first rows follow within seconds. `rtm-ctl try FILE` shows beforehand what a template finds.",
+     "first rows follow within seconds. `rtm-ctl try FILE` shows beforehand what a template finds.\n"
+     "With --replace, a template that reads its lists differently from the one in its place is first "
+     "compared "
+     "with\n"
+     "it on a fresh document; where items would be lost, or nothing can be fetched, only --force replaces "
+     "it.",
      run_add},
     {"list", "", "templates, and how their last polls went", NULL, run_list},
     {"show", "NAME", "a template as it was added", NULL, run_show},
@@ -23,7 +28,10 @@ static const command_t commands[] = {
     {"try", "TEMPLATE", "show what a template finds, without storing anything",
      "Fetches the template's pages and shows the items found in them, how often each selector matched, and "
      "how\n"
-     "long it took. Nothing is stored and no broker is needed. --file reads a saved document instead.",
+     "long it took. Nothing is stored and no broker is needed. --save keeps the documents, and --file reads "
+     "one "
+     "of\n"
+     "them instead of the web, with the URL and type that it came with.",
      run_try},
     {"select", "SELECTOR [FILE]", "show what a selector finds in a document",
      "Prints each match as one line of JSON. SELECTOR is CSS (with ::text or ::attr(name)), "

@@ -8,6 +8,7 @@
 #include "common/check.h"
 #include "ctl/ctl.h"
 #include "ctl/print.h"
+#include "ctl/saved.h"
 #include "miner/read/charset.h"
 #include "miner/read/dom.h"
 #include "miner/read/json.h"
@@ -16,7 +17,7 @@
 #include "miner/read/text.h"
 #include "proto/limits.h"
 
-enum { STEPS = 40000000, XML_OPERATIONS = 20000000 };
+enum { STEPS = 40000000, XML_OPERATIONS = 20000000, MAX_PREFIXES = 100 };
 
 typedef struct {
     const char *text; // of the selector
@@ -112,7 +113,8 @@ static int select_html(select_t *s)
     arena_t *page = arena_new(4 * (size_t)MAX_DOCUMENT);
     dom_t *dom = dom_new();
     int result = CTL_OK;
-    if (charset_to_utf8(page, s->document.bytes, s->document.len, NULL, CHARSET_HTML, &html, &len, NULL) != 0)
+    if (charset_to_utf8(page, s->document.bytes, s->document.len, s->document.content_type, CHARSET_HTML,
+                        &html, &len, NULL) != 0)
         result = ctl_refuse("the page takes too much memory");
     else if (dom_parse(dom, html, len, &root, detail) != READ_OK)
         result = ctl_refuse("%s", detail);
@@ -202,11 +204,18 @@ static void print_xml(select_t *s, xmlXPathObjectPtr found)
     xmlFree(text);
 }
 
-// The prefixes that the document's first element declares are known to the expression.
+// The prefixes that the document declares are known to the expression; of two meanings of one, the first.
 static void register_prefixes(xmlXPathContextPtr context, xmlNodePtr root)
 {
-    for (xmlNsPtr ns = root ? root->nsDef : NULL; ns; ns = ns->next)
-        if (ns->prefix) xmlXPathRegisterNs(context, ns->prefix, ns->href);
+    int left = MAX_PREFIXES;
+    for (xmlNodePtr n = root; n && left > 0;) {
+        for (xmlNsPtr ns = n->type == XML_ELEMENT_NODE ? n->nsDef : NULL; ns && left > 0; ns = ns->next)
+            if (ns->prefix && !xmlXPathNsLookup(context, ns->prefix))
+                left -= xmlXPathRegisterNs(context, ns->prefix, ns->href) == 0;
+        xmlNodePtr next = n->type == XML_ELEMENT_NODE ? n->children : NULL;
+        while (!next && n && n != root) next = n->next, n = n->parent;
+        n = next;
+    }
 }
 
 static int run_xpath(select_t *s, xmlDocPtr doc, const char *expression)
@@ -236,9 +245,17 @@ static int select_xml(select_t *s)
 {
     const char *expression = strncmp(s->text, "xpath:", 6) == 0 ? s->text + 6 : s->text;
     xmlSetGenericErrorFunc(NULL, ignore);
-    xmlDocPtr doc =
-        xmlReadMemory(s->document.bytes, (int)s->document.len, NULL, NULL,
-                      XML_PARSE_RECOVER | XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    const char *text;
+    size_t len;
+    arena_t *page = arena_new(4 * (size_t)MAX_DOCUMENT);
+    xmlDocPtr doc = NULL;
+    if (charset_to_utf8(page, s->document.bytes, s->document.len, s->document.content_type, CHARSET_XML,
+                        &text, &len, NULL) == 0) {
+        while (len && strchr(" \t\r\n", *text) && *text) text++, len--;
+        doc = xmlReadMemory(text, (int)len, NULL, "UTF-8",
+                            XML_PARSE_RECOVER | XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    }
+    arena_destroy(&page);
     if (!doc) return ctl_refuse("the document is no XML");
     int result = run_xpath(s, doc, expression);
     xmlFreeDoc(doc);
@@ -280,7 +297,7 @@ int run_select(const command_t *command, ctl_t *ctl, int argc, char **argv)
 {
     const char *kind;
     select_t s = {.n = 0};
-    buf_t text;
+    saved_t saved;
     const conf_option_t own[] = {
         {"kind", CONF_STR, "KIND", NULL, "html, xml or json; without it the document is looked at", &kind, 0,
          0},
@@ -288,12 +305,15 @@ int run_select(const command_t *command, ctl_t *ctl, int argc, char **argv)
     int first = ctl_parse(command, ctl, own, sizeof own / sizeof *own, argc, argv, 1, 2);
     const char *path = first + 1 < argc ? argv[first + 1] : "-";
     s.text = argv[first];
-    int result = ctl_read(&text, path, MAX_DOCUMENT);
-    s.document = (document_t){.bytes = text.data ? text.data : "", .len = text.len};
+    int result = saved_read(&saved, path);
+    s.document = (document_t){.bytes = saved.body.data ? saved.body.data : "",
+                              .len = saved.body.len,
+                              .content_type = saved.content_type,
+                              .url = saved.url};
     s.arena = arena_new(4 * (size_t)MAX_DOCUMENT);
     if (result == CTL_OK) result = select_in(&s, kind);
     if (result == CTL_OK && s.n == 0) fputs("(nothing matches)\n", stderr);
     arena_destroy(&s.arena);
-    buf_free(&text);
+    saved_free(&saved);
     return result;
 }

@@ -8,6 +8,7 @@
 #include "common/buf.h"
 #include "common/check.h"
 #include "common/clock.h"
+#include "ctl/compare.h"
 #include "ctl/ctl.h"
 #include "ctl/print.h"
 #include "proto/limits.h"
@@ -19,6 +20,7 @@ enum { FILES_MAX = 10000 }; // templates of one `add`
 typedef struct {
     char *path; // as the user knows it, "-" for standard input
     char *name; // of the template, once the broker has told it
+    bool compared;
 } file_t;
 
 typedef struct {
@@ -92,7 +94,7 @@ static int read_template(buf_t *out, const char *path)
 // -- add ------------------------------------------------------------------------------------------
 
 typedef struct {
-    bool replace, dry_run;
+    bool replace, force, dry_run, allow_private;
 } add_t;
 
 static void tell_added(const file_t *file, yyjson_val *answer, bool dry_run)
@@ -142,6 +144,10 @@ static int add_file(ctl_t *ctl, file_t *file, const add_t *add, bool dry_run, bo
     buf_t text;
     const wire_reply_t *reply;
     int result = read_template(&text, file->path);
+    if (result == CTL_OK && add->replace && !add->force && !file->compared) {
+        result = compare_with_present(ctl, file->path, buf_cstr(&text), add->allow_private);
+        file->compared = true;
+    }
     if (result == CTL_OK) {
         wire_arg_t args[3] = {{.name = "template", .value = buf_cstr(&text)}};
         size_t n = 1;
@@ -204,9 +210,14 @@ int run_add(const command_t *command, ctl_t *ctl, int argc, char **argv)
     const conf_option_t own[] = {
         {"replace", CONF_FLAG, NULL, NULL, "replace a template of the same name (else that is refused)",
          &add.replace, 0, 0},
+        {"force", CONF_FLAG, NULL, NULL, "replace it even where items would be lost", &add.force, 0, 0},
+        {"allow-private", CONF_FLAG, NULL, NULL, "compare on private and loopback addresses too",
+         &add.allow_private, 0, 0},
         {"dry-run", CONF_FLAG, NULL, NULL, "only check: change nothing", &add.dry_run, 0, 0},
     };
-    int i = ctl_parse(command, ctl, own, 2, argc, argv, 1, FILES_MAX), inputs = 0, result = CTL_OK;
+    int i = ctl_parse(command, ctl, own, sizeof own / sizeof *own, argc, argv, 1, FILES_MAX), inputs = 0,
+        result = CTL_OK;
+    add.replace = add.replace || add.force;
     files_t *files = xcalloc(1, sizeof *files);
     for (; i < argc && result == CTL_OK; i++) {
         inputs += !strcmp(argv[i], "-");

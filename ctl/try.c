@@ -2,32 +2,24 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/check.h"
 #include "common/clock.h"
 #include "common/zone.h"
 #include "ctl/ctl.h"
-#include "ctl/get.h"
+#include "ctl/page.h"
 #include "ctl/print.h"
+#include "ctl/saved.h"
 #include "miner/read/hint.h"
 #include "miner/read/read.h"
-#include "miner/read/robots.h"
-#include "miner/robots_cache.h"
 #include "proto/limits.h"
 #include "proto/template.h"
 
-enum {
-    URLS_DEFAULT = 3,
-    DETAILS_MAX = 64,
-    TEMPLATE_ARENA = 64 << 20,
-    ROBOTS_TIMEOUT_MS = 10000,
-    HINTS_MAX = 8
-};
+enum { URLS_DEFAULT = 3, DETAILS_MAX = 64, TEMPLATE_ARENA = 64 << 20, HINTS_MAX = 8 };
 
 typedef struct {
     // options
-    const char *file, *type, *url;
+    const char *file, *type, *url, *save;
     bool detail, all, allow_private;
     int64_t details;
     // the template and what reads for it
@@ -37,8 +29,8 @@ typedef struct {
     template_t *template;
     reader_t *reader;
     ctl_t *ctl;
-    get_t get;
-    int64_t next_ms; // monotonic: no request before
+    page_t page;
+    unsigned saved[2]; // documents so far: lists, details
     int result;
 } try_t;
 
@@ -122,7 +114,7 @@ static void put_text(yyjson_mut_doc *doc, yyjson_mut_val *row, const char *name,
 // The members of an item's `fields` become columns of their own.
 static void put_fields(yyjson_mut_doc *doc, yyjson_mut_val *row, const char *fields)
 {
-    yyjson_doc *parsed = fields ? yyjson_read(fields, strlen(fields), 0) : NULL;
+    yyjson_doc *parsed = fields ? yyjson_read(fields, strlen(fields), YYJSON_READ_NUMBER_AS_RAW) : NULL;
     yyjson_obj_iter it = yyjson_obj_iter_with(yyjson_doc_get_root(parsed));
     for (yyjson_val *key; (key = yyjson_obj_iter_next(&it));)
         yyjson_mut_obj_add(row, yyjson_val_mut_copy(doc, key),
@@ -315,89 +307,55 @@ static void tell(try_t *t, const look_t *look, bool detail)
 
 static int try_file(try_t *t)
 {
-    buf_t body;
-    int result = ctl_read(&body, t->file, MAX_DOCUMENT);
+    saved_t saved;
+    int result = saved_read(&saved, t->file);
     if (result == CTL_OK) {
-        const char *url = t->url ? t->url : t->template->n_urls ? t->template->urls[0] : "http://localhost/";
-        look_t look = {
-            .document = {
-                .bytes = body.data ? body.data : "", .len = body.len, .content_type = t->type, .url = url}};
-        if (t->detail)
+        bool detail = t->detail || (saved.detail && t->template->follow);
+        const char *url = t->url ? t->url : saved.url;
+        if (!url) url = t->template->n_urls ? t->template->urls[0] : "http://localhost/";
+        look_t look = {.document = {.bytes = saved.body.data ? saved.body.data : "",
+                                    .len = saved.body.len,
+                                    .content_type = t->type ? t->type : saved.content_type,
+                                    .url = url}};
+        if (detail)
             read_detail(t, &look);
         else
             read_list(t, &look);
-        tell(t, &look, t->detail);
+        tell(t, &look, detail);
     }
-    buf_free(&body);
+    saved_free(&saved);
     return result == CTL_OK ? t->result : result;
 }
 
 // -- the web --------------------------------------------------------------------------------------
 
-static void wait_politely(try_t *t)
+// For --save: list-1, list-2, ..., detail-1, ...
+static void save(try_t *t, const document_t *document, bool detail)
 {
-    int64_t left = t->next_ms - clock_mono_ms();
-    if (left > 0) {
-        struct timespec pause = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
-        nanosleep(&pause, NULL);
+    char name[32];
+    if (!t->save || t->result > CTL_REFUSED) return;
+    snprintf(name, sizeof name, "%s-%u", detail ? "detail" : "list", ++t->saved[detail]);
+    int result = saved_write(t->save, name, document, detail);
+    if (result != CTL_OK) t->result = result;
+}
+
+// Fetches url into t->page and reads it; -1 when that failed, which was then told and noted.
+static int look_at(try_t *t, const char *url, bool detail, look_t *look)
+{
+    if (page_get(&t->page, t->template, url) != 0) {
+        t->result = CTL_REFUSED;
+        return -1;
     }
-    t->next_ms = clock_mono_ms() + t->template->host_gap_ms;
-}
-
-static bool robots_say(const get_t *got, const char *url, const char *at)
-{
-    arena_t *arena = arena_new(TEMPLATE_ARENA);
-    robots_t *robots = robots_parse(arena, got->body, got->len);
-    int line = 0;
-    bool let = robots && robots_allowed(robots, GET_USER_AGENT, url, &line);
-    arena_destroy(&arena);
-    if (!let) ctl_refuse("%s: line %d of %s forbids it", url, line, at);
-    return let;
-}
-
-// Whether the host lets url be fetched (RFC 9309): a robots.txt that is missing allows, one that cannot be
-// had forbids.
-static bool robots_let(try_t *t, const char *url)
-{
-    char at[MAX_URL], failure[64];
-    if (t->template->ignore_robots) return true;
-    if (robots_cache_url(url, at)) return false;
-    if (!get_url(&t->get, at, NULL, 0, ROBOTS_TIMEOUT_MS)) return robots_say(&t->get, url, at);
-    if (t->get.status >= 400 && t->get.status < 500) return true;
-    ctl_refuse("%s: %s, so this host may not be read", at, get_failure(&t->get, failure));
-    return false;
-}
-
-// Fetches url into t->get; -1 when that failed, which was then told and noted.
-static int get_page(try_t *t, const char *url)
-{
-    const template_t *template = t->template;
-    char failure[64];
-    bool let = robots_let(t, url);
-    if (let) wait_politely(t);
-    if (let && !get_url(&t->get, url, template->headers, template->n_headers, template->timeout_ms)) return 0;
-    if (let) ctl_refuse("%s: %s", url, get_failure(&t->get, failure));
-    t->result = CTL_REFUSED;
-    return -1;
-}
-
-static void look_at(const get_t *got, const char *url, look_t *look)
-{
-    *look = (look_t){.status = got->status, .fetch_ms = got->took_ms};
-    look->document = (document_t){.bytes = got->body,
-                                  .len = got->len,
-                                  .content_type = got->content_type,
-                                  .url = got->url ? got->url : url};
-}
-
-static void try_detail(try_t *t, const char *url)
-{
-    look_t look;
-    if (get_page(t, url)) return;
     arena_reset(t->arena);
-    look_at(&t->get, url, &look);
-    read_detail(t, &look);
-    tell(t, &look, true);
+    *look = (look_t){.status = t->page.get.status, .fetch_ms = t->page.get.took_ms};
+    look->document = page_document(&t->page, url);
+    save(t, &look->document, detail);
+    if (detail)
+        read_detail(t, look);
+    else
+        read_list(t, look);
+    tell(t, look, detail);
+    return 0;
 }
 
 // The URL of an item's detail page: the field that the template follows. A copy, or NULL.
@@ -417,18 +375,14 @@ static void try_url(try_t *t, const char *url)
     look_t look;
     char *follow[DETAILS_MAX];
     size_t n = 0;
-    if (get_page(t, url)) return;
-    arena_reset(t->arena);
-    look_at(&t->get, url, &look);
-    read_list(t, &look);
-    tell(t, &look, false);
+    if (look_at(t, url, false, &look) != 0) return;
     // copies: the details are read in the same arena
     for (size_t i = 0; i < look.items.n_items && (int64_t)n < t->details; i++) {
         follow[n] = detail_url(t->template, &look.items.items[i]);
         if (follow[n]) n++;
     }
     for (size_t i = 0; i < n; i++) {
-        try_detail(t, follow[i]);
+        (void)look_at(t, follow[i], true, &look);
         free(follow[i]);
     }
 }
@@ -454,6 +408,7 @@ int run_try(const command_t *command, ctl_t *ctl, int argc, char **argv)
     try_t t = {.ctl = ctl};
     const conf_option_t own[] = {
         {"file", CONF_STR, "DOCUMENT", NULL, "read this saved document instead of the web", &t.file, 0, 0},
+        {"save", CONF_STR, "DIR", NULL, "keep what was fetched in this folder, for --file", &t.save, 0, 0},
         {"content-type", CONF_STR, "TYPE", NULL, "what the server said it is", &t.type, 0, 0},
         {"url", CONF_STR, "URL", NULL, "fetch this URL; with --file: where the document comes from", &t.url,
          0, 0},
@@ -467,10 +422,10 @@ int run_try(const command_t *command, ctl_t *ctl, int argc, char **argv)
     t.path = argv[ctl_parse(command, ctl, own, sizeof own / sizeof *own, argc, argv, 1, 1)];
     t.template_arena = arena_new(TEMPLATE_ARENA);
     t.arena = arena_new(DOCUMENT_ARENA);
-    get_init(&t.get, MAX_DOCUMENT, t.allow_private);
+    page_init(&t.page, t.allow_private);
     int result = load_template(&t);
     if (result == CTL_OK) result = t.file ? try_file(&t) : try_web(&t);
-    get_free(&t.get);
+    page_free(&t.page);
     reader_destroy(&t.reader);
     arena_destroy(&t.arena);
     arena_destroy(&t.template_arena);

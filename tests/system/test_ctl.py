@@ -1,5 +1,6 @@
 """rtm-ctl as a user meets it: against a real cluster, against nobody, and against files without any broker."""
 import fcntl
+import http.server
 import json
 import os
 import pty
@@ -366,6 +367,77 @@ def test_try_fetches_politely(tmp_path):
         assert missing.returncode == 1 and "404" in missing.stderr
         huge = ctl("try", "--allow-private", "--url", site.base(0) + "/_bad/huge?endless=1", template)
         assert huge.returncode == 1 and "too_big" in huge.stderr
+
+
+class Pages(http.server.BaseHTTPRequestHandler):
+    """Two posts, in an encoding that only the header tells, and their own pages; no robots.txt."""
+    def do_GET(self):
+        links = "".join(f'<li><a href="/post/{i}">\u043f\u043e\u0441\u0442 {i}</a> <b>{i}</b></li>' for i in (1, 2))
+        page = {"/list": f"<ul>{links}</ul>"}.get(self.path) or (f"<p>{self.path}" if "post" in self.path else None)
+        self.send_response(200 if page else 404)
+        self.send_header("Content-Type", "text/html; charset=windows-1251")
+        self.end_headers()
+        self.wfile.write((page or "").encode("windows-1251"))
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def pages():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def posts(base, **more):
+    return {"name": "posts", "kind": "html", "url": base + "/list", "items": "li", "politeness": {"gap": "0ms"},
+            "fields": {"title": "a::text", "url": "a::attr(href)"}, "detail": {"fields": {"summary": "p::text"}}, **more}
+
+
+def test_what_try_saves_reads_the_same(pages, tmp_path):
+    template = write(tmp_path, "t.json", posts(pages))
+    done = ctl("try", "--json", "--allow-private", "--details", "1", "--save", tmp_path / "kept", template)
+    assert done.returncode == 0 and "saved" in done.stderr, done.stderr
+    assert sorted(os.listdir(tmp_path / "kept")) == [
+        "detail-1.html", "detail-1.html.meta.json", "list-1.html", "list-1.html.meta.json"]
+    for line, name in zip(done.stdout.splitlines(), ("list-1.html", "detail-1.html")):
+        fresh, kept = json.loads(line), json.loads(
+            ctl("try", "--json", "--file", tmp_path / "kept" / name, template).stdout)
+        for member in ("url", "content_type", "detail", "items", "bytes", "result"):
+            assert fresh[member] == kept[member]
+    assert fresh["items"][0]["summary"] == "/post/1"
+    assert json.loads(ctl("select", "li:first-child a::text", tmp_path / "kept" / "list-1.html").stdout) == "\u043f\u043e\u0441\u0442 1"
+    refused = ctl("try", "--allow-private", "--save", template, template)
+    assert refused.returncode == 1 and str(template) in refused.stderr
+
+
+def test_a_replacing_template_is_compared_first(empty, pages, tmp_path):
+    path = write(tmp_path, "t.json", posts(pages))
+    empty.ctl("add", path, check=True)
+
+    def replace(*options, **more):
+        write(tmp_path, "t.json", posts(pages, **more))
+        return empty.ctl("add", "--replace", *options, path)
+
+    # what does not change how lists are read needs no look, and so no web
+    assert "replaced" in replace(every="1h").stdout
+    # one item would be lost, the other is changed
+    fields = {"title": "b::text", "url": "a::attr(href)"}
+    unseen = replace(items="li:first-child", fields=fields)
+    assert unseen.returncode == 1 and "--allow-private" in unseen.stderr and "--force" in unseen.stderr
+    lost = replace("--allow-private", items="li:first-child", fields=fields)
+    assert lost.returncode == 1 and "2 items before, 1 now (0 added, 1 lost, 1 changed)" in lost.stderr
+    assert f"lost    {pages}/post/2" in lost.stderr and "--force" in lost.stderr
+    assert empty.ctl_json("show", "posts")["template"]["items"] == "li"
+    assert "replaced" in replace("--force", items="li:first-child", fields=fields).stdout
+    # more than before is fine
+    more = replace("--allow-private", fields=fields)
+    assert more.returncode == 0 and "1 added, 0 lost" in more.stderr and "replaced" in more.stdout
+    # what finds nothing loses all
+    rotted = replace("--allow-private", items="li.gone")
+    assert rotted.returncode == 1 and "rotted" in rotted.stderr
 
 
 @pytest.mark.parametrize("name", sorted(os.listdir(os.path.join(ROOT, "templates"))))

@@ -69,6 +69,8 @@ def test_xml():
     assert lines("xpath://item/title/text()", input=FEED) == ["One", "Two"]
     assert lines("//dc:creator", input=FEED) == [{"element": "dc:creator", "attributes": {}, "text": "ann"}]
     assert lines("//item/@id", input=FEED) == ["x"]
+    nested = '<r><e xmlns:p="urn:p"><p:x>1</p:x></e><q:x xmlns:q="urn:q">2</q:x></r>'
+    assert lines("--kind", "xml", "//p:x/text() | //q:x/text()", input=nested) == ["1", "2"]
     assert lines("--kind", "xml", "xpath:count(//x)", input="<r><x/><x/></r>") == ["2"]
 
 
