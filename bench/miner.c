@@ -126,10 +126,11 @@ int main(int argc, char **argv)
     bench_t b = {.url = argv[1], .inbox = queue_new(INBOX)};
     int64_t us = (int64_t)(atof(argv[3]) * 1e6);
     fetch_global_init();
-    b.worker = worker_start(&(worker_options_t){.slots = (size_t)atoi(argv[2]),
-                                                .fetch = {MAX_DOCUMENT, true, "rtm/bench"},
-                                                .to_link = b.inbox,
-                                                .pressure = &pressure});
+    b.worker = worker_start(&(worker_options_t){
+        .slots = (size_t)atoi(argv[2]),
+        .fetch = {.max_document = MAX_DOCUMENT, .allow_private = true, .user_agent = "rtm/bench"},
+        .to_link = b.inbox,
+        .pressure = &pressure});
     while (b.polled < CHUNK) take_messages(&b); // warm from here
     int64_t start = clock_mono_us(), cpu_start = worker_cpu_us();
     uint64_t before = b.polled, items = b.items, read_us = b.cpu_us;

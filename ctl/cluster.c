@@ -150,9 +150,10 @@ int run_health(const command_t *command, ctl_t *ctl, int argc, char **argv)
     get_t get;
     if (strlen(at) > MAX_NAME) return ctl_refuse("that is no HOST:PORT");
     snprintf(url, sizeof url, "http://%s/healthz", at);
-    get_init(&get, HEALTH_MAX, true);
+    get_init(&get, &(fetch_options_t){
+                       .max_document = HEALTH_MAX, .allow_private = true, .user_agent = GET_USER_AGENT});
     int result = CTL_OK;
-    if (!get_url(&get, url, NULL, 0, ctl->reach_ms)) {
+    if (!get_url(&get, url, ctl->reach_ms)) {
         term_print(stdout, get.body, true);
     } else {
         ctl_refuse("%s: %s", url, get_failure(&get, failure));

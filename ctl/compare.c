@@ -170,13 +170,13 @@ static void tell(const difference_t *d, const side_t *old, const side_t *new, co
     }
 }
 
-static int compare_on(side_t *old, side_t *new, const char *url, bool allow_private)
+static int compare_on(side_t *old, side_t *new, const char *url, const page_options_t *options)
 {
     page_t page;
     difference_t d;
     int result = CTL_OK;
-    page_init(&page, allow_private);
-    if (page_get(&page, new->template, url) != 0) {
+    page_init(&page, options);
+    if (page_get(&page, new->template, url, NULL) != 0) {
         result =
             ctl_refuse("%s: cannot be compared with the template in its place; --force replaces that all the "
                        "same",
@@ -198,7 +198,7 @@ static int compare_on(side_t *old, side_t *new, const char *url, bool allow_priv
     return result;
 }
 
-int compare_with_present(ctl_t *ctl, const char *path, const char *text, bool allow_private)
+int compare_with_present(ctl_t *ctl, const char *path, const char *text, const page_options_t *options)
 {
     side_t new, old;
     int result = CTL_OK;
@@ -207,7 +207,7 @@ int compare_with_present(ctl_t *ctl, const char *path, const char *text, bool al
     if (old_text && !read_alike(old_text, text)) {
         if (side_init(&old, old_text) == 0) {
             const char *url = common_url(old.template, new.template);
-            if (url) result = compare_on(&old, &new, url, allow_private);
+            if (url) result = compare_on(&old, &new, url, options);
         }
         side_free(&old);
     }

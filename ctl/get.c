@@ -10,12 +10,10 @@
 
 enum { WAIT_MS = 1000 };
 
-void get_init(get_t *get, size_t max, bool allow_private)
+void get_init(get_t *get, const fetch_options_t *options)
 {
-    fetch_options_t options = {
-        .max_document = max, .allow_private = allow_private, .user_agent = GET_USER_AGENT};
     fetch_global_init();
-    *get = (get_t){.fetch = fetch_new(&options, -1)};
+    *get = (get_t){.fetch = fetch_new(options, -1)};
 }
 
 static void forget(get_t *get)
@@ -23,6 +21,7 @@ static void forget(get_t *get)
     free(get->body);
     free(get->content_type);
     free(get->url);
+    free(get->redirect);
     *get = (get_t){.fetch = get->fetch};
 }
 
@@ -43,18 +42,31 @@ static void done(void *owner, const fetch_result_t *result)
     get->body = xstrndup(result->body ? result->body : "", result->body ? result->len : 0);
     get->content_type = result->content_type ? xstrdup(result->content_type) : NULL;
     get->url = result->url ? xstrdup(result->url) : NULL;
+    get->redirect = result->redirect ? xstrdup(result->redirect) : NULL;
 }
 
-int get_url(get_t *get, const char *url, const char **headers, size_t n_headers, int64_t timeout_ms)
+int get_request(get_t *get, const fetch_request_t *request)
 {
-    fetch_request_t request = {
-        .url = url, .headers = headers, .n_headers = n_headers, .timeout_ms = timeout_ms};
     int64_t start = clock_mono_ms();
     forget(get);
-    fetch_start(get->fetch, &request, done, get);
+    fetch_start(get->fetch, request, done, get);
     while (fetch_running(get->fetch)) fetch_wait(get->fetch, WAIT_MS);
     get->took_ms = clock_mono_ms() - start;
     return get->error == ERR_none && get->status != 304 ? 0 : -1;
+}
+
+int get_url(get_t *get, const char *url, int64_t timeout_ms)
+{
+    char *to = xstrdup(url);
+    int result = -1;
+    for (int hops = 0; hops <= MAX_REDIRECTS; hops++) {
+        result = get_request(get, &(fetch_request_t){.url = to, .timeout_ms = timeout_ms});
+        if (!get->redirect) break;
+        free(to);
+        to = xstrdup(get->redirect);
+    }
+    free(to);
+    return result;
 }
 
 const char *get_failure(const get_t *get, char out[64])

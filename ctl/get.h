@@ -17,16 +17,17 @@ typedef struct {
     error_class_t error;             // ERR_none: a success, whose body is there
     long status;                     // 0: none came
     char *body, *content_type, *url; // content_type may be NULL; url after redirects
+    char *redirect;                  // where else it is, or NULL
     size_t len;
     int64_t took_ms;
 } get_t;
 
-// max: decoded bytes of a body.
-void get_init(get_t *get, size_t max, bool allow_private);
+void get_init(get_t *get, const fetch_options_t *options);
 void get_free(get_t *get);
-// Fetches url (headers: "Name: value", may be NULL). 0: a success; -1: get->error and get->status say what
-// came.
-int get_url(get_t *get, const char *url, const char **headers, size_t n_headers, int64_t timeout_ms);
+// One step: a redirect is told, not followed. 0: a success; -1: get->error and get->status say what came.
+int get_request(get_t *get, const fetch_request_t *request);
+// Fetches url, and follows where it leads.
+int get_url(get_t *get, const char *url, int64_t timeout_ms);
 // "timeout", "http_5xx (HTTP 503)": the latest failure in words; returns out.
 const char *get_failure(const get_t *get, char out[64]);
 

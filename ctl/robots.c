@@ -74,8 +74,7 @@ static void tell(const verdict_t *v, const char *url, bool json)
 static verdict_t ask_host(get_t *get, arena_t *arena, const char *agent, const char *url, const char *at)
 {
     char failure[64];
-    if (get_url(get, at, NULL, 0, FETCH_TIMEOUT_MS) == 0)
-        return judge(arena, get->body, get->len, agent, url);
+    if (get_url(get, at, FETCH_TIMEOUT_MS) == 0) return judge(arena, get->body, get->len, agent, url);
     verdict_t v = {.allowed = get->status >= 400 && get->status < 500};
     v.text = arena_printf(arena, "%s: %s", at, get_failure(get, failure));
     v.len = v.text ? strlen(v.text) : 0;
@@ -106,7 +105,9 @@ int run_robots(const command_t *command, ctl_t *ctl, int argc, char **argv)
     int result = file ? ctl_read(&text, file, MAX_DOCUMENT) : CTL_OK;
     if (result == CTL_OK && file) verdict = judge(arena, text.data ? text.data : "", text.len, agent, url);
     if (!file) {
-        get_init(&get, MAX_DOCUMENT, allow_private);
+        get_init(&get, &(fetch_options_t){.max_document = MAX_DOCUMENT,
+                                          .allow_private = allow_private,
+                                          .user_agent = GET_USER_AGENT});
         verdict = ask_host(&get, arena, agent, url, at);
     }
     if (result == CTL_OK) tell(&verdict, url, ctl->json);

@@ -94,7 +94,8 @@ static int read_template(buf_t *out, const char *path)
 // -- add ------------------------------------------------------------------------------------------
 
 typedef struct {
-    bool replace, force, dry_run, allow_private;
+    bool replace, force, dry_run;
+    page_options_t page; // for comparing
 } add_t;
 
 static void tell_added(const file_t *file, yyjson_val *answer, bool dry_run)
@@ -145,7 +146,7 @@ static int add_file(ctl_t *ctl, file_t *file, const add_t *add, bool dry_run, bo
     const wire_reply_t *reply;
     int result = read_template(&text, file->path);
     if (result == CTL_OK && add->replace && !add->force && !file->compared) {
-        result = compare_with_present(ctl, file->path, buf_cstr(&text), add->allow_private);
+        result = compare_with_present(ctl, file->path, buf_cstr(&text), &add->page);
         file->compared = true;
     }
     if (result == CTL_OK) {
@@ -211,8 +212,7 @@ int run_add(const command_t *command, ctl_t *ctl, int argc, char **argv)
         {"replace", CONF_FLAG, NULL, NULL, "replace a template of the same name (else that is refused)",
          &add.replace, 0, 0},
         {"force", CONF_FLAG, NULL, NULL, "replace it even where items would be lost", &add.force, 0, 0},
-        {"allow-private", CONF_FLAG, NULL, NULL, "compare on private and loopback addresses too",
-         &add.allow_private, 0, 0},
+        PAGE_OPTIONS(add.page),
         {"dry-run", CONF_FLAG, NULL, NULL, "only check: change nothing", &add.dry_run, 0, 0},
     };
     int i = ctl_parse(command, ctl, own, sizeof own / sizeof *own, argc, argv, 1, FILES_MAX), inputs = 0,

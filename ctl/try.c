@@ -20,7 +20,8 @@ enum { URLS_DEFAULT = 3, DETAILS_MAX = 64, TEMPLATE_ARENA = 64 << 20, HINTS_MAX 
 typedef struct {
     // options
     const char *file, *type, *url, *save;
-    bool detail, all, allow_private;
+    bool detail, all;
+    page_options_t options;
     int64_t details;
     // the template and what reads for it
     const char *path; // of the template
@@ -339,10 +340,12 @@ static void save(try_t *t, const document_t *document, bool detail)
     if (result != CTL_OK) t->result = result;
 }
 
-// Fetches url into t->page and reads it; -1 when that failed, which was then told and noted.
-static int look_at(try_t *t, const char *url, bool detail, look_t *look)
+// Fetches url into t->page and reads it: a list, or if list_url is not NULL one of its detail pages; -1 when
+// that failed, which was then told and noted.
+static int look_at(try_t *t, const char *url, const char *list_url, look_t *look)
 {
-    if (page_get(&t->page, t->template, url) != 0) {
+    bool detail = list_url != NULL;
+    if (page_get(&t->page, t->template, url, list_url) != 0) {
         t->result = CTL_REFUSED;
         return -1;
     }
@@ -375,14 +378,14 @@ static void try_url(try_t *t, const char *url)
     look_t look;
     char *follow[DETAILS_MAX];
     size_t n = 0;
-    if (look_at(t, url, false, &look) != 0) return;
+    if (look_at(t, url, NULL, &look) != 0) return;
     // copies: the details are read in the same arena
     for (size_t i = 0; i < look.items.n_items && (int64_t)n < t->details; i++) {
         follow[n] = detail_url(t->template, &look.items.items[i]);
         if (follow[n]) n++;
     }
     for (size_t i = 0; i < n; i++) {
-        (void)look_at(t, follow[i], true, &look);
+        (void)look_at(t, follow[i], url, &look);
         free(follow[i]);
     }
 }
@@ -416,13 +419,12 @@ int run_try(const command_t *command, ctl_t *ctl, int argc, char **argv)
         {"detail", CONF_FLAG, NULL, NULL, "with --file: the document is a detail page", &t.detail, 0, 0},
         {"details", CONF_INT, "N", "2", "fetch the detail pages of so many items of each list", &t.details, 0,
          64},
-        {"allow-private", CONF_FLAG, NULL, NULL, "fetch from private and loopback addresses too",
-         &t.allow_private, 0, 0},
+        PAGE_OPTIONS(t.options),
     };
     t.path = argv[ctl_parse(command, ctl, own, sizeof own / sizeof *own, argc, argv, 1, 1)];
     t.template_arena = arena_new(TEMPLATE_ARENA);
     t.arena = arena_new(DOCUMENT_ARENA);
-    page_init(&t.page, t.allow_private);
+    page_init(&t.page, &t.options);
     int result = load_template(&t);
     if (result == CTL_OK) result = t.file ? try_file(&t) : try_web(&t);
     page_free(&t.page);

@@ -259,6 +259,7 @@ static void set_special(transfer_t *t, const fetch_request_t *r)
         SET(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
         SET(t->easy, CURLOPT_COPYPOSTFIELDS, r->body);
         t->headers = curl_slist_append(t->headers, "Expect:"); // no waiting for a 100
+        add_header(t, "Content-Type: ", r->body_type);
     }
     if (r->method) SET(t->easy, CURLOPT_CUSTOMREQUEST, r->method);
     if (r->jar) SET(t->easy, CURLOPT_SHARE, r->jar->share);

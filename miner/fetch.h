@@ -19,6 +19,7 @@ typedef struct {
     const char *user_agent; // copied
     const char *proxy;      // URL, or NULL: none; the environment never counts. Copied
     const char *no_proxy;   // hosts that are asked without it, or NULL: see proxy.h. Copied
+    const char *secrets;    // folder for request.h, or NULL. Borrowed
 } fetch_options_t;
 
 typedef struct fetch_result fetch_result_t;
@@ -40,8 +41,8 @@ typedef struct {
 
 typedef struct {
     const char *url;
-    const char *method; // NULL: GET
-    const char *body;   // or NULL
+    const char *method;           // NULL: GET
+    const char *body, *body_type; // or NULL; body_type NULL: one of the headers says it
     size_t body_len;
     const char *etag, *last_modified; // NULL or empty: none; sent as they are (RFC 9110, 13.1)
     const char **headers;             // "Name: value"

@@ -12,6 +12,7 @@
 #include "common/map.h"
 #include "miner/read/robots.h"
 #include "miner/robots_cache.h"
+#include "miner/secrets.h"
 
 enum {
     ROBOTS_TIMEOUT_MS = 10000,
@@ -24,6 +25,8 @@ typedef struct {
     uint64_t origin;
     visit_t *waiting;
     char url[MAX_URL]; // of the file, before redirects
+    bool insecure, tls13;
+    char *ca; // file, or NULL
 } errand_t;
 
 struct gate {
@@ -61,6 +64,20 @@ static void unhang(visit_t *v)
     v->next = v->previous = NULL;
 }
 
+void visit_free(visit_t *v)
+{
+    free(v->url);
+    free(v->refusal.text);
+    v->url = v->refusal.text = NULL;
+    v->state = VISIT_OUT;
+}
+
+void visit_explain(visit_t *v, const char *text)
+{
+    free(v->refusal.text);
+    v->refusal.text = xstrdup(text);
+}
+
 static void refuse(gate_t *g, visit_t *v, error_class_t error, long status, uint64_t retry_after_s)
 {
     hang(v, &g->refused, VISIT_REFUSED);
@@ -91,11 +108,34 @@ static void queue(gate_t *g, visit_t *v, int64_t gap)
     polite_enter(g->polite, &v->ticket, host, v->due, now);
 }
 
-// Fetches the robots.txt for v's URL. first: who pays for it with its politeness.
-static errand_t *send_errand(gate_t *g, const visit_t *first)
+// Whom to trust is what the first visitor's template says. -1: it says a file that is not there.
+static int trust(gate_t *g, errand_t *e, visit_t *first)
+{
+    char path[4096], text[200];
+    const char *why;
+    if (e->origin != first->home) return 0; // it says nothing of others
+    e->insecure = first->how->insecure;
+    e->tls13 = first->how->tls13;
+    if (!first->how->ca) return 0;
+    if (secrets_path(g->options.fetch.secrets, first->how->ca, path, sizeof path, &why) == 0) {
+        e->ca = xstrdup(path);
+        return 0;
+    }
+    snprintf(text, sizeof text, "secret \"%.100s\": %s", first->how->ca, why);
+    visit_explain(first, text);
+    return -1;
+}
+
+// Fetches the robots.txt for the URL of first, which pays for it with its politeness. NULL: it cannot be
+// asked for.
+static errand_t *send_errand(gate_t *g, visit_t *first)
 {
     errand_t *e = xcalloc(1, sizeof *e);
     e->origin = robots_cache_origin(first->url);
+    if (trust(g, e, first) != 0) {
+        free(e);
+        return NULL;
+    }
     CHECK(robots_cache_url(first->url, e->url) == 0); // see go
     e->visit = (visit_t){.gate = g,
                          .own = true,
@@ -125,7 +165,12 @@ static void ask_robots(gate_t *g, visit_t *v)
     case ROBOTS_UNREACHABLE:
         refuse(g, v, verdict.status >= 500 ? ERR_robots : verdict.error, verdict.status, 0);
         break;
-    case ROBOTS_UNKNOWN: hang(v, &e->waiting, VISIT_AT_ROBOTS); break;
+    case ROBOTS_UNKNOWN:
+        if (e)
+            hang(v, &e->waiting, VISIT_AT_ROBOTS);
+        else
+            refuse(g, v, ERR_no_secret, 0, 0);
+        break;
     }
 }
 
@@ -149,15 +194,9 @@ void gate_enter(gate_t *g, visit_t *v, const visit_ops_t *ops, const char *url, 
                    .due = due,
                    .ignore_robots = t->ignore_robots,
                    .concurrency = t->host_concurrency,
-                   .gap = t->host_gap_ms};
+                   .gap = t->host_gap_ms,
+                   .how = &t->request};
     go(g, v);
-}
-
-void visit_free(visit_t *v)
-{
-    free(v->url);
-    v->url = NULL;
-    v->state = VISIT_OUT;
 }
 
 void gate_release(gate_t *g, visit_t *v)
@@ -236,6 +275,13 @@ static void judge_host(gate_t *g, const visit_t *v, fetch_result_t *result)
 
 // -- robots.txt comes -----------------------------------------------------------------------------
 
+static void errand_free(errand_t *e)
+{
+    visit_free(&e->visit);
+    free(e->ca);
+    free(e);
+}
+
 static void finish_errand(gate_t *g, errand_t *e, const fetch_result_t *result)
 {
     bool limited = result->error == ERR_host_backoff || result->retry_after_s;
@@ -255,8 +301,7 @@ static void finish_errand(gate_t *g, errand_t *e, const fetch_result_t *result)
     }
     log_debug("robots", "url=\"%s\" error=%s status=%ld bytes=%zu", e->url, error_class_name(result->error),
               result->status, result->len);
-    visit_free(&e->visit);
-    free(e);
+    errand_free(e);
 }
 
 // -- results --------------------------------------------------------------------------------------
@@ -267,11 +312,12 @@ static void tell(gate_t *g, visit_t *v, const fetch_result_t *result)
         finish_errand(g, (errand_t *)v, result);
         return;
     }
-    char *url = v->url; // result may name it
-    v->url = NULL;
+    char *url = v->url, *text = v->refusal.text; // result may name them
+    v->url = v->refusal.text = NULL;
     v->state = VISIT_OUT;
     v->ops->done(v, result, v->hops && !v->temporary);
     free(url);
+    free(text);
 }
 
 // Sends v after a redirect. false: there is none to follow.
@@ -281,7 +327,7 @@ static bool follow(gate_t *g, visit_t *v, const fetch_result_t *result)
     if (result->status != 301 && result->status != 308) v->temporary = true;
     if (fetch_redirect_is_get(result->status, v->post)) v->get = true;
     free(v->url);
-    v->url = xstrdup(result->redirect);
+    v->url = xstrndup(result->redirect, strcspn(result->redirect, "#"));
     v->hops++;
     go(g, v);
     return true;
@@ -293,14 +339,19 @@ static void on_fetched(void *owner, const fetch_result_t *fetched)
     gate_t *g = v->gate;
     fetch_result_t result = *fetched;
     gate_release(g, v);
+    result.url = v->url; // as it was asked for
     judge_host(g, v, &result);
     if (!follow(g, v, &result)) tell(g, v, &result);
 }
 
 // -- loop -----------------------------------------------------------------------------------------
 
-static error_class_t start_errand(fetch_request_t *request)
+static error_class_t start_errand(const errand_t *e, fetch_request_t *request)
 {
+    bool own = robots_cache_origin(e->visit.url) == e->origin; // a redirect may lead elsewhere
+    request->insecure = own && e->insecure;
+    request->tls13 = e->tls13;
+    request->ca = own ? e->ca : NULL;
     request->timeout_ms = ROBOTS_TIMEOUT_MS;
     request->cut_at = ROBOTS_MAX_BYTES + 1; // one more says that there is more
     return ERR_none;
@@ -311,7 +362,7 @@ static void start(gate_t *g, visit_t *v)
     fetch_request_t request = {.url = v->url, .foreign = robots_cache_origin(v->url) != v->home};
     v->state = VISIT_RUNNING;
     v->released = false;
-    error_class_t error = v->own ? start_errand(&request) : v->ops->start(v, &request);
+    error_class_t error = v->own ? start_errand((errand_t *)v, &request) : v->ops->start(v, &request);
     if (error != ERR_none) {
         polite_leave(g->polite, &v->ticket, clock_mono_ms());
         refuse(g, v, error, 0, 0);
@@ -327,6 +378,7 @@ static const char *refusal_text(const visit_t *v, char text[80])
 {
     error_class_t error = v->refusal.error;
     long status = v->refusal.status;
+    if (v->refusal.text) return v->refusal.text;
     if (error == ERR_robots && !status) return "robots.txt does not allow it";
     if (error == ERR_host_backoff) return "the host is not to be asked now";
     if (error == ERR_bad_url || error == ERR_redirects) return "no URL that can be fetched";
@@ -391,14 +443,18 @@ void gate_destroy(gate_t **gate)
     fetch_destroy(&g->fetch);
     size_t pos = 0;
     for (errand_t *e; (e = map_next(&g->errands, &pos));) {
-        visit_free(&e->visit);
-        free(e);
+        errand_free(e);
     }
     map_free(&g->errands);
     polite_destroy(&g->polite);
     robots_cache_destroy(&g->robots);
     free(g);
     *gate = NULL;
+}
+
+const char *gate_secrets(const gate_t *g)
+{
+    return g->options.fetch.secrets;
 }
 
 fetch_t *gate_fetch(gate_t *g)

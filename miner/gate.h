@@ -26,8 +26,8 @@ typedef enum { VISIT_OUT, VISIT_AT_ROBOTS, VISIT_AT_HOST, VISIT_RUNNING, VISIT_R
 
 // What a visit's owner does.
 typedef struct {
-    // Its transfer starts: fills in request, zeroed but for URL and `foreign`. Called for each step. Not
-    // ERR_none: it does not start, and done says so.
+    // Its transfer starts: fills in request, zeroed but for URL and `foreign`; what it points to lives until
+    // the next call. Called for each step. Not ERR_none: it does not start, and done says so.
     error_class_t (*start)(struct visit *visit, fetch_request_t *request);
     // It is over; the visit is out. moved: there were redirects, all of them permanent (301, 308). Errors
     // beside those of fetch: robots, host_backoff (and then no request was made at all, if visit->hops is 0).
@@ -52,10 +52,12 @@ typedef struct visit {
     bool ignore_robots; // as the template says, also:
     uint32_t concurrency;
     int64_t gap;
+    const template_request_t *how; // the template's, until the visit is over
     struct {
         error_class_t error; // VISIT_REFUSED: why, with the status and Retry-After of what says so
         long status;
         uint64_t retry_after_s;
+        char *text; // or NULL
     } refusal;
     struct visit *next, *previous, **list; // of those that wait for the same robots.txt, or are refused
 } visit_t;
@@ -73,8 +75,8 @@ gate_t *gate_new(const gate_options_t *options);
 // What is under way is dropped without a callback; visits may go before or after.
 void gate_destroy(gate_t **gate);
 
-// Lets visit, which is out, fetch url (copied) by the template's politeness. home: a URL of the origin that
-// the template's secrets are meant for. due: see polite_enter.
+// Lets visit, which is out, fetch url (copied) by the template's politeness; the template outlives the visit.
+// home: a URL of the origin that the template's secrets are meant for. due: see polite_enter.
 void gate_enter(gate_t *gate, visit_t *visit, const visit_ops_t *ops, const char *url, const char *home,
                 const template_t *t, int64_t due);
 // Takes back what has not begun; false: it is under way (or out).
@@ -93,6 +95,8 @@ void gate_run(gate_t *gate);
 // Waits for transfers, at most until then (monotonic ms), or until something may start.
 void gate_wait(gate_t *gate, int64_t until);
 
+// For start: says why it does not start, in words (copied).
+void visit_explain(visit_t *visit, const char *text);
 // Frees what a visit holds, when the gate is gone.
 void visit_free(visit_t *visit);
 
@@ -102,7 +106,8 @@ typedef struct {
     uint64_t robots; // files fetched
     uint64_t backoffs;
 } gate_counts_t;
-fetch_t *gate_fetch(gate_t *gate); // for fetch_resume
+fetch_t *gate_fetch(gate_t *gate);            // for fetch_resume
+const char *gate_secrets(const gate_t *gate); // see fetch_options_t
 gate_counts_t gate_counts(const gate_t *gate);
 
 #endif

@@ -11,7 +11,7 @@
 #include "miner/link.h"
 
 static struct {
-    const char *brokers, *sinks, *id, *contact, *log_level, *health;
+    const char *brokers, *sinks, *id, *contact, *log_level, *health, *secrets, *proxy, *no_proxy;
     int64_t workers, slots, max_document, buffer;
     bool allow_private;
 } opt;
@@ -28,8 +28,13 @@ static const conf_option_t options[] = {
      256 << 20},
     {"buffer", CONF_SIZE, "SIZE", "64M", "items kept for the sink before polling pauses", &opt.buffer,
      1 << 16, (int64_t)1 << 40},
-    {"user-agent-contact", CONF_STR, "TEXT", NULL, "added to the User-Agent: a URL or an address",
+    {"contact", CONF_STR, "TEXT", NULL, "whom to write to, in the User-Agent: a URL or an address",
      &opt.contact, 0, 0},
+    {"secrets", CONF_STR, "DIR", NULL, "folder of the secrets that templates name", &opt.secrets, 0, 0},
+    {"proxy", CONF_STR, "URL", NULL, "fetch through this proxy: http://, https:// or socks5h://HOST:PORT",
+     &opt.proxy, 0, 0},
+    {"no-proxy", CONF_STR, "HOSTS", NULL, "but not from these hosts, and all below them; * for all",
+     &opt.no_proxy, 0, 0},
     {"allow-private", CONF_FLAG, NULL, NULL, "also fetch from private and loopback addresses",
      &opt.allow_private, 0, 0},
     {"log-level", CONF_STR, "LEVEL", "info", "debug, info, warn or error", &opt.log_level, 0, 0},
@@ -80,7 +85,8 @@ int main(int argc, char **argv)
     if (conf_parse(&conf, argc, argv) < argc) usage_error("takes no operands");
     if (log_level_of(opt.log_level) < 0) usage_error("--log-level: debug, info, warn or error");
     if (opt.id && (strlen(opt.id) > MAX_NAME || !*opt.id)) usage_error("--id: 1 to 100 bytes");
-    if (opt.contact && strpbrk(opt.contact, "\r\n")) usage_error("--user-agent-contact: one line");
+    if (opt.contact && (strpbrk(opt.contact, "\r\n") || strlen(opt.contact) > 200))
+        usage_error("--contact: one line of at most 200 bytes");
     log_set_level((log_level_t)log_level_of(opt.log_level));
     make_id(id, sizeof id);
     make_user_agent(user_agent, sizeof user_agent);
@@ -92,7 +98,12 @@ int main(int argc, char **argv)
         .workers = worker_count(),
         .slots = (size_t)opt.slots,
         .buffer = (size_t)opt.buffer,
-        .fetch = {(size_t)opt.max_document, opt.allow_private, user_agent},
+        .fetch = {.max_document = (size_t)opt.max_document,
+                  .allow_private = opt.allow_private,
+                  .user_agent = user_agent,
+                  .proxy = opt.proxy,
+                  .no_proxy = opt.no_proxy,
+                  .secrets = opt.secrets},
         .health = opt.health,
     });
     int code = link ? 0 : 2;

@@ -42,6 +42,7 @@ static void poll_free(poll_t *p)
     free(p->etag);
     free(p->last_modified);
     free(p->fetch_url);
+    free(p->validated_url);
     free(p);
 }
 
@@ -70,10 +71,12 @@ static void report_state(poll_t *p, wire_outcome_kind_t kind)
     wire_outcome_t *o = &p->outcome;
     if (!p->incomplete && o->generation == p->source->generation && p->definition == p->source->definition) {
         o->has_state = true;
-        o->etag = p->etag;
-        o->last_modified = p->last_modified;
+        // nobody else knows where a temporary redirect leads to next time
+        o->etag = p->validated_url ? NULL : p->etag;
+        o->last_modified = p->validated_url ? NULL : p->last_modified;
         o->fetch_url = p->fetch_url;
         source_advance(p->source, o);
+        if (p->validated_url) source_validate(p->source, p->validated_url, p->etag, p->last_modified);
     }
     poll_report(p, kind);
 }
@@ -195,12 +198,18 @@ static void on_verdict(void *owner, uint32_t index, wire_verdict_t verdict)
     poll_advance(p);
 }
 
-void poll_request(const poll_t *p, fetch_request_t *request)
+error_class_t poll_request(task_t *task, fetch_request_t *request)
 {
+    poll_t *p = task->poll;
+    polls_t *ps = p->polls;
+    source_t *s = p->source;
     const template_t *t = p->definition->template;
-    request->headers = t->headers;
-    request->n_headers = t->n_headers;
-    request->timeout_ms = t->timeout_ms;
+    bool list = task->finding == TASK_LIST;
+    error_class_t error = request_fill(request, t, list, ps->options.fetch.secrets, &ps->texts);
+    if (error != ERR_none) visit_explain(&task->visit, ps->texts.why);
+    if (t->request.cookies && !s->jar) s->jar = fetch_jar_new();
+    if (t->request.cookies) request->jar = s->jar;
+    return error;
 }
 
 // -- all polls ------------------------------------------------------------------------------------

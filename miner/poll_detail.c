@@ -96,8 +96,7 @@ static task_t *free_task(poll_t *p)
 
 static error_class_t on_start(visit_t *visit, fetch_request_t *request)
 {
-    poll_request(((task_t *)visit)->poll, request);
-    return ERR_none;
+    return poll_request((task_t *)visit, request);
 }
 
 static void follow(poll_t *p, uint32_t index, const char *url)

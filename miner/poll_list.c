@@ -146,6 +146,7 @@ static void on_list(visit_t *visit, const fetch_result_t *result, bool moved)
 {
     poll_t *p = ((task_t *)visit)->poll;
     p->moved = moved;
+    if (visit->hops && !moved) p->validated_url = xstrdup(result->url);
     if (result->error == ERR_host_backoff) {
         poll_skipped(p, ERR_host_backoff);
         return;
@@ -155,7 +156,7 @@ static void on_list(visit_t *visit, const fetch_result_t *result, bool moved)
     if (result->error != ERR_none) {
         poll_failed(p, result->error, result->detail);
     } else if (result->status == 304) {
-        if (p->etag || p->last_modified)
+        if (p->asked)
             poll_same(p, RESULT_not_modified);
         else
             poll_failed(p, ERR_empty_body, "HTTP 304, though nobody asked for it");
@@ -176,17 +177,20 @@ static error_class_t on_start(visit_t *visit, fetch_request_t *request)
     poll_t *p = ((task_t *)visit)->poll;
     const source_t *s = p->source;
     if (p->state == POLL_WAITING) begin(p);
-    poll_request(p, request);
-    if (p->census) return ERR_none;
-    request->etag = s->etag;
-    request->last_modified = s->last_modified;
-    return ERR_none;
+    bool valid = s->validated_url ? !strcmp(visit->url, s->validated_url) : visit->hops == 0;
+    p->asked =
+        valid && !p->census && !p->definition->template->request.method && (s->etag || s->last_modified);
+    request->etag = p->asked ? s->etag : NULL;
+    request->last_modified = p->asked ? s->last_modified : NULL;
+    return poll_request((task_t *)visit, request);
 }
 
 void poll_list_start(poll_t *p)
 {
     static const visit_ops_t ops = {on_start, on_list};
     const source_t *s = p->source;
-    gate_enter(p->polls->gate, &p->list.visit, &ops, source_fetch_url(s), s->url, p->definition->template,
-               p->due.at);
+    const template_t *t = p->definition->template;
+    char text[MAX_URL + 1];
+    const char *url = s->fetch_url ? s->fetch_url : request_url(t, s->url, text);
+    gate_enter(p->polls->gate, &p->list.visit, &ops, url, s->url, t, p->due.at);
 }

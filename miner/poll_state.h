@@ -3,6 +3,7 @@
 #define RTM_MINER_POLL_STATE_H
 
 #include "miner/poll.h"
+#include "miner/request.h"
 #include "miner/stream.h"
 
 enum { DETAILS_AT_ONCE = 8 }; // detail pages under way or waiting for their host, per poll
@@ -45,11 +46,13 @@ typedef struct poll {
     wire_outcome_t outcome; // as it comes to be; its texts are below
     wire_poll_t row;        // for the sink
     char *etag, *last_modified, *fetch_url;
-    arena_t *arena; // of the findings' items, or NULL
+    char *validated_url; // where a temporary redirect led, which the validators belong to, or NULL
+    arena_t *arena;      // of the findings' items, or NULL
     finding_t *findings;
     uint32_t n_findings, next_wanted;
     uint32_t unacked;   // findings on the way to the sink
     uint32_t following; // detail pages under way
+    bool asked;         // with validators
     bool moved;         // the list is elsewhere for good
     bool incomplete;    // some finding was left
     bool census;        // all that is listed is sent, seen or not: see source_wants_census; or a replay
@@ -60,6 +63,7 @@ typedef struct poll {
 struct polls {
     polls_options_t options;
     gate_t *gate;
+    request_texts_t texts; // of the request that starts
     ship_t *ship;
     ship_t *stream_ship; // of what streams found: verdicts have other owners
     streams_t *streams;
@@ -84,8 +88,8 @@ void poll_same(poll_t *poll, wire_result_t result);
 void poll_ship(poll_t *poll, uint32_t index, wire_part_t part, const item_t *item);
 // Goes on with a poll whose findings have moved; it may end.
 void poll_advance(poll_t *poll);
-// What a template says of requests; the caller adds the rest.
-void poll_request(const poll_t *poll, fetch_request_t *request);
+// What its template says of a task's request; the caller adds the rest.
+error_class_t poll_request(task_t *task, fetch_request_t *request);
 
 // -- poll_list.c ------------------------------------------------------------------------------------
 

@@ -94,6 +94,8 @@ void source_destroy(source_t **source)
     free(s->fetch_url);
     free(s->etag);
     free(s->last_modified);
+    free(s->validated_url);
+    fetch_jar_destroy(&s->jar);
     free(s->tries);
     free(s->spans);
     free(s);
@@ -110,7 +112,14 @@ static void set_state(source_t *s, const char *etag, const char *last_modified, 
 {
     set_text(&s->etag, etag);
     set_text(&s->last_modified, last_modified);
+    set_text(&s->validated_url, NULL);
     s->body_hash = body_hash;
+}
+
+void source_validate(source_t *s, const char *url, const char *etag, const char *last_modified)
+{
+    set_state(s, etag, last_modified, s->body_hash);
+    set_text(&s->validated_url, url);
 }
 
 const char *source_fetch_url(const source_t *s)

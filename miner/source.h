@@ -10,6 +10,7 @@
 
 #include "common/arena.h"
 #include "common/heap.h"
+#include "miner/fetch.h"
 #include "miner/read/read.h"
 #include "miner/seen.h"
 #include "proto/template.h"
@@ -68,6 +69,9 @@ typedef struct source {
     definition_t *definition; // NULL if it never came
     char *url;
     char *fetch_url, *etag, *last_modified; // NULL: none
+    char *validated_url; // that the validators belong to, if it is not the one that is fetched, but a
+                         // temporary redirect's target; or NULL
+    fetch_jar_t *jar; // its cookies, or NULL
     uint64_t body_hash, generation;
     int64_t last_ok;       // broker ms
     error_class_t trouble; // how the latest poll since then failed, or why it was skipped; ERR_none
@@ -98,6 +102,9 @@ const char *source_fetch_url(const source_t *source);
 void source_forget_redirect(source_t *source);
 // Soft state after a poll whose findings are stored. Empty texts: none. last_ok: broker ms.
 void source_advance(source_t *source, const wire_outcome_t *state);
+
+// Validators of another URL than the one that is fetched, which a temporary redirect led to.
+void source_validate(source_t *source, const char *url, const char *etag, const char *last_modified);
 
 // Whether the poll of this due (broker ms) is to send all that is listed, as one a day does: what retention
 // removed in Postgres is remembered there as long as it is listed.

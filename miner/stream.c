@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "miner/read/next.h"
 #include "miner/read/url.h"
+#include "miner/request.h"
 
 enum {
     DUE_WAIT_MS = 10000,     // a due waits so long for the next try, else it fails at once
@@ -78,8 +79,9 @@ struct stream {
 
 struct streams {
     streams_options_t options;
-    arena_t *arena; // of one event
-    int64_t offset; // broker ms = monotonic ms + offset
+    request_texts_t texts; // of the request that starts
+    arena_t *arena;        // of one event
+    int64_t offset;        // broker ms = monotonic ms + offset
     heap_t timers;
     stream_t *all;
     size_t n, closing;
@@ -570,10 +572,15 @@ static bool has_header(const template_t *t, const char *name)
 }
 
 // Where to ask, and how to say where to go on. NULL: it cannot be said.
-static const char *request_url(stream_t *st, buf_t *buf)
+static const char *where(stream_t *st, buf_t *buf)
 {
     const template_t *t = st->definition->template;
-    if (!t->resume || !st->position) return source_fetch_url(st->source);
+    const source_t *s = st->source;
+    char text[MAX_URL + 1];
+    if (!t->resume || !st->position) {
+        const char *url = s->fetch_url ? s->fetch_url : request_url(t, s->url, text);
+        return buf_puts(buf, url) ? NULL : buf_cstr(buf);
+    }
     const char *at = strstr(t->resume, "{}");
     if (buf_append(buf, t->resume, (size_t)(at - t->resume)) || next_append_escaped(buf, st->position) ||
         buf_puts(buf, at + 2))
@@ -607,9 +614,16 @@ static error_class_t on_start(visit_t *visit, fetch_request_t *request)
     st->paused = st->refused = false;
     st->status = st->retry_after_s = 0;
     stream_move(st, STREAM_CONNECTING, now + st->definition->template->timeout_ms);
+    const template_t *t = st->definition->template;
+    error_class_t error =
+        request_fill(request, t, true, gate_secrets(st->streams->options.gate), &st->streams->texts);
+    if (error != ERR_none) visit_explain(visit, st->streams->texts.why);
+    if (t->request.cookies && !st->source->jar) st->source->jar = fetch_jar_new();
+    if (t->request.cookies) request->jar = st->source->jar;
     add_headers(st, request);
+    request->timeout_ms = 0;
     request->stream = &stream;
-    return ERR_none;
+    return error;
 }
 
 static void queue(stream_t *st)
@@ -617,7 +631,7 @@ static void queue(stream_t *st)
     static const visit_ops_t ops = {on_start, on_done};
     buf_t buf;
     buf_init(&buf, MAX_URL + 1);
-    const char *url = request_url(st, &buf);
+    const char *url = where(st, &buf);
     st->resumed = st->position != NULL;
     stream_move(st, STREAM_QUEUED, INT64_MAX);
     if (url)

@@ -71,6 +71,20 @@ typedef struct {
     int32_t from, to;
 } week_span_t;
 
+// How pages are asked for. Method and body are the lists' only; details are fetched with GET.
+typedef struct {
+    const char *method;           // NULL: GET
+    const char *query;            // "a=1&b=2", encoded, of the URLs that the template names; or NULL
+    const char *body, *body_type; // or NULL; body_type NULL: a header says it
+    size_t body_len;
+    const char *secret; // file in the miner's folder of secrets: "user:password" or a token; or NULL
+    bool bearer;        // it is a token
+    bool cookies;       // each source keeps its own
+    const char *ca;     // file in the folder of secrets: whom to trust; or NULL: the system's list
+    bool insecure;      // certificates are not checked
+    bool tls13;         // nothing below TLS 1.3
+} template_request_t;
+
 typedef struct {
     const char *name;
     const char *source_label; // the prototype's `source`, as written, or NULL
@@ -146,6 +160,7 @@ typedef struct {
 
     const char **headers; // "Name: value" of each request
     size_t n_headers;
+    template_request_t request;
 } template_t;
 
 typedef struct {

@@ -76,6 +76,16 @@ int member_offset(parse_t *p, yyjson_val *value, const char *path);
 int member_resume(parse_t *p, yyjson_val *value, const char *path);
 int template_stream(parse_t *p);
 
+// Members of requests (template_request.c), and their checks.
+int member_method(parse_t *p, yyjson_val *value, const char *path);
+int member_headers(parse_t *p, yyjson_val *value, const char *path);
+int member_query(parse_t *p, yyjson_val *value, const char *path);
+int member_body(parse_t *p, yyjson_val *value, const char *path);
+int member_auth(parse_t *p, yyjson_val *value, const char *path);
+int member_cookies(parse_t *p, yyjson_val *value, const char *path);
+int member_tls(parse_t *p, yyjson_val *value, const char *path);
+int template_request(parse_t *p);
+
 // Members of the schedule (template_schedule.c).
 int member_mode(parse_t *p, yyjson_val *value, const char *path);
 int member_every(parse_t *p, yyjson_val *value, const char *path);

@@ -1,7 +1,6 @@
 // Template, native dialect: a row per member, then the checks that need more than one member.
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "proto/limits.h"
 #include "proto/template_json.h"
@@ -10,8 +9,6 @@
 
 enum {
     MAX_DROPS = 100, // patterns of one filter, substrings of urlFilters
-    MAX_HEADERS = 32,
-    MAX_HEADER = 4096,
     MAX_PATTERN = 1024,
     MAX_DEFAULT = 1024,
     MAX_COMMENT = 64 << 10,
@@ -273,64 +270,6 @@ static int member_politeness(parse_t *p, yyjson_val *value, const char *path)
     return read_members(p, value, path, rows, ROWS(rows));
 }
 
-// A header that belongs to the connection or is made by the miner.
-static bool is_reserved_header(const char *name)
-{
-    static const char *const names[] = {
-        "host",    "content-length", "transfer-encoding", "connection",        "upgrade",         "te",
-        "trailer", "expect",         "if-none-match",     "if-modified-since", "accept-encoding", "range"};
-    for (size_t i = 0; i < ROWS(names); i++)
-        if (strcasecmp(names[i], name) == 0) return true;
-    return false;
-}
-
-static bool is_header_name(const char *name)
-{
-    if (!*name) return false;
-    for (; *name; name++)
-        if ((unsigned char)*name <= ' ' || (unsigned char)*name >= 0x7F ||
-            strchr("()<>@,;:\\\"/[]?={}", *name))
-            return false;
-    return true;
-}
-
-static int read_header(parse_t *p, const char *name, yyjson_val *value, const char *path, const char **out)
-{
-    const char *text;
-    if (!is_header_name(name)) return template_fail(p->error, path, "is no valid header name");
-    if (is_reserved_header(name)) return template_fail(p->error, path, "is set by the miner itself");
-    if (read_text(p, value, path, MAX_HEADER, &text) != 0) return -1;
-    for (const char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7F)
-            return template_fail(p->error, path, "holds a control character");
-    *out = arena_printf(p->arena, "%s: %s", name, text);
-    return *out ? 0 : template_fail(p->error, path, "the template is too big");
-}
-
-static int member_headers(parse_t *p, yyjson_val *value, const char *path)
-{
-    if (!yyjson_is_obj(value))
-        return template_fail(p->error, path, "must be an object: {\"Accept\": \"text/html\", ...}");
-    size_t count = yyjson_obj_size(value), index, all;
-    if (count > MAX_HEADERS) return template_fail(p->error, path, "has more than %d headers", MAX_HEADERS);
-    if (!(p->t->headers = arena_calloc(p->arena, count + 1, sizeof *p->t->headers)))
-        return template_fail(p->error, path, "the template is too big");
-    yyjson_val *key, *text;
-    yyjson_obj_foreach(value, index, all, key, text)
-    {
-        char where[MAX_PATH];
-        const char *name = yyjson_get_str(key);
-        path_member(where, path, name);
-        for (size_t i = 0; i < p->t->n_headers; i++)
-            if (strncasecmp(p->t->headers[i], name, strlen(name)) == 0 &&
-                p->t->headers[i][strlen(name)] == ':')
-                return template_fail(p->error, where, "is given twice");
-        if (read_header(p, name, text, where, &p->t->headers[p->t->n_headers]) != 0) return -1;
-        p->t->n_headers++;
-    }
-    return 0;
-}
-
 // -- the whole ------------------------------------------------------------------------------------
 
 static int member_name(parse_t *p, yyjson_val *value, const char *path)
@@ -422,7 +361,13 @@ int template_native(parse_t *p, yyjson_val *root)
         {"timeout", member_timeout},
         {"priority", member_priority},
         {"politeness", member_politeness},
+        {"method", member_method},
         {"headers", member_headers},
+        {"query", member_query},
+        {"body", member_body},
+        {"auth", member_auth},
+        {"cookies", member_cookies},
+        {"tls", member_tls},
         {"disabled", member_disabled},
         {"depends_on", member_depends_on},
         {"blocks", member_blocks},
@@ -604,7 +549,7 @@ int template_complete(parse_t *p)
 {
     if (!p->kind_given) p->t->kind = implied_kind(p->t);
     if (template_stream(p) != 0 || check_kind(p) != 0 || check_pages(p) != 0 || check_names(p) != 0 ||
-        check_formats(p) != 0 || template_schedule(p) != 0)
+        check_formats(p) != 0 || template_schedule(p) != 0 || template_request(p) != 0)
         return -1;
     fill_defaults(p);
     return template_policy_complete(p);

@@ -278,13 +278,13 @@ typedef enum {
 
 // clang-format off
 #define WIRE_RESULTS(X) X(changed) X(unchanged) X(not_modified) X(failed) X(skipped)
-// Why a poll failed, or (from quarantined on) why it was skipped. One list for logs, metrics, wire and users.
+// Why a poll failed, or (from quarantined to poison) why it was skipped. One list for logs, metrics, wire and users.
 #define ERROR_CLASSES(X)                                                                                     \
     X(none) X(dns) X(connect) X(tls) X(timeout) X(reset) X(truncated) X(too_big) X(redirects) X(bad_url)     \
     X(refused_address) X(http_4xx) X(not_found) X(gone) X(rate_limited) X(http_5xx) X(challenge)             \
     X(empty_body) X(not_this_kind) X(parse) X(too_complex) X(rotted) X(robots) X(rejected) X(internal)       \
     X(quarantined) X(blocked) X(dependency) X(overloaded) X(host_backoff) X(sink_backpressure)               \
-    X(still_running) X(missed_while_down) X(no_miner) X(removed) X(limited) X(poison)
+    X(still_running) X(missed_while_down) X(no_miner) X(removed) X(limited) X(poison) X(no_secret)
 // Why a due is not polled by its owner at its phase.
 #define WIRE_CAUSES(X) X(scheduled) X(added) X(reassigned) X(retry) X(triggered) X(catch_up) \
     X(probe) X(host_backoff) X(overloaded) X(waited) X(replay)

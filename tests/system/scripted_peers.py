@@ -32,7 +32,7 @@ RESULTS = ["changed", "unchanged", "not_modified", "failed", "skipped"]
 ERRORS = """none dns connect tls timeout reset truncated too_big redirects bad_url refused_address http_4xx not_found
 gone rate_limited http_5xx challenge empty_body not_this_kind parse too_complex rotted robots rejected internal
 quarantined blocked dependency overloaded host_backoff sink_backpressure still_running missed_while_down no_miner
-removed""".split()
+removed limited poison no_secret""".split()
 OUTCOME = """seq kind source due result error status items fresh bytes started took_ms cpu_us retry_after_s has_state
 etag last_modified body_hash fetch_url last_ok generation cause attempt detail memory continuity gap_since gap_reason
 gap_found""".split()
@@ -57,7 +57,7 @@ def row(names, cells):
 class Web:
     """An HTTP server whose pages are functions or (status, headers, body). Requests are noted."""
 
-    def __init__(self):
+    def __init__(self, address="127.0.0.1", tls=None):
         self.pages = {}
         self.requests = []
         self.running = collections.Counter()
@@ -88,6 +88,8 @@ class Web:
                     with web.lock:
                         web.running["all"] -= 1
 
+            do_POST = do_PUT = do_GET
+
             def give_robots(self):
                 with web.lock:
                     web.robots.append((time.monotonic(), self.path, dict(self.headers)))
@@ -116,12 +118,16 @@ class Web:
             daemon_threads = True
             request_queue_size = 256
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        Server.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.server = Server((address, 0), Handler)
+        self.scheme = "https" if tls else "http"
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def url(self, path, host="127.0.0.1"):
-        return f"http://{host}:{self.port}{path}"
+        return f"{self.scheme}://{host}:{self.port}{path}"
 
     def asked(self, path):
         with self.lock:

@@ -105,7 +105,7 @@ def test_bad_frames_are_answered_and_do_no_harm(world):
 
 
 def test_poll_is_shipped_then_polled_then_stored(world):
-    world.start("--user-agent-contact", "mailto:x@example.org")
+    world.start("--contact", "mailto:x@example.org")
     source = world.add(world.template(), "/a", last_ok=1234)
     world.web.pages["/a"] = (200, {"ETag": 'W/"v 1"', "Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT", "Age": "5"},
                              listing((1, "/1", "one"), (2, "/2?utm_source=a", "two")))

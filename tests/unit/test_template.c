@@ -309,10 +309,67 @@ static void ids_depend_on_name_and_url_alone(void **state)
     assert_true(source_id("a", "") != template_id("a"));
 }
 
+static void requests(void **state)
+{
+    (void)state;
+    template_t *t = parse(
+        "{\"name\":\"x\",\"url\":\"http://a.example/\",\"query\":{\"q\":\"a b&=\\u00e4\",\"n\":-3,\"f\":1.5,"
+        "\"t\":false,\"l\":[1,\"2\"]},\"body\":{\"a\":[1]},\"auth\":{\"bearer\":\"token\"},"
+        "\"cookies\":true,\"tls\":{\"ca\":\"own-ca\",\"min_version\":\"1.3\"}}");
+    const template_request_t *r = &t->request;
+    assert_string_equal(r->query, "q=a%20b%26%3D%C3%A4&n=-3&f=1.5&t=false&l=1&l=2");
+    assert_string_equal(r->method, "POST");
+    assert_string_equal(r->body, "{\"a\":[1]}");
+    assert_int_equal(r->body_len, 9);
+    assert_string_equal(r->body_type, "application/json");
+    assert_true(r->bearer && r->cookies && r->tls13 && !r->insecure);
+    assert_string_equal(r->secret, "token");
+    assert_string_equal(r->ca, "own-ca");
+    t = parse(
+        "{\"name\":\"x\",\"url\":\"http://a.example/\",\"method\":\"PUT\",\"body\":\"a=1\",\"query\":{},"
+        "\"headers\":{\"content-type\":\"text/plain\"},\"auth\":{\"basic\":\"login\"}}");
+    assert_string_equal(t->request.method, "PUT");
+    assert_null(t->request.body_type);
+    assert_null(t->request.query);
+    assert_false(t->request.bearer);
+    assert_null(parse("{\"name\":\"x\",\"url\":\"http://a.example/\",\"method\":\"GET\"}")->request.method);
+}
+
+static void requests_that_are_refused(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"\"method\":\"DELETE\"", "method"},
+        {"\"method\":\"GET\",\"body\":\"x\"", "body"},
+        {"\"body\":3", "body"},
+        {"\"query\":[1]", "query"},
+        {"\"query\":{\"a\":{\"b\":1}}", "query.a"},
+        {"\"query\":{\"a\":\"x\\u0000y\"}", "query.a"},
+        {"\"auth\":{}", "auth"},
+        {"\"auth\":{\"basic\":\"a\",\"bearer\":\"b\"}", "auth"},
+        {"\"auth\":{\"basic\":\"me:secret\"}", "auth.basic"},
+        {"\"auth\":{\"bearer\":\"../token\"}", "auth.bearer"},
+        {"\"auth\":{\"bearer\":\".hidden\"}", "auth.bearer"},
+        {"\"auth\":{\"bearer\":\"t\"},\"headers\":{\"authorization\":\"x\"}", "auth"},
+        {"\"cookies\":\"yes\"", "cookies"},
+        {"\"tls\":{\"ca\":\"a\",\"insecure\":true}", "tls"},
+        {"\"tls\":{\"min_version\":\"1.0\"}", "tls.min_version"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char json[512];
+        template_error_t error = {.field = ""};
+        snprintf(json, sizeof json, "{\"name\":\"x\",\"url\":\"http://a.example/\",%s}", rows[i][0]);
+        assert_null(template_parse(arena, json, strlen(json), &error));
+        assert_string_equal(error.field, rows[i][1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_whole_language, setup, teardown),
+        cmocka_unit_test_setup_teardown(requests, setup, teardown),
+        cmocka_unit_test_setup_teardown(requests_that_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_implied, setup, teardown),
         cmocka_unit_test_setup_teardown(each_fault_has_its_message, setup, teardown),
         cmocka_unit_test_setup_teardown(a_syntax_error_names_its_line, setup, teardown),
