@@ -337,6 +337,16 @@ static void change_template(world_t *w)
     }
 }
 
+// One source is polled out of turn: no fault, but it gets in the way of everything.
+static bool replay(world_t *w)
+{
+    char id[17];
+    snprintf(id, sizeof id, "%016llx", (unsigned long long)w->pages[sim_random(w, (uint64_t)w->n_pages)].id);
+    wire_arg_t args[] = {{"source", id}};
+    request(w, "replay", args, 1);
+    return w->broker != NULL;
+}
+
 // -- faults ---------------------------------------------------------------------------------------------
 
 static sim_miner_t *any_miner(world_t *w)
@@ -414,6 +424,7 @@ static bool strike(world_t *w, fault_t fault)
         return m != NULL;
     case FAULT_sink_away: w->sink_away_until = w->now + span; return true;
     case FAULT_change_template: change_template(w); return true;
+    case FAULT_replay: return replay(w);
     case FAULT_COUNT: break;
     }
     return false;

@@ -29,7 +29,7 @@ enum {
     X(disconnect) X(delay) X(kill_miner) X(freeze_miner) X(drain_miner) \
     X(add_miner) X(sick_miner) X(overload) X(kill_broker) X(stall_broker) \
     X(clock_jump) X(slow_disk) X(failing_host) X(slow_host) X(sink_away) \
-    X(change_template)
+    X(change_template) X(replay)
 // clang-format on
 #define SIM_FAULT_ENUM(name) FAULT_##name,
 typedef enum { SIM_FAULTS(SIM_FAULT_ENUM) FAULT_COUNT } fault_t;

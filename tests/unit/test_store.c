@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "broker/backup.h"
 #include "broker/schema.h"
 #include "broker/store.h"
 #include "common/check.h"
@@ -211,6 +212,106 @@ static void a_file_that_is_no_store_is_refused(void **state)
     assert_non_null(strstr(error, "not a database"));
 }
 
+// -- history through the thread, and copies -----------------------------------------------------------
+
+static void submit_history(store_t *s, uint64_t source, int64_t at, uint64_t fingerprint)
+{
+    char detail[32];
+    snprintf(detail, sizeof detail, "HTTP %d", 500 + (int)(fingerprint % 10));
+    store_history_t h = {.source = source,
+                         .template_name = "t",
+                         .first = at,
+                         .last = at,
+                         .count = 1,
+                         .miner = "m1",
+                         .result = fingerprint ? "failed" : "changed",
+                         .error = fingerprint ? "http_5xx" : "",
+                         .cause = "scheduled",
+                         .detail = detail,
+                         .pattern = "HTTP #",
+                         .fingerprint = fingerprint};
+    store_op_t op = {.kind = STORE_HISTORY, .history = &h};
+    store_submit(s, &op); // texts are copied
+}
+
+static uint64_t submit_number(store_t *s, const char *name, int64_t value)
+{
+    store_op_t op = {.kind = STORE_NUMBER, .name = name, .number = value};
+    return store_submit(s, &op);
+}
+
+static void wait_durable(store_t *s, uint64_t ticket)
+{
+    for (int i = 0; i < 10000 && store_durable(s) < ticket; i++) usleep(1000);
+    assert_true(store_durable(s) >= ticket);
+}
+
+static void history_goes_through_the_thread_in_order(void **state)
+{
+    const place_t *p = *state;
+    store_t *s = open_store(p);
+    enum { ROWS = 50000 }; // more than one transaction
+    for (int i = 0; i < ROWS; i++) submit_history(s, (uint64_t)i, i, i % 2 ? 1 + (uint64_t)(i % 3) : 0);
+    store_close(&s);
+    assert_int_equal(number(p, "select count(*) from history"), ROWS);
+    assert_int_equal(number(p, "select count(*) from history where id != source + 1"), 0);
+    assert_int_equal(number(p, "select sum(count) from errors"), ROWS / 2);
+    assert_int_equal(number(p, "select count(*) from errors"), 3);
+}
+
+static void a_copy_taken_under_load_is_whole(void **state)
+{
+    const place_t *p = *state;
+    char copy[PATH + 32], folder[PATH + 32], why[400];
+    snprintf(copy, sizeof copy, "%s/copy.db", p->folder);
+    snprintf(folder, sizeof folder, "%s/new", p->folder);
+    store_t *s = open_store(p);
+    submit_number(s, "epoch", 41);
+    wait_durable(s, submit_number(s, "accounted", 1000));
+    for (int i = 0; i < 30000; i++) submit_history(s, (uint64_t)i, i, 0);
+    sqlite3 *db;
+    int64_t bytes = 0;
+    assert_int_equal(sqlite3_open_v2(p->file, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    if (backup_write(db, copy, &bytes, why, sizeof why)) fail_msg("%s", why);
+    assert_true(bytes > 0);
+    assert_int_equal(backup_write(db, copy, &bytes, why, sizeof why), -1);
+    assert_non_null(strstr(why, "is not overwritten"));
+    snprintf(copy, sizeof copy, "%s/nowhere/copy.db", p->folder);
+    assert_int_equal(backup_write(db, copy, &bytes, why, sizeof why), -1);
+    sqlite3_close(db);
+    store_close(&s);
+    snprintf(copy, sizeof copy, "%s/copy.db", p->folder);
+    if (backup_restore(copy, folder, why, sizeof why)) fail_msg("%s", why);
+    place_t other;
+    snprintf(other.folder, sizeof other.folder, "%.200s", folder);
+    snprintf(other.file, sizeof other.file, "%s/broker.db", other.folder);
+    s = open_store(&other);
+    found_t f = load(s);
+    store_close(&s);
+    assert_true(f.epoch > 41 + 1000000 && (f.epoch & 1) == 1); // whoever went on meanwhile is outdone
+    assert_int_equal(f.accounted, 1000);
+    assert_int_equal(
+        number(&other, "select count(*) from pragma_integrity_check where integrity_check = 'ok'"), 1);
+    assert_int_equal(backup_restore(copy, folder, why, sizeof why), -1);
+    assert_non_null(strstr(why, "exists already"));
+}
+
+static void what_is_no_copy_is_not_restored(void **state)
+{
+    const place_t *p = *state;
+    char why[400], folder[PATH + 32];
+    snprintf(folder, sizeof folder, "%s/new", p->folder);
+    assert_int_equal(backup_restore("/nonexistent", folder, why, sizeof why), -1);
+    assert_int_equal(backup_restore("tests/data/store/version-1.sql", folder, why, sizeof why), -1);
+    assert_non_null(strstr(why, "no copy of a broker's state"));
+    execute(p, "create table numbers(name, value); insert into numbers values('epoch', 2);"
+               "pragma user_version = 999");
+    assert_int_equal(backup_restore(p->file, folder, why, sizeof why), -1);
+    assert_non_null(strstr(why, "of a newer rtm-broker"));
+    snprintf(folder, sizeof folder, "%s/new/broker.db", p->folder);
+    assert_int_equal(access(folder, F_OK), -1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_place, clear_place)
 
 int main(void)
@@ -223,6 +324,9 @@ int main(void)
         TEST(a_migration_that_fails_changes_nothing),
         TEST(one_folder_serves_one_broker),
         TEST(a_file_that_is_no_store_is_refused),
+        TEST(history_goes_through_the_thread_in_order),
+        TEST(a_copy_taken_under_load_is_whole),
+        TEST(what_is_no_copy_is_not_restored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
