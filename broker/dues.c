@@ -415,7 +415,8 @@ static void note_stored(broker_t *b, source_t *s, const wire_outcome_t *o)
              l->template->name, (long long)(b->now - o->due - l->template->deadline_ms));
 }
 
-static void book_settled(broker_t *b, const miner_t *m, source_t *s, const wire_outcome_t *o)
+static void book_settled(broker_t *b, const miner_t *m, source_t *s, const wire_outcome_t *o,
+                         unsigned attempt)
 {
     if (o->result == RESULT_skipped) {
         error_class_t reason = o->error < ERR_COUNT && o->error ? (error_class_t)o->error : ERR_internal;
@@ -424,7 +425,7 @@ static void book_settled(broker_t *b, const miner_t *m, source_t *s, const wire_
         history_skipped(b, s, o->due, o->due, 1, reason);
         return;
     }
-    history_outcome(b, m, s, o);
+    history_outcome(b, m, s, o, attempt);
     if (o->result == RESULT_changed || o->result == RESULT_unchanged || o->result == RESULT_not_modified) {
         slots_book(&b->slots, o->due, SLOT_STORED);
         s->listing->stored++;
@@ -440,7 +441,7 @@ static void close_due(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t
     settled_t settled = {extra ? s->extra_cause : CAUSE_scheduled, extra ? s->attempt : 0};
     settle(b, s, o);
     if (o->due >= s->polled) s->polled = 0;
-    book_settled(b, m, s, o);
+    book_settled(b, m, s, o, settled.attempt);
     bool again = trouble_outcome(b, s, o, &settled, hosts);
     tasks_outcome(b, s, o, again);
     if (!gated || jobs_gate(s)) return;

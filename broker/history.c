@@ -85,8 +85,8 @@ void history_skipped(broker_t *b, source_t *s, int64_t first, int64_t last, uint
 }
 
 // A change, or the first failure of its kind: a row of its own at once.
-static void record(broker_t *b, const miner_t *m, source_t *s, const wire_outcome_t *o, const char *detail,
-                   const char *pattern, uint64_t fingerprint)
+static void record(broker_t *b, const miner_t *m, source_t *s, const wire_outcome_t *o, unsigned attempt,
+                   const char *detail, const char *pattern, uint64_t fingerprint)
 {
     history_flush(b, s);
     store_history_t row = {.first = o->due,
@@ -101,7 +101,7 @@ static void record(broker_t *b, const miner_t *m, source_t *s, const wire_outcom
                            .items = o->items,
                            .fresh = o->fresh,
                            .cause = wire_cause_name(o->cause),
-                           .attempt = o->attempt,
+                           .attempt = attempt,
                            .detail = detail,
                            .pattern = pattern,
                            .fingerprint = fingerprint,
@@ -118,7 +118,8 @@ static void host_of(char *out, size_t size, const lane_t *l)
     out[n] = '\0';
 }
 
-static void record_failure(broker_t *b, const miner_t *m, source_t *s, const wire_outcome_t *o)
+static void record_failure(broker_t *b, const miner_t *m, source_t *s, const wire_outcome_t *o,
+                           unsigned attempt)
 {
     char detail[MAX_DETAIL + 1], pattern[PATTERN_SIZE], host[256];
     host_of(host, sizeof host, s->lane);
@@ -134,20 +135,20 @@ static void record_failure(broker_t *b, const miner_t *m, source_t *s, const wir
     }
     history_flush(b, s);
     s->run_key = key;
-    record(b, m, s, o, detail, pattern, print);
+    record(b, m, s, o, attempt, detail, pattern, print);
 }
 
-void history_outcome(broker_t *b, const miner_t *m, source_t *s, const wire_outcome_t *o)
+void history_outcome(broker_t *b, const miner_t *m, source_t *s, const wire_outcome_t *o, unsigned attempt)
 {
     switch (o->result) {
     case RESULT_changed:
         history_flush(b, s);
         s->run_key = 0;
-        record(b, m, s, o, "", "", 0);
+        record(b, m, s, o, attempt, "", "", 0);
         break;
     case RESULT_unchanged:
     case RESULT_not_modified: gather(b, s, QUIET, (uint8_t)o->result, ERR_none, o->due, o->due, 1); break;
-    default: record_failure(b, m, s, o);
+    default: record_failure(b, m, s, o, attempt);
     }
 }
 

@@ -7,7 +7,11 @@ import pytest
 
 from cluster import Cluster, Program, wait_until
 
-BAD = {"name": "bad", "kind": "feed", "every": "1s", "urls": ["http://127.0.0.1:9/a", "http://127.0.0.1:9/b"]}
+
+def bad(c, n=2, name="bad"):
+    """A template whose pages are not there, and are asked for all the same."""
+    return {"name": name, "kind": "feed", "every": "1s", "retry": {"max_attempts": 1}, "max_consecutive_failures": 0,
+            "urls": [f"{c.site.base(0)}/{name}/{i}" for i in range(n)]}
 
 
 @pytest.fixture
@@ -35,7 +39,7 @@ def db(c):
 
 def test_every_due_is_in_the_history(rtm):
     rtm.add_site()
-    rtm.add(BAD)
+    rtm.add(bad(rtm))
     wait_until(lambda: settled(rtm) > 60, what="60 dues")
     before = settled(rtm)
     rows = history(rtm)
@@ -48,22 +52,22 @@ def test_every_due_is_in_the_history(rtm):
 
 
 def test_what_repeats_is_one_row(rtm):
-    rtm.add(BAD)
-    url = BAD["urls"][0]
+    rtm.add(bad(rtm))
+    url = bad(rtm)["urls"][0]
     wait_until(lambda: any(r["count"] > 4 for r in history(rtm, url, "--failed")), what="a row of repeated failures")
     row, = history(rtm, url, "--failed")
-    assert row["error"] == "connect" and "connect" in row["detail"] and row["url"] == url
+    assert row["error"] == "not_found" and row["detail"] == "HTTP 404" and row["url"] == url
     assert row["first_ms"] < row["last_ms"]
     by_id, = rtm.ctl_json("history", row["source"], "--failed")
     assert by_id["id"] == row["id"] and by_id["count"] >= row["count"]
     assert {r["template"] for r in history(rtm, "bad")} == {"bad"}
     table = rtm.ctl("history", "bad", check=True).stdout
-    assert "connect" in table and "RESULT" in table
+    assert "not_found" in table and "RESULT" in table
 
 
 def test_errors_are_grouped(rtm):
-    rtm.add(BAD)
-    rtm.add({"name": "other", "kind": "feed", "every": "1s", "urls": ["http://127.0.0.1:9/c"]})
+    rtm.add(bad(rtm))
+    rtm.add(bad(rtm, 1, "other"))
 
     def groups():
         found = {g["template"]: g for g in rtm.ctl_json("errors")}
@@ -71,15 +75,15 @@ def test_errors_are_grouped(rtm):
     found = wait_until(groups, what="two groups")
     wait_until(lambda: rtm.ctl_json("errors", "bad")[0]["count"] > found["bad"]["count"], what="more of them")
     group, = rtm.ctl_json("errors", "bad")
-    assert group["error"] == "connect" and group["first_ms"] < group["last_ms"]
-    assert group["example"] in BAD["urls"] and "connect" in group["detail"]
-    assert rtm.ctl_json("errors")[0]["count"] >= 1 and "connect" in rtm.ctl("errors", check=True).stdout
+    assert group["error"] == "not_found" and group["first_ms"] < group["last_ms"]
+    assert group["example"] in bad(rtm)["urls"] and group["detail"] == "HTTP 404"
+    assert rtm.ctl_json("errors")[0]["count"] >= 1 and "not_found" in rtm.ctl("errors", check=True).stdout
 
 
 def test_pages_are_put_together(rtm):
-    rtm.add({**BAD, "urls": [f"http://127.0.0.1:9/{i}" for i in range(1300)]})
-    wait_until(lambda: len(history(rtm, "--failed")) >= 1300, timeout=60, what="1300 rows")
-    rows = history(rtm, "bad", "--failed")
+    rtm.add(bad(rtm, 1300))
+    wait_until(lambda: len(history(rtm, "bad")) >= 1300, timeout=60, what="1300 rows")
+    rows = history(rtm, "bad")
     assert len({row["id"] for row in rows}) == len(rows) >= 1300  # more than one page
     assert len(rtm.ctl_json("history", "bad", "--limit", "7")) == 7
 
@@ -98,7 +102,7 @@ def test_what_is_refused(rtm):
 def test_history_survives_kills(rtm):
     """Whatever was seen once is there after each kill, with the same id and at least the count."""
     rtm.add_site()
-    rtm.add(BAD)
+    rtm.add(bad(rtm))
     wait_until(lambda: any(r["result"] == "failed" for r in history(rtm)), what="a failure")
     for _ in range(4):
         rows = {row["id"]: row for row in history(rtm)}
@@ -124,7 +128,7 @@ def test_history_survives_kills(rtm):
 def test_history_is_bounded(rtm):
     rtm.broker.term()
     rtm.broker.start(history_rows=1000)
-    rtm.add({**BAD, "urls": [f"http://127.0.0.1:9/{i}" for i in range(1500)]})
+    rtm.add(bad(rtm, 1500))
 
     def bounded():
         with db(rtm) as file:
@@ -171,7 +175,7 @@ def to_signed(number):
 
 def test_a_copy_under_load_makes_a_broker(rtm, tmp_path):
     rtm.add_site()
-    rtm.add({**BAD, "urls": [f"http://127.0.0.1:9/{i}" for i in range(300)]})
+    rtm.add(bad(rtm, 300))
     wait_until(lambda: settled(rtm) > 400, what="load")
     copy = str(tmp_path / "copy.db")
     rtm.add({"name": "last", "kind": "feed", "urls": ["http://127.0.0.1:9/last"]})  # acknowledged before the request

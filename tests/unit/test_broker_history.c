@@ -16,7 +16,7 @@ static size_t answer(world_t *w, size_t *mark, uint64_t peer, wire_result_t resu
                                       .due = a->slot_start + a->dues.v[k].offset +
                                              (int64_t)(j * a->dues.v[k].step),
                                       .result = result,
-                                      .error = result == RESULT_failed ? ERR_http_5xx : ERR_none,
+                                      .error = result == RESULT_failed ? ERR_parse : ERR_none,
                                       .status = result == RESULT_failed ? 503 : 200,
                                       .etag = "",
                                       .last_modified = "",
@@ -50,7 +50,7 @@ static void begin(world_t *w, int sources)
 {
     pass(w, LIVENESS + 100);
     join(w, 1, "m1");
-    add(w, "news", sources, "", false);
+    add(w, "news", sources, ", \"retry\": {\"max_attempts\": 1}, \"max_consecutive_failures\": 0", false);
 }
 
 static void what_repeats_is_one_row(void **state)
@@ -105,7 +105,7 @@ static void the_first_failure_of_a_kind_is_a_row_at_once(void **state)
     size_t n = answer(w, &mark, 1, RESULT_failed, "HTTP 503 from http://h0.example/a after 12 ms");
     const store_history_t *first = recorded(w, 0, 0);
     assert_non_null(first);
-    assert_string_equal(first->error, "http_5xx");
+    assert_string_equal(first->error, "parse");
     assert_int_equal(first->status, 503);
     assert_string_equal(first->detail, "HTTP 503 from http://h0.example/a after 12 ms");
     assert_string_equal(first->pattern, "HTTP # from URL after # ms");
