@@ -33,6 +33,10 @@ int template_stream(parse_t *p)
         if (own[i].given)
             return template_fail(p->error, own[i].name, "is for kind \"stream\" only; leave it out");
     if (t->kind != KIND_STREAM) return 0;
+    if (t->resume && t->n_urls != 1)
+        return template_fail(p->error, "resume", "fits one URL, and the template has %zu", t->n_urls);
+    if (t->resume && strncmp(t->resume, "http://", 7) != 0 && strncmp(t->resume, "https://", 8) != 0)
+        return template_fail(p->error, "resume", "must be an absolute URL: \"https://...\"");
     if (t->follow) return template_fail(p->error, "detail", "the items of a stream have no details");
     if (t->n_fields == 0)
         return template_fail(p->error, "fields",

@@ -130,6 +130,15 @@ static const example_t examples[] = {
      .content = "7.9.1",
      .fields = "{\"download\":\"https://cdn.kernel.org/pub/linux/kernel/v7.x/linux-7.9.1.tar.xz\"}",
      .undated = true},
+    {.name = "wikimedia-recentchange",
+     .document = "wikimedia-recentchange.sse",
+     .n = 2,
+     .key = "7d1a4be1-58f2-4ad0-8f5c-21c9c6ae9001",
+     .title = "Water wheel",
+     .url = "https://en.wikipedia.org/w/index.php?diff=1300000002&oldid=1300000001&rcid=1780000001",
+     .author = "Ann Writer",
+     .fields = "{\"wiki\":\"enwiki\",\"type\":\"edit\",\"namespace\":0,\"bot\":false,"
+               "\"domain\":\"en.wikipedia.org\"}"},
 };
 enum { N_EXAMPLES = sizeof examples / sizeof *examples };
 
