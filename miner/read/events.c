@@ -88,8 +88,10 @@ static void keep_part(events_t *e, const char *bytes, size_t len)
 // The next whole line, without its end; it lives until the next call.
 static bool next_line(events_t *e, const char **bytes, size_t *len, const char **line, size_t *n)
 {
-    if (e->had_cr && *len && **bytes == '\n') ++*bytes, --*len;
-    if (*len) e->had_cr = false;
+    if (e->had_cr && *len) {
+        e->had_cr = false;
+        if (**bytes == '\n') ++*bytes, --*len;
+    }
     const char *end = *len ? find_end(e, *bytes, *len) : NULL;
     size_t part = end ? (size_t)(end - *bytes) : *len;
     const char *start = *bytes;

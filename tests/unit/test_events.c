@@ -89,6 +89,7 @@ static void test_sse_lines(void **state)
     sse("data: a\n\n\xEF\xBB\xBF"
         "data: b\n\n",
         "[message||a]");
+    sse("data: a\r\n\n\ndata: b\r\n\r\n", "[message||a][message||b]");
     sse("data: half", "");
     sse("data: half\n", "");
     sse("nothing: x\nDATA: x\ndata : x\n\n", "");
