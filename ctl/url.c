@@ -35,7 +35,10 @@ int run_url(const command_t *command, ctl_t *ctl, int argc, char **argv)
     if (base && urls_set_base(urls, base, strlen(base)) != 0) {
         result = ctl_refuse("%s: no absolute URL", base);
     } else {
-        const char *url = urls_resolve(urls, arena, text, strlen(text));
+        // an empty link means its page, which is no post of its own: urls_resolve gives none for it
+        if (base && text[strspn(text, " \t\r\n\f")] == '\0')
+            text = arena_strndup(arena, base, strcspn(base, "#"));
+        const char *url = text ? urls_resolve(urls, arena, text, strlen(text)) : NULL;
         if (url)
             tell(url, urls_norm(urls, arena, url));
         else

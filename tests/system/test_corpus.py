@@ -11,6 +11,7 @@ import http.server
 import json
 import os
 import re
+import subprocess
 import threading
 from urllib.parse import urljoin
 
@@ -18,7 +19,7 @@ import psycopg2
 import pytest
 
 from cluster import Cluster, wait_until
-from simsite import ROOT
+from simsite import ROOT, build_dir
 
 CORPUS = os.environ.get("RTM_CORPUS") or os.path.join(os.path.dirname(ROOT), "shared", "corpus", "visible")
 TEMPLATES = os.path.join(ROOT, "tests", "data", "corpus")
@@ -103,6 +104,50 @@ def test_document(rtm, row):
         wanted = html.unescape(row["first_link"])
         assert any(u in (wanted, urljoin(url, wanted)) or (u or "").endswith(wanted.lstrip("./")) for u in links), sorted(
             str(u) for u in links)[:5]
+
+
+def ctl(*args):
+    done = subprocess.run([os.path.join(build_dir(), "rtm-ctl"), *args], capture_output=True, text=True, timeout=60)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+# What the manifest names no entries for: pages of one article, home pages.
+@pytest.mark.parametrize("page, selector, wanted", [
+    ("arabic-newspapers-windows-1256", "title::text", "\u0627\u0644\u0635\u062d\u0641 \u0648 \u0627\u0644\u062c\u0631\u0627\u0626\u062f"),
+    ("article-campograndenews", "meta[property='og:title']::attr(content)", "confirma irm\u00e3"),
+    ("article-campograndenews", "meta[property='og:image']::attr(content)", "https://cdn6.campograndenews.com.br/"),
+    ("article-heise-lithium", "article p::text", "nieders\u00e4chsische Firma"),
+    ("article-heise-lithium", "xpath://meta[@property='og:title']/@content", "Lithium aus dem Schredder"),
+    ("xinhua-home", "title::text", "\u65b0\u534e\u7f51"),
+])
+def test_other_pages(page, selector, wanted):
+    code, found = ctl("select", selector, os.path.join(CORPUS, "html", page + ".html"))
+    assert code == 0 and any(wanted in text for text in found), found[:3]
+
+
+# An HTML page and an empty file forbid nothing; the largest has raw UTF-8 and a byte order mark.
+@pytest.mark.parametrize("host, agent, path, allowed, rule", [
+    ("103.88.218.109", "rtm", "/", True, ""), ("alight.com", "rtm", "/", True, ""), ("avaaz.org", "rtm", "/", True, ""),
+    ("en.wikipedia.org", "rtm", "/wiki/Main_Page", True, ""), ("en.wikipedia.org", "MJ12bot", "/wiki/Main_Page", False, "Disallow: /"),
+    ("en.wikipedia.org", "rtm", "/wiki/Special:Random", False, "Disallow: /wiki/Special:"),
+    ("en.wikipedia.org", "rtm", "/api/rest_v1/?doc", True, "Allow: /api/rest_v1/?doc"),
+    ("he.wikipedia.org", "rtm", "/wiki/Special%3ARandom", False, None),
+    ("vimeo.com", "rtm", "/channels/x/format:thumbnail", False, "Disallow: */format:thumbnail"),
+    ("vimeo.com", "rtm", "/123/download?x", False, "Disallow: /*/download?"), ("vimeo.com", "rtm", "/123", True, ""),
+    ("vimeo.com", "Mediapartners-Google", "/search", True, ""),
+])
+def test_robots(host, agent, path, allowed, rule):
+    code, (said,) = ctl("robots", "--json", "--file", os.path.join(CORPUS, "robots", host + ".txt"), "--agent", agent, path)
+    assert said["allowed"] is allowed and code == (0 if allowed else 1)
+    assert rule is None or said["rule"] == (rule or said["rule"]) and bool(said["line"]) == bool(rule), said
+
+
+def test_a_cut_off_document_is_no_empty_one(tmp_path):
+    """Two thirds of a JSON Feed are an error that is told, not a feed without news."""
+    with open(os.path.join(TEMPLATES, "leancrew-partial.json.json"), encoding="utf-8") as file:
+        (tmp_path / "t.json").write_text(file.read().replace("{base}", "https://a.example"))
+    code, (said,) = ctl("try", "--json", "--file", os.path.join(CORPUS, "feeds", "leancrew-partial.json"), str(tmp_path / "t.json"))
+    assert code == 1 and said["result"] == "parse" and not said["items"]
 
 
 def test_every_template_has_its_document():
