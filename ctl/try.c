@@ -162,12 +162,18 @@ static item_t filled_of(const items_t *items)
     return filled;
 }
 
-static yyjson_mut_val *item_rows(yyjson_mut_doc *doc, const items_t *items)
+// full: with what programs want and people do not.
+static yyjson_mut_val *item_rows(yyjson_mut_doc *doc, const items_t *items, bool full)
 {
     yyjson_mut_val *rows = yyjson_mut_arr(doc);
     item_t filled = filled_of(items);
-    for (size_t i = 0; i < items->n_items; i++)
-        yyjson_mut_arr_append(rows, item_row(doc, &items->items[i], &filled));
+    for (size_t i = 0; i < items->n_items; i++) {
+        yyjson_mut_val *row = item_row(doc, &items->items[i], &filled);
+        char hash[20];
+        snprintf(hash, sizeof hash, "%016" PRIx64, items->items[i].content_hash);
+        if (full) yyjson_mut_obj_add_strcpy(doc, row, "content_hash", hash);
+        yyjson_mut_arr_append(rows, row);
+    }
     return rows;
 }
 
@@ -232,7 +238,7 @@ static void tell_json(const try_t *t, const look_t *look, bool detail)
     put_text(doc, o, "result", read_name(look));
     put_text(doc, o, "reason", look->read == READ_OK ? NULL : look->items.detail);
     yyjson_mut_obj_add_uint(doc, o, "matched", look->items.matched);
-    yyjson_mut_obj_add_val(doc, o, "items", item_rows(doc, &look->items));
+    yyjson_mut_obj_add_val(doc, o, "items", item_rows(doc, &look->items, true));
     put_text(doc, o, "next_url", look->items.next_url);
     yyjson_mut_obj_add_val(doc, o, "selectors",
                            selector_rows(doc, t->template, detail ? NULL : look->items.selector_matches));
@@ -287,7 +293,7 @@ static void tell_table(const try_t *t, const look_t *look, bool detail)
                    look->items.matched - look->items.n_items);
         puts("");
     }
-    if (look->items.n_items) puts(""), print_rows_of(item_rows(doc, &look->items));
+    if (look->items.n_items) puts(""), print_rows_of(item_rows(doc, &look->items, false));
     if (!detail && look->items.selector_matches)
         puts(""), print_rows_of(selector_rows(doc, t->template, look->items.selector_matches));
     tell_hints(look);

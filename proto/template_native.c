@@ -405,6 +405,21 @@ static bool reads_by_itself(template_kind_t kind)
     return kind == KIND_FEED || kind == KIND_SITEMAP || kind == KIND_AUTO;
 }
 
+// Where guids are not to be trusted: what else identifies an item.
+static int check_own_key(parse_t *p, const char *what)
+{
+    static const char *const names[] = {"guid", "url", "title"};
+    const field_t *key = p->t->key;
+    bool good = key->n_selectors > 0 && !key->match && !key->format && !key->default_text;
+    for (size_t i = 0; i < key->n_selectors && good; i++) {
+        size_t k = 0;
+        while (k < ROWS(names) && strcmp(names[k], key->selectors[i]) != 0) k++;
+        good = k < ROWS(names);
+    }
+    if (good) return 0;
+    return template_fail(p->error, "key", "kind \"%s\" takes \"guid\", \"url\" or \"title\" here", what);
+}
+
 static int check_kind(parse_t *p)
 {
     template_t *t = p->t;
@@ -416,9 +431,7 @@ static int check_kind(parse_t *p)
         if (t->n_fields)
             return template_fail(p->error, "fields", "kind \"%s\" knows its fields by itself; leave it out",
                                  what);
-        if (t->key)
-            return template_fail(p->error, "key", "kind \"%s\" has keys of its own; leave it out", what);
-        return 0;
+        return t->key ? check_own_key(p, what) : 0;
     }
     if (t->kind == KIND_HTML && t->n_items == 0)
         return template_fail(p->error, "items",

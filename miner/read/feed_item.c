@@ -291,6 +291,36 @@ static bool fill(feed_list_t *l, feed_item_t *from, item_t *item)
     return write_fields(l, from, &item->fields);
 }
 
+// Whether a change of the value is a change of the post: texts are; counters and times, which may change with
+// each poll, are not, and neither are elements of attributes alone, as those of statistics.
+static bool is_tracked(const char *json)
+{
+    size_t len = strlen(json);
+    if (*json != '"' || len <= 2) return false;
+    if (strspn(json + 1, "0123456789.,:+-% ") + 2 >= len) return false;
+    return len > 42 || date_parse(json + 1, len - 2) == TIME_NONE;
+}
+
+static uint64_t tracked_fields(const feed_item_t *from)
+{
+    uint64_t hash = 0;
+    for (const feed_pair_t *p = from->pairs; p; p = p->next)
+        if (is_tracked(p->json)) hash = identity_mix(identity_mix(hash, p->name), p->json);
+    return hash;
+}
+
+// What the template wants to identify an item, in place of its guid; NULL: nothing else.
+static const char *wanted_key(const feed_list_t *l, const feed_item_t *from)
+{
+    const field_t *key = l->template->key;
+    for (size_t i = 0; key && i < key->n_selectors; i++) {
+        const char *name = key->selectors[i];
+        feed_slot_t slot = *name == 'g' ? SLOT_GUID : *name == 'u' ? SLOT_URL : SLOT_TITLE;
+        if (from->texts[slot]) return from->texts[slot];
+    }
+    return NULL;
+}
+
 static read_status_t finish_items(feed_list_t *l, identity_t *identity, items_t *out)
 {
     for (feed_item_t *from = l->first; from; from = from->next) {
@@ -298,8 +328,8 @@ static read_status_t finish_items(feed_list_t *l, identity_t *identity, items_t 
         item_t *item = &out->items[out->n_items];
         out->matched++;
         if (!fill(l, from, item)) return READ_TOO_BIG;
-        item->content_hash = identity_content_hash(l->template, item);
-        int rc = identity_assign(identity, item, NULL, from->texts[SLOT_GUID]);
+        item->content_hash = identity_content_hash(l->template, item, tracked_fields(from));
+        int rc = identity_assign(identity, item, wanted_key(l, from), from->texts[SLOT_GUID]);
         if (rc < 0) return READ_TOO_BIG;
         out->n_items += rc == 0;
     }

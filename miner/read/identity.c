@@ -100,7 +100,7 @@ static bool is_tracked(const template_t *t, const char *name, bool by_default)
     return false;
 }
 
-uint64_t identity_content_hash(const template_t *t, const item_t *item)
+uint64_t identity_content_hash(const template_t *t, const item_t *item, uint64_t fields)
 {
     const struct {
         const char *name, *text;
@@ -109,7 +109,8 @@ uint64_t identity_content_hash(const template_t *t, const item_t *item)
     uint64_t hash = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (is_tracked(t, parts[i].name, true)) hash = identity_mix(hash, parts[i].text);
-    if (is_tracked(t, "fields", true)) hash = identity_mix(hash, item->fields);
+    if (is_tracked(t, "fields", false)) hash = identity_mix(hash, item->fields);
+    if (t->n_track == 0) hash = identity_mix(hash ^ fields, NULL);
     if (is_tracked(t, "published", false)) hash = identity_mix(hash ^ (uint64_t)item->published_ms, NULL);
     return hash;
 }

@@ -32,7 +32,8 @@ __attribute__((warn_unused_result)) int identity_assign(identity_t *identity, it
 uint64_t identity_mix(uint64_t hash, const char *text);
 
 // Hash over title, url, author, summary, content, image and `fields` of a feed-like item, or over those that
-// `track` names (published and fields too). For items whose fields come from a template, item.h computes it.
-uint64_t identity_content_hash(const template_t *template, const item_t *item);
+// `track` names (published and fields too). fields: a hash of those members of `fields` that count by
+// default. For items whose fields come from a template, item.h computes it.
+uint64_t identity_content_hash(const template_t *template, const item_t *item, uint64_t fields);
 
 #endif

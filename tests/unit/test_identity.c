@@ -96,11 +96,11 @@ static void hash_of_a_feeds_item(void **state)
     (void)state;
     template_t t = {.name = "t"};
     item_t a = {.title = "a", .published_ms = 1}, b = {.title = "a", .published_ms = 2}, c = {.summary = "a"};
-    assert_true(identity_content_hash(&t, &a) == identity_content_hash(&t, &b));
-    assert_true(identity_content_hash(&t, &a) != identity_content_hash(&t, &c));
+    assert_true(identity_content_hash(&t, &a, 0) == identity_content_hash(&t, &b, 0));
+    assert_true(identity_content_hash(&t, &a, 0) != identity_content_hash(&t, &c, 0));
     const char *track[] = {"published"};
     t.track = track, t.n_track = 1;
-    assert_true(identity_content_hash(&t, &a) != identity_content_hash(&t, &b));
+    assert_true(identity_content_hash(&t, &a, 0) != identity_content_hash(&t, &b, 0));
 }
 
 static void links_are_resolved(void **state)

@@ -143,6 +143,7 @@ static const struct {
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"kind\":\"htlm\"}", "kind", "did you mean \"html\""},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"kind\":\"html\"}", "items", "missing"},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"kind\":\"feed\",\"items\":\"x\"}", "items", "leave it out"},
+    {"{\"name\":\"a\",\"url\":\"https://a/\",\"kind\":\"feed\",\"key\":\"link\"}", "key", "\"url\""},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"items\":\"li\"}", "fields", "missing"},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"items\":\"li\",\"fields\":{}}", "fields", "empty"},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"items\":\"li\",\"fields\":{\"x\":{\"selct\":\"b\"}}}",
