@@ -27,6 +27,7 @@ static const char template_json[] =
 
 typedef struct {
     worker_t *worker;
+    homes_t homes;
     queue_t *inbox;
     const char *url;
     uint64_t assigned, polled, stored, items, failed;
@@ -126,7 +127,9 @@ int main(int argc, char **argv)
     bench_t b = {.url = argv[1], .inbox = queue_new(INBOX)};
     int64_t us = (int64_t)(atof(argv[3]) * 1e6);
     fetch_global_init();
+    homes_add(&b.homes, "here");
     b.worker = worker_start(&(worker_options_t){
+        .homes = &b.homes,
         .slots = (size_t)atoi(argv[2]),
         .fetch = {.max_document = MAX_DOCUMENT, .allow_private = true, .user_agent = "rtm/bench"},
         .to_link = b.inbox,

@@ -92,7 +92,8 @@ static const char *set_number(const conf_option_t *o, const char *text)
 static const char *set_value(const conf_option_t *o, const char *text)
 {
     switch (o->type) {
-    case CONF_STR: *(const char **)o->target = text; return NULL;
+    case CONF_STR:
+    case CONF_LIST: *(const char **)o->target = text; return NULL;
     case CONF_FLAG:
         if (strcmp(text, "1") && strcmp(text, "0")) return wanted[CONF_FLAG];
         *(bool *)o->target = *text == '1';
@@ -175,7 +176,7 @@ static void set_defaults(const conf_t *conf)
     for (size_t i = 0; i < conf->n_options; i++) {
         const conf_option_t *o = &conf->options[i];
         if (o->type == CONF_FLAG) *(bool *)o->target = false;
-        if (o->type == CONF_STR) *(const char **)o->target = NULL;
+        if (o->type == CONF_STR || o->type == CONF_LIST) *(const char **)o->target = NULL;
         if (o->default_value) CHECK(set_value(o, o->default_value) == NULL);
     }
 }
@@ -191,8 +192,19 @@ static void read_environment(const conf_t *conf)
     }
 }
 
-// Takes the option at argv[i]; how many entries of argv it used.
-static int take_option(const conf_t *conf, char **argv, int argc, int i)
+// A list goes on where the command line began it. The text stays for good, as all values do.
+static void append(const conf_option_t *o, const char *text)
+{
+    const char *before = *(const char **)o->target;
+    size_t size = strlen(before) + strlen(text) + 2;
+    char *both = xmalloc(size);
+    snprintf(both, size, "%s,%s", before, text);
+    *(const char **)o->target = both;
+}
+
+// Takes the option at argv[i]; how many entries of argv it used. given: which options the command line had so
+// far.
+static int take_option(const conf_t *conf, char **argv, int argc, int i, bool *given)
 {
     const char *name = argv[i] + 2;
     const char *equals = strchr(name, '=');
@@ -214,7 +226,12 @@ static int take_option(const conf_t *conf, char **argv, int argc, int i)
         return 1;
     }
     if (!equals && i + 1 >= argc) usage_error(conf, "%s needs a value, %s", origin, o->value_name);
-    set(conf, o, origin, equals ? equals + 1 : argv[i + 1]);
+    const char *text = equals ? equals + 1 : argv[i + 1];
+    if (o->type == CONF_LIST && given[o - conf->options])
+        append(o, text);
+    else
+        set(conf, o, origin, text);
+    given[o - conf->options] = true;
     return equals ? 1 : 2;
 }
 
@@ -233,11 +250,12 @@ int conf_parse(const conf_t *conf, int argc, char **argv)
     set_defaults(conf);
     read_environment(conf);
     int first_operand = 1;
+    bool *given = xcalloc(conf->n_options + 1, sizeof *given);
     for (int i = 1; i < argc;) {
         bool is_option = argv[i][0] == '-' && argv[i][1];
         int used = 1;
         if (is_option && strcmp(argv[i], "--")) {
-            used = take_option(conf, argv, argc, i);
+            used = take_option(conf, argv, argc, i, given);
         } else if (!is_option) {
             i++;
             continue;
@@ -248,5 +266,6 @@ int conf_parse(const conf_t *conf, int argc, char **argv)
         i += used;
         if (end) break;
     }
+    free(given);
     return first_operand;
 }

@@ -9,6 +9,7 @@
 
 typedef enum {
     CONF_STR,
+    CONF_LIST,     // of texts, separated by commas; on the command line it may be given several times
     CONF_INT,      // decimal
     CONF_DURATION, // "250ms", "2s", "5m", "1h", "1d", stored as int64_t ms
     CONF_SIZE,     // "64K", "32M", "1G", stored as int64_t bytes

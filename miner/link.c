@@ -47,7 +47,7 @@ struct link {
     queue_t *inbox; // from the workers
     worker_t *workers[MAX_WORKERS];
     worker_stats_t stats[MAX_WORKERS];
-    atomic_bool pressure; // the one thing that threads share beside queues
+    atomic_bool pressure; // with the sinks' homes_t all that threads share beside queues
     map_t owners;         // source -> its worker's number + 1
     http_status_t *status;
 
@@ -280,7 +280,7 @@ static void handle(link_t *l, message_t *m)
         m->outcome = NULL;
         break;
     case MESSAGE_BATCH:
-        sinks_add(l->sinks, m->worker, m->batch.token, m->batch.frame, m->batch.len);
+        sinks_add(l->sinks, m->batch.sink, m->worker, m->batch.token, m->batch.frame, m->batch.len);
         m->batch.frame = NULL;
         break;
     case MESSAGE_REVOKED:
@@ -484,6 +484,7 @@ link_t *link_new(const link_options_t *options)
                                                          .slots = options->slots,
                                                          .fetch = options->fetch,
                                                          .to_link = l->inbox,
+                                                         .homes = sinks_homes(l->sinks),
                                                          .pressure = &l->pressure});
     log_info("started", "miner=%s workers=%u brokers=%s sinks=%s", options->id, options->workers,
              options->brokers, options->sinks);

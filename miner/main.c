@@ -17,9 +17,9 @@ static struct {
 } opt;
 
 static const conf_option_t options[] = {
-    {"broker", CONF_STR, "ENDPOINTS", "tcp://127.0.0.1:7440", "brokers, separated by commas", &opt.brokers, 0,
-     0},
-    {"sink", CONF_STR, "ENDPOINTS", "tcp://127.0.0.1:7441", "sinks, separated by commas", &opt.sinks, 0, 0},
+    {"broker", CONF_LIST, "ENDPOINTS", "tcp://127.0.0.1:7440",
+     "brokers, separated by commas or given one by one", &opt.brokers, 0, 0},
+    {"sink", CONF_LIST, "ENDPOINTS", "tcp://127.0.0.1:7441", "sinks, likewise", &opt.sinks, 0, 0},
     {"id", CONF_STR, "NAME", NULL, "name, unique in the cluster; default: the host's and a random number",
      &opt.id, 0, 0},
     {"workers", CONF_INT, "N", "0", "worker threads; 0: one per core", &opt.workers, 0, MAX_WORKERS},

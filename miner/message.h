@@ -70,6 +70,7 @@ typedef struct {
         } backoff;
         wire_outcome_t *outcome; // from outcome_copy
         struct {
+            unsigned sink; // number of its home
             uint64_t token;
             char *frame; // encoded BATCH whose seq is a placeholder (ship.h), malloc
             size_t len;

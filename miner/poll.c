@@ -165,7 +165,7 @@ void poll_ship(poll_t *p, uint32_t index, wire_part_t part, const item_t *item)
         row.published = item->published_ms;
     }
     p->unacked++;
-    ship_add(p->polls->ship, clock_mono_ms(), &template, &source, &p->row, &row, p, index);
+    ship_add(quays_of(p->polls->quays, s->id), clock_mono_ms(), &template, &source, &p->row, &row, p, index);
 }
 
 void poll_advance(poll_t *p)
@@ -215,10 +215,10 @@ error_class_t poll_request(task_t *task, fetch_request_t *request)
 // -- all polls ------------------------------------------------------------------------------------
 
 // Their batches are told from the polls' by the token.
-static void send_stream_batch(void *context, uint64_t token, char *frame, size_t len)
+static void send_stream_batch(void *context, unsigned sink, uint64_t token, char *frame, size_t len)
 {
     polls_t *ps = context;
-    ps->options.send(ps->options.context, token | STREAM_TOKEN, frame, len);
+    ps->options.send(ps->options.context, sink, token | STREAM_TOKEN, frame, len);
 }
 
 polls_t *polls_new(const polls_options_t *options)
@@ -230,14 +230,14 @@ polls_t *polls_new(const polls_options_t *options)
                                           .slots = options->slots,
                                           .fetch = options->fetch,
                                           .watched = options->watched});
-    ps->ship = ship_new(options->send, options->context);
+    ps->quays = quays_new(options->homes, options->send, options->context);
     ps->arena = arena_new(DOCUMENT_ARENA);
-    ps->stream_ship = ship_new(send_stream_batch, ps);
+    ps->stream_quays = quays_new(options->homes, send_stream_batch, ps);
     ps->streams = streams_new(&(streams_options_t){.report = options->report,
                                                    .finished = options->finished,
                                                    .context = options->context,
                                                    .gate = ps->gate,
-                                                   .ship = ps->stream_ship,
+                                                   .quays = ps->stream_quays,
                                                    .pressure = options->pressure});
     return ps;
 }
@@ -247,14 +247,14 @@ void polls_destroy(polls_t **polls)
     polls_t *ps = *polls;
     if (!ps) return;
     streams_destroy(&ps->streams);
-    ship_destroy(&ps->stream_ship);
+    quays_destroy(&ps->stream_quays);
     gate_destroy(&ps->gate);
     for (poll_t *p = ps->all, *next; p; p = next) {
         next = p->next;
         p->source->poll = NULL;
         poll_free(p);
     }
-    ship_destroy(&ps->ship);
+    quays_destroy(&ps->quays);
     arena_destroy(&ps->arena);
     free(ps);
     *polls = NULL;
@@ -332,9 +332,9 @@ bool polls_has_due(const source_t *s, int64_t due)
 void polls_verdicts(polls_t *ps, uint64_t token, const uint8_t *verdicts, size_t n)
 {
     if (token & STREAM_TOKEN)
-        ship_verdicts(ps->stream_ship, token & ~STREAM_TOKEN, verdicts, n, streams_verdict);
+        quays_verdicts(ps->stream_quays, token & ~STREAM_TOKEN, verdicts, n, streams_verdict);
     else
-        ship_verdicts(ps->ship, token, verdicts, n, on_verdict);
+        quays_verdicts(ps->quays, token, verdicts, n, on_verdict);
 }
 
 void polls_run(polls_t *ps, int64_t until)
@@ -342,11 +342,11 @@ void polls_run(polls_t *ps, int64_t until)
     int64_t now = clock_mono_ms();
     streams_run(ps->streams, now);
     gate_run(ps->gate);
-    ship_tick(ps->ship, now);
-    ship_tick(ps->stream_ship, now);
+    quays_tick(ps->quays, now);
+    quays_tick(ps->stream_quays, now);
     if (streams_deadline(ps->streams) < until) until = streams_deadline(ps->streams);
-    if (ship_deadline(ps->stream_ship) < until) until = ship_deadline(ps->stream_ship);
-    if (ship_deadline(ps->ship) < until) until = ship_deadline(ps->ship);
+    if (quays_deadline(ps->stream_quays) < until) until = quays_deadline(ps->stream_quays);
+    if (quays_deadline(ps->quays) < until) until = quays_deadline(ps->quays);
     gate_wait(ps->gate, until);
 }
 

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "miner/gate.h"
-#include "miner/ship.h"
+#include "miner/quays.h"
 #include "miner/source.h"
 
 typedef struct polls polls_t;
@@ -24,7 +24,7 @@ typedef struct polls polls_t;
 typedef struct {
     // Takes an outcome; copies what it keeps.
     void (*report)(void *context, const wire_outcome_t *outcome);
-    ship_send_fn *send;
+    quays_send_fn *send;
     // The source's poll is over; source->poll is NULL again.
     void (*finished)(void *context, source_t *source);
     // An answer says that host is not to be asked before `until` (monotonic ms).
@@ -33,6 +33,7 @@ typedef struct {
     size_t slots; // transfers at once
     fetch_options_t fetch;
     int watched;                 // see fetch_new
+    const homes_t *homes;        // of the sources
     const atomic_bool *pressure; // streams are not read while it is set; may be NULL
 } polls_options_t;
 

@@ -64,8 +64,8 @@ struct polls {
     polls_options_t options;
     gate_t *gate;
     request_texts_t texts; // of the request that starts
-    ship_t *ship;
-    ship_t *stream_ship; // of what streams found: verdicts have other owners
+    quays_t *quays;
+    quays_t *stream_quays; // of what streams found: verdicts have other owners
     streams_t *streams;
     arena_t *arena; // of the document being read
     int64_t offset; // broker ms = monotonic ms + offset

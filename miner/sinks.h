@@ -1,5 +1,6 @@
 // Sinks: the miner's side of section 3 of PROTOCOL.md: batches wait here, numbered, until a sink has them for
-// sure. With several sinks a batch goes to the one that has the least to do; each has numbers of its own.
+// sure. With several sinks each source has a home (homes.h), and each sink numbers of its own. What a sink
+// that is gone has not acknowledged goes to another one.
 #ifndef RTM_MINER_SINKS_H
 #define RTM_MINER_SINKS_H
 
@@ -8,10 +9,11 @@
 #include <zmq.h>
 
 #include "miner/dealer.h"
+#include "miner/homes.h"
 
 typedef struct sinks sinks_t;
 
-enum { MAX_PEERS = 8 }; // endpoints of one kind
+enum { SINK_GONE_MS = 2000 }; // after its connection was given up
 
 typedef struct {
     void *zmq;             // ZeroMQ's context
@@ -28,8 +30,11 @@ sinks_t *sinks_new(const sinks_options_t *options);
 // Batches that are left are forgotten.
 void sinks_destroy(sinks_t **sinks);
 
-// Takes over frame, a batch of worker's that it knows as token.
-void sinks_add(sinks_t *sinks, unsigned worker, uint64_t token, char *frame, size_t len);
+// What the workers go by; lives as long as sinks.
+const homes_t *sinks_homes(const sinks_t *sinks);
+// Takes over frame, a batch of worker's that it knows as token, for sink number home, or another one if that
+// is gone.
+void sinks_add(sinks_t *sinks, unsigned home, unsigned worker, uint64_t token, char *frame, size_t len);
 // Dials, beats, sends. broker_now: broker ms as far as it is known, or 0.
 void sinks_tick(sinks_t *sinks, int64_t now, int64_t broker_now);
 // Reads what came.

@@ -71,7 +71,7 @@ typedef struct source {
     char *fetch_url, *etag, *last_modified; // NULL: none
     char *validated_url; // that the validators belong to, if it is not the one that is fetched, but a
                          // temporary redirect's target; or NULL
-    fetch_jar_t *jar; // its cookies, or NULL
+    fetch_jar_t *jar;    // its cookies, or NULL
     uint64_t body_hash, generation;
     int64_t last_ok;       // broker ms
     error_class_t trouble; // how the latest poll since then failed, or why it was skipped; ERR_none

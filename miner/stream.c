@@ -383,7 +383,7 @@ static void ship_item(stream_t *st, const item_t *item, uint32_t index)
         .image = part_text(item->image),
         .fields = part_text(item->fields),
         .url_norm = part_text(item->url ? urls_norm(urls_of_thread(), st->streams->arena, item->url) : NULL)};
-    ship_add(st->streams->options.ship, now, &template, &source, &poll, &row, st, index);
+    ship_add(quays_of(st->streams->options.quays, s->id), now, &template, &source, &poll, &row, st, index);
 }
 
 static error_class_t read_error(read_status_t status)

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "miner/gate.h"
-#include "miner/ship.h"
+#include "miner/quays.h"
 #include "miner/source.h"
 
 typedef struct streams streams_t;
@@ -39,7 +39,7 @@ typedef struct {
     void (*finished)(void *context, source_t *source);
     void *context;
     gate_t *gate;
-    ship_t *ship;                // of their own: see streams_verdict
+    quays_t *quays;              // of their own: see streams_verdict
     const atomic_bool *pressure; // nothing is read while it is set; may be NULL
 } streams_options_t;
 

@@ -50,10 +50,11 @@ static void on_outcome(void *context, const wire_outcome_t *outcome)
     post(w, m);
 }
 
-static void on_batch(void *context, uint64_t token, char *frame, size_t len)
+static void on_batch(void *context, unsigned sink, uint64_t token, char *frame, size_t len)
 {
     worker_t *w = context;
     message_t *m = message_new(MESSAGE_BATCH, w->options.number);
+    m->batch.sink = sink;
     m->batch.token = token;
     m->batch.frame = frame;
     m->batch.len = len;
@@ -385,7 +386,8 @@ worker_t *worker_start(const worker_options_t *options)
                                             .slots = options->slots,
                                             .pressure = options->pressure,
                                             .fetch = options->fetch,
-                                            .watched = queue_fd(w->inbox)});
+                                            .watched = queue_fd(w->inbox),
+                                            .homes = options->homes});
     map_init(&w->sources);
     map_init(&w->definitions);
     heap_init(&w->dues);

@@ -8,6 +8,7 @@
 
 #include "common/queue.h"
 #include "miner/fetch.h"
+#include "miner/homes.h"
 
 typedef struct worker worker_t;
 
@@ -16,6 +17,7 @@ typedef struct {
     size_t slots;    // transfers at once
     fetch_options_t fetch;
     queue_t *to_link;            // borrowed
+    const homes_t *homes;        // of sources at sinks, borrowed
     const atomic_bool *pressure; // set while nothing new is to be polled, as the sink does not keep up
 } worker_options_t;
 

@@ -177,7 +177,7 @@ class Program:
 
 class Cluster:
     def __init__(self, miners=1, slot="2s", site=None, postgres=None, env=None, broker=None, sink=None, miner=None,
-                 start=True):
+                 start=True, sinks=1):
         """site: options of bench-site, or None. postgres: a running pg.Cluster to make a database in, else this
         one has its own. broker, sink, miner: further options of these programs."""
         self.folder = tempfile.mkdtemp(prefix="rtm-cluster-")
@@ -195,7 +195,9 @@ class Cluster:
         self.broker = Program(self, "broker", "rtm-broker",
                               {"listen": "tcp://127.0.0.1:0", "state": os.path.join(self.folder, "state"),
                                "slot": slot, **(broker or {})}, listens=True)
-        self.sink = Program(self, "sink", "rtm-sink", {"listen": "tcp://127.0.0.1:0", **(sink or {})}, listens=True)
+        self.sinks = [Program(self, f"sink-{n}" if n else "sink", "rtm-sink", {"listen": "tcp://127.0.0.1:0", **(sink or {})},
+                              listens=True) for n in range(sinks)]
+        self.sink = self.sinks[0]
         self.miners = []
         self._db = None
 
@@ -203,12 +205,15 @@ class Cluster:
         try:
             if self.own_postgres:
                 self.postgres.__enter__()
-            self.conninfo = self.sink.options["postgres"] = self.postgres.create()
+            self.conninfo = self.postgres.create()
+            for sink in self.sinks:
+                sink.options["postgres"] = self.conninfo
             if self.site:
                 self.site.start()
             if self.autostart:
                 self.broker.start()
-                self.sink.start()
+                for sink in self.sinks:
+                    sink.start()
                 for _ in range(self.n_miners):
                     self.add_miner()
         except BaseException:
@@ -223,14 +228,14 @@ class Cluster:
         """One miner more; broker and sink must have been started once."""
         name = name or f"miner-{len(self.miners)}"
         miner = Program(self, name, "rtm-miner",
-                        {"broker": self.broker.endpoint, "sink": self.sink.endpoint, "id": name,
+                        {"broker": self.broker.endpoint, "sink": ",".join(s.endpoint for s in self.sinks), "id": name,
                          "allow_private": True, **self.miner_options, **options})
         self.miners.append(miner)
         return miner.start() if start else miner
 
     @property
     def programs(self):
-        return [*self.miners, self.sink, self.broker]
+        return [*self.miners, *self.sinks, self.broker]
 
     # -- rtm-ctl ---------------------------------------------------------------------------------
 

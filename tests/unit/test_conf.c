@@ -16,7 +16,7 @@
 #include "common/conf.h"
 
 static struct {
-    const char *listen;
+    const char *listen, *peers;
     int64_t slots, slot, buffer;
     bool alone;
 } opt;
@@ -27,8 +27,9 @@ static const conf_option_t options[] = {
     {"slot", CONF_DURATION, "DURATION", "60s", "length of a slot", &opt.slot, 0, 0},
     {"max-buffer", CONF_SIZE, "SIZE", "64M", "bytes kept", &opt.buffer, 0, 0},
     {"alone", CONF_FLAG, NULL, NULL, "no other", &opt.alone, 0, 0},
+    {"peer", CONF_LIST, "ENDPOINTS", "tcp://a:1", "others", &opt.peers, 0, 0},
 };
-static const conf_t conf = {"rtm-test", "[OPTIONS] FILE...", "Tests.", options, 5};
+static const conf_t conf = {"rtm-test", "[OPTIONS] FILE...", "Tests.", options, 6};
 
 static int parse(char **argv)
 {
@@ -122,6 +123,21 @@ static void test_double_dash_ends_options(void **state)
     assert_string_equal(argv[4], "--slots");
 }
 
+static void test_lists(void **state)
+{
+    (void)state;
+    PARSE("x");
+    assert_string_equal(opt.peers, "tcp://a:1");
+    PARSE("--peer", "tcp://b:1", "x", "--peer=tcp://c:1,tcp://d:1", "--peer", "tcp://e:1");
+    assert_string_equal(opt.peers, "tcp://b:1,tcp://c:1,tcp://d:1,tcp://e:1");
+    setenv("RTM_PEER", "tcp://f:1,tcp://g:1", 1);
+    PARSE("x");
+    assert_string_equal(opt.peers, "tcp://f:1,tcp://g:1");
+    PARSE("--peer", "tcp://b:1");
+    assert_string_equal(opt.peers, "tcp://b:1");
+    unsetenv("RTM_PEER");
+}
+
 static void test_mistakes(void **state)
 {
     (void)state;
@@ -175,6 +191,7 @@ int main(void)
         cmocka_unit_test(test_command_line_beats_environment),
         cmocka_unit_test(test_operands_move_behind),
         cmocka_unit_test(test_double_dash_ends_options),
+        cmocka_unit_test(test_lists),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_help_and_version),
         cmocka_unit_test(test_units),

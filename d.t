@@ -1,1 +1,0 @@
-{"name": "d", "kind": "json", "url": "https://a.example/", "items": "$[*]", "key": "$.i", "fields": {"t": {"select": "$.d", "type": "time"}}}
