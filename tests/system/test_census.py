@@ -56,18 +56,18 @@ def test_without_retention_nothing_is_sent_twice(world):
 
 def test_what_went_wrong_before_is_the_cause(world):
     source = world.add(world.template(), "/a", last_ok=world.now())
-    world.web.pages["/a"] = (503, {}, b"later")
+    world.web.pages["/a"] = (404, {}, b"not now")
     world.poll(source)
     world.web.pages["/a"] = (200, {}, listing((1, "/1", "one")))
     world.poll(source)
     world.web.pages["/a"] = (200, {}, listing((2, "/2", "two"), (1, "/1", "one")))
     world.poll(source)
-    assert [p["cause"] for p in polls(world)] == [CAUSE_TROUBLE + ERRORS.index("http_5xx"), 0]
+    assert [p["cause"] for p in polls(world)] == [CAUSE_TROUBLE + ERRORS.index("not_found"), 0]
 
 
 def test_the_cause_of_the_due_comes_first(world):
     source = world.add(world.template(), "/a", last_ok=world.now())
-    world.web.pages["/a"] = (503, {}, b"later")
+    world.web.pages["/a"] = (404, {}, b"not now")
     world.poll(source)
     world.web.pages["/a"] = (200, {}, listing((1, "/1", "one")))
     world.poll(source, cause=2)

@@ -70,7 +70,7 @@ def test_sources_are_spread_and_move(rtm):
 
 def test_frozen_and_killed_sinks(rtm):
     """A frozen sink still commits what others have long been given, with acknowledgements of a former life."""
-    rng = random.Random(8)
+    rng = random.Random(1)
     for _ in range(3):
         sink, freezes = rng.choice(rtm.sinks), rng.random() < 0.7
         with seen_by_all(rtm, "sink_gone", sink):
