@@ -237,7 +237,7 @@ static int64_t reachable_bound(const broker_t *b, const template_t *t, const cha
 static void put_promise(call_t *c, yyjson_mut_val *o, const template_t *t)
 {
     int64_t bound = 0;
-    for (size_t i = 0; i < t->n_urls; i++) {
+    for (size_t i = 0; i < t->n_urls && t->mode != MODE_TRIGGERED; i++) {
         int64_t reached = reachable_bound(c->broker, t, t->urls[i]);
         if (reached > bound) bound = reached;
     }
@@ -312,6 +312,10 @@ static void command_add(call_t *c)
     put_id(c, o, "id", template_id(t->name));
     put_str(c, o, "action", action);
     put_promise(c, o, t);
+    char words[200];
+    bool plain = schedule_is_plain(t);
+    put_str(c, o, "schedule",
+            plain ? "" : schedule_words(&(schedule_t){t, zone}, b->now, words, sizeof words));
     if (!change) arena_destroy(&arena);
 }
 
@@ -383,7 +387,8 @@ static void put_listing(call_t *c, yyjson_mut_val *rows, const listing_t *l)
     put_str(c, o, "kind", template_kind_name(l->template->kind));
     yyjson_mut_obj_add_bool(c->doc, o, "enabled", l->enabled);
     put_str(c, o, "priority", priority_name(l->template->priority));
-    put_int(c, o, "every_ms", l->template->every_ms);
+    bool period = l->template->mode == MODE_SCHEDULED && !l->template->cron;
+    put_time(c, o, "every_ms", period ? l->template->every_ms : 0);
     put_int(c, o, "sources", (int64_t)l->n_sources);
     put_int(c, o, "polled", (int64_t)l->polled);
     put_int(c, o, "stored", (int64_t)l->stored);

@@ -104,6 +104,7 @@ static void tell_added(const file_t *file, yyjson_val *answer, bool dry_run)
     int64_t bound = yyjson_get_sint(yyjson_obj_get(answer, "bound_ms"));
     uint64_t sources = yyjson_get_uint(yyjson_obj_get(answer, "sources"));
     const char *action = yyjson_get_str(yyjson_obj_get(answer, "action"));
+    const char *schedule = yyjson_get_str(yyjson_obj_get(answer, "schedule"));
     if (!action) action = "added";
     if (dry_run)
         action = !strcmp(action, "added")      ? "could be added"
@@ -111,7 +112,12 @@ static void tell_added(const file_t *file, yyjson_val *answer, bool dry_run)
                                                : action;
     term_print(stdout, file->name, false);
     printf(": %s, %llu source%s", action, (unsigned long long)sources, sources == 1 ? "" : "s");
-    if (bound > 0) printf(", new posts are stored within %s", term_span(bound, span));
+    if (schedule && *schedule) {
+        fputs(", ", stdout);
+        term_print(stdout, schedule, false);
+    } else if (bound > 0) {
+        printf(", new posts are stored within %s", term_span(bound, span));
+    }
     fputc('\n', stdout);
     yyjson_arr_iter warnings = yyjson_arr_iter_with(yyjson_obj_get(answer, "warnings"));
     for (yyjson_val *warning; (warning = yyjson_arr_iter_next(&warnings));) {
