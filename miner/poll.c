@@ -19,7 +19,8 @@ void poll_move(poll_t *p, poll_state_t to)
 {
     poll_state_t from = p->state;
     if (from == to) return;
-    CHECK(to > from || (from == POLL_FOLLOWING && to == POLL_STORING));
+    CHECK(to > from || (from == POLL_FOLLOWING && to == POLL_STORING) ||
+          (from != POLL_FINISHED && to == POLL_FETCHING));
     if (from == POLL_WAITING && to != POLL_FINISHED) p->polls->running++;
     if (from != POLL_WAITING && to == POLL_FINISHED) p->polls->running--;
     p->state = to;
@@ -34,9 +35,10 @@ static void poll_free(poll_t *p)
         ps->all = p->next;
     if (p->next) p->next->previous = p->previous;
     definition_unref(&p->definition);
+    poll_list_free(&p->list);
     arena_destroy(&p->arena);
     free(p->findings);
-    visit_free(&p->list.visit);
+    visit_free(&p->page.visit);
     for (int i = 0; p->details && i < DETAILS_AT_ONCE; i++) visit_free(&p->details[i].visit);
     free(p->details);
     free(p->etag);
@@ -68,8 +70,16 @@ void poll_report(poll_t *p, wire_outcome_kind_t kind)
 // The soft state that the poll leads to, unless the broker has voided it meanwhile.
 static void report_state(poll_t *p, wire_outcome_kind_t kind)
 {
+    char memory[MAX_MEMORY + 1] = "";
     wire_outcome_t *o = &p->outcome;
-    if (!p->incomplete && o->generation == p->source->generation && p->definition == p->source->definition) {
+    bool current = o->generation == p->source->generation && p->definition == p->source->definition;
+    if (current && p->list.done) {
+        p->list.memory.pages = p->list.left_page;
+        memory_write(&p->list.memory, memory);
+        o->memory = memory;
+        source_remember(p->source, memory);
+    }
+    if (current && !p->incomplete) {
         o->has_state = true;
         // nobody else knows where a temporary redirect leads to next time
         o->etag = p->validated_url ? NULL : p->etag;
@@ -94,8 +104,8 @@ void poll_failed(poll_t *p, error_class_t error, const char *detail)
     log_debug("poll_failed", "source=%016llx error=%s status=%llu url=\"%s\" detail=\"%s\"",
               (unsigned long long)p->source->id, error_class_name(error),
               (unsigned long long)p->outcome.status, source_fetch_url(p->source), line);
-    if (error == ERR_not_found || error == ERR_gone || error == ERR_redirects)
-        source_forget_redirect(p->source);
+    bool elsewhere = error == ERR_not_found || error == ERR_gone || error == ERR_redirects;
+    if (elsewhere || (error == ERR_not_this_kind && p->list.memory.found)) source_forget_redirect(p->source);
     poll_report(p, OUTCOME_BOTH);
     finish(p);
 }
@@ -121,15 +131,19 @@ void poll_same(poll_t *p, wire_result_t result)
 // Everything is durable: what is done need not be sent again.
 static void poll_stored(poll_t *p)
 {
+    if (p->list.error) {
+        poll_failed(p, p->list.error, p->list.detail);
+        return;
+    }
     uint64_t *done = xmalloc(p->n_findings * sizeof *done + 1);
     size_t n = 0;
     // Documents list the newest first, as a rule, and the oldest are to leave the set first.
     for (uint32_t i = p->n_findings; i-- > 0;)
         if (p->findings[i].state == FINDING_DONE) done[n++] = p->findings[i].hash;
     if (p->census) seen_free(&p->source->seen);
-    if (p->outcome.generation == p->source->generation) seen_add(&p->source->seen, done, n, p->outcome.items);
+    if (p->outcome.generation == p->source->generation) seen_add(&p->source->seen, done, n, p->list.first);
     free(done);
-    report_state(p, OUTCOME_STORED);
+    report_state(p, p->polled ? OUTCOME_STORED : OUTCOME_BOTH);
     finish(p);
 }
 
@@ -140,16 +154,21 @@ static const char *poll_text(const char *text)
     return text ? text : "";
 }
 
+static wire_sink_template_t sink_template(const poll_t *p)
+{
+    const template_t *t = p->definition->template;
+    return (wire_sink_template_t){.id = p->definition->id,
+                                  .name = t->name,
+                                  .has_detail = t->follow != NULL,
+                                  .fresh_within = t->fresh_within_ms,
+                                  .keep_age = t->keep_age_ms,
+                                  .keep_items = t->keep_items};
+}
+
 void poll_ship(poll_t *p, uint32_t index, wire_part_t part, const item_t *item)
 {
     const source_t *s = p->source;
-    const template_t *t = p->definition->template;
-    wire_sink_template_t template = {.id = p->definition->id,
-                                     .name = t->name,
-                                     .has_detail = t->follow != NULL,
-                                     .fresh_within = t->fresh_within_ms,
-                                     .keep_age = t->keep_age_ms,
-                                     .keep_items = t->keep_items};
+    wire_sink_template_t template = sink_template(p);
     wire_sink_source_t source = {s->id, p->definition->id, s->url};
     wire_item_t row = {
         .part = part, .key = item->key, .content_hash = item->content_hash, .published = TIME_NONE};
@@ -164,15 +183,39 @@ void poll_ship(poll_t *p, uint32_t index, wire_part_t part, const item_t *item)
         row.url_norm = poll_text(item->url ? urls_norm(urls_of_thread(), p->polls->arena, item->url) : NULL);
         row.published = item->published_ms;
     }
+    const finding_t *f = &p->findings[index];
+    wire_poll_t poll = p->row;
+    poll.fetched = f->fetched;
+    poll.backfill |= f->backfill;
+    if (f->blind) poll.absent = 0;
     p->unacked++;
-    ship_add(quays_of(p->polls->quays, s->id), clock_mono_ms(), &template, &source, &p->row, &row, p, index);
+    ship_add(quays_of(p->polls->quays, s->id), clock_mono_ms(), &template, &source, &poll, &row, p, index);
+}
+
+void poll_ship_proof(poll_t *p)
+{
+    const source_t *s = p->source;
+    wire_sink_template_t template = sink_template(p);
+    wire_sink_source_t source = {s->id, p->definition->id, s->url};
+    p->unacked++;
+    ship_add_poll(quays_of(p->polls->quays, s->id), clock_mono_ms(), &template, &source, &p->row, p);
+}
+
+void poll_leave(poll_t *p, finding_t *f)
+{
+    f->state = FINDING_LEFT;
+    p->incomplete = true;
+    if (f->page > 1 && f->page > p->list.left_page) p->list.left_page = f->page;
 }
 
 void poll_advance(poll_t *p)
 {
-    while (p->following < DETAILS_AT_ONCE && poll_detail_advance(p)) {
+    if (p->list.judging && p->list.unjudged == 0) poll_list_decide(p);
+    while (p->list.done && p->following < DETAILS_AT_ONCE && poll_detail_advance(p)) {
     }
-    if (p->following)
+    if (!p->list.done && !p->list.judging)
+        poll_move(p, POLL_FETCHING);
+    else if (p->following)
         poll_move(p, POLL_FOLLOWING);
     else if (p->unacked)
         poll_move(p, POLL_STORING);
@@ -180,9 +223,22 @@ void poll_advance(poll_t *p)
         poll_stored(p);
 }
 
+// The first verdict of a finding: whether its page had something new.
+static void judge(poll_t *p, const finding_t *f, wire_verdict_t verdict)
+{
+    wire_verdict_t news = definition_is_gated(p->definition) ? VERDICT_lacks_detail : VERDICT_new;
+    p->list.unjudged--;
+    if (f->page == p->list.page) p->list.fresh += verdict == news;
+}
+
 static void on_verdict(void *owner, uint32_t index, wire_verdict_t verdict)
 {
     poll_t *p = owner;
+    if (index == SHIP_POLL) {
+        p->unacked--;
+        poll_advance(p);
+        return;
+    }
     finding_t *f = &p->findings[index];
     bool is_new = verdict == VERDICT_new, first = f->state == FINDING_SENT;
     // A probe says nothing of revisions, and a detail completes a row that has counted already.
@@ -192,6 +248,7 @@ static void on_verdict(void *owner, uint32_t index, wire_verdict_t verdict)
     if (verdict == VERDICT_rejected)
         log_warn("item_rejected", "template=%s source=%016llx", p->definition->name,
                  (unsigned long long)p->source->id);
+    if (first) judge(p, f, verdict);
     bool wanted = first && f->item && (is_new || verdict == VERDICT_lacks_detail);
     f->state = wanted ? FINDING_WANTED : FINDING_DONE;
     if (p->next_wanted > index) p->next_wanted = index;
@@ -288,7 +345,7 @@ static void start_poll(polls_t *ps, source_t *s, const due_t *due)
         return;
     }
     p->definition = definition_ref(s->definition);
-    p->list = (task_t){.poll = p, .finding = TASK_LIST};
+    p->page = (task_t){.poll = p, .finding = TASK_LIST};
     poll_list_start(p);
 }
 
@@ -317,7 +374,7 @@ bool polls_take_back(polls_t *ps, source_t *s)
 {
     poll_t *p = s->poll;
     streams_close(ps->streams, s);
-    if (!p || p->state != POLL_WAITING || !gate_take_back(ps->gate, &p->list.visit)) return polls_busy(s);
+    if (!p || p->state != POLL_WAITING || !gate_take_back(ps->gate, &p->page.visit)) return polls_busy(s);
     poll_move(p, POLL_FINISHED);
     poll_free(p);
     s->poll = NULL;

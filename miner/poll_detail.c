@@ -26,13 +26,6 @@ static void settle_without(poll_t *p, uint32_t index)
     poll_ship(p, index, PART_DETAIL, &nothing);
 }
 
-// Left to the next poll.
-static void settle_left(poll_t *p, uint32_t index)
-{
-    p->findings[index].state = FINDING_LEFT;
-    p->incomplete = true;
-}
-
 static void settle_failed(poll_t *p, uint32_t index, error_class_t error)
 {
     finding_t *f = &p->findings[index];
@@ -42,7 +35,7 @@ static void settle_failed(poll_t *p, uint32_t index, error_class_t error)
         settle_without(p, index);
         return;
     }
-    settle_left(p, index);
+    poll_leave(p, f);
 }
 
 static void settle_read(poll_t *p, uint32_t index, const document_t *document)
@@ -75,7 +68,7 @@ static void on_detail(visit_t *visit, const fetch_result_t *result, bool moved)
     task->finding = TASK_FREE;
     p->following--;
     if (result->error == ERR_host_backoff)
-        settle_left(p, index);
+        poll_leave(p, &p->findings[index]);
     else if (result->error == ERR_none && result->status != 304)
         settle_read(p, index, &(document_t){result->body, result->len, result->content_type, result->url});
     else
@@ -119,9 +112,9 @@ bool poll_detail_advance(poll_t *p)
     const char *url = detail_url(p->arena, p->definition->template->follow, p->findings[i].item);
     if (!url)
         settle_without(p, i);
-    else if (p->hurry || clock_mono_ms() - p->began > DETAILS_FOR_MS ||
+    else if (p->hurry || clock_mono_ms() - p->listed > DETAILS_FOR_MS ||
              gate_is_backed_off(p->polls->gate, url))
-        settle_left(p, i);
+        poll_leave(p, &p->findings[i]);
     else
         follow(p, i, url);
     return true;

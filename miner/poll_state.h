@@ -2,6 +2,9 @@
 #ifndef RTM_MINER_POLL_STATE_H
 #define RTM_MINER_POLL_STATE_H
 
+#include "common/map.h"
+#include "miner/continuity.h"
+#include "miner/memory.h"
 #include "miner/poll.h"
 #include "miner/request.h"
 #include "miner/stream.h"
@@ -24,7 +27,41 @@ typedef struct {
     uint64_t hash; // seen_hash
     finding_state_t state;
     const item_t *item; // in the poll's arena; NULL where the template has no details
+    int64_t fetched;    // broker ms, of its page
+    uint32_t page;      // of the list, from 1
+    bool backfill;      // found by paging back, too late for the template's promise
+    bool blind;         // nothing says that it was absent from the list when the last poll looked
 } finding_t;
+
+// The list of a poll, page by page.
+typedef struct {
+    uint32_t page;   // that is fetched or was read last, from 1
+    char *url;       // of that page; NULL: the source's
+    char *next;      // where the list goes on, or NULL
+    char *base;      // the first page's final URL
+    bool discovered; // url is a feed that the source's page names
+    bool done;       // no further page is fetched
+    bool judging;    // whether one is hangs on verdicts that have not come yet
+
+    uint64_t *keys; // hashes of the keys listed so far, in the list's order
+    uint32_t n_keys, cap_keys;
+    map_t known;       // the same, once there is a second page
+    map_t visited;     // hashes of the URLs fetched
+    uint32_t unlisted; // items of this page that no page before had
+    uint32_t found;    // of them, those that go to the sink
+    uint32_t strange;  // of them, those that are new whatever the sink says
+    uint32_t unjudged; // findings whose first verdict is to come
+    uint32_t fresh;    // findings of this page that were new to the sink
+    uint32_t back;     // new items found beyond the template's pages
+    uint32_t first;    // items of the first page
+    size_t matched;    // on all pages, before filters
+
+    memory_t memory; // that the poll starts from, then that it leads to
+    continuity_t continuity;
+    uint32_t left_page;  // the last page whose items lack details
+    error_class_t error; // of a further page: the poll fails once all that was found is stored
+    char *detail;        // of the error
+} list_t;
 
 // One transfer of a poll.
 typedef struct {
@@ -41,8 +78,9 @@ typedef struct poll {
     definition_t *definition;
     poll_state_t state;
     due_t due;
-    task_t list, *details;  // details: DETAILS_AT_ONCE, or NULL
-    int64_t began;          // monotonic ms of the request start
+    task_t page, *details; // details: DETAILS_AT_ONCE, or NULL
+    list_t list;
+    int64_t began, listed;  // monotonic ms: of the request start, and when the list was done
     wire_outcome_t outcome; // as it comes to be; its texts are below
     wire_poll_t row;        // for the sink
     char *etag, *last_modified, *fetch_url;
@@ -50,10 +88,11 @@ typedef struct poll {
     arena_t *arena;      // of the findings' items, or NULL
     finding_t *findings;
     uint32_t n_findings, next_wanted;
-    uint32_t unacked;   // findings on the way to the sink
+    uint32_t unacked;   // findings, and what the list proves, on the way to the sink
     uint32_t following; // detail pages under way
     bool asked;         // with validators
     bool moved;         // the list is elsewhere for good
+    bool polled;        // reported as such
     bool incomplete;    // some finding was left
     bool census;        // all that is listed is sent, seen or not: see source_wants_census; or a replay
     bool hurry;         // the source's next due waits: details that are not under way are left
@@ -80,6 +119,10 @@ struct polls {
 void poll_move(poll_t *poll, poll_state_t to);
 // Tells the outcome as it is now.
 void poll_report(poll_t *poll, wire_outcome_kind_t kind);
+// The finding's details are left to the next poll.
+void poll_leave(poll_t *poll, finding_t *finding);
+// Tells the sink what the list proves, as poll->row says; the poll waits for its answer.
+void poll_ship_proof(poll_t *poll);
 // These end the poll, which is then gone. detail: what went wrong, in words.
 void poll_failed(poll_t *poll, error_class_t error, const char *detail);
 void poll_skipped(poll_t *poll, error_class_t reason);
@@ -93,8 +136,11 @@ error_class_t poll_request(task_t *task, fetch_request_t *request);
 
 // -- poll_list.c ------------------------------------------------------------------------------------
 
-// Sends for the list.
+// Sends for the first page.
 void poll_list_start(poll_t *poll);
+void poll_list_free(list_t *list);
+// All verdicts of the last page are in: sends for the next one, or is done with the list.
+void poll_list_decide(poll_t *poll);
 
 // -- poll_detail.c ----------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ typedef struct {
 typedef struct sent {
     uint64_t token;
     entry_t *entries;
-    size_t n;
+    size_t n, n_items; // entries; the first of them are the items'
     struct sent *next;
 } sent_t;
 
@@ -34,11 +34,12 @@ typedef struct {
 struct ship {
     ship_send_fn *send;
     void *context;
-    arena_t *arena; // texts of the open batch
-    rows_t templates, sources, polls, items, entries;
-    size_t bytes;    // about what the open batch takes when encoded
-    int64_t opened;  // monotonic ms
-    uint64_t tokens; // given so far
+    arena_t *arena;                                   // texts of the open batch
+    rows_t templates, sources, polls, items, entries; // entries: one an item
+    rows_t proofs;                                    // owners of polls that were added without an item
+    size_t bytes;                                     // about what the open batch takes when encoded
+    int64_t opened;                                   // monotonic ms
+    uint64_t tokens;                                  // given so far
     sent_t *oldest, *newest;
 };
 
@@ -70,6 +71,7 @@ void ship_destroy(ship_t **ship)
     free(s->polls.v);
     free(s->items.v);
     free(s->entries.v);
+    free(s->proofs.v);
     arena_destroy(&s->arena);
     free(s);
     *ship = NULL;
@@ -131,10 +133,13 @@ static uint64_t add_poll(ship_t *s, const wire_poll_t *poll)
 {
     const wire_poll_t *known = s->polls.v;
     for (size_t i = s->polls.n; i-- > 0;)
-        if (known[i].source == poll->source && known[i].due == poll->due) return i;
+        if (known[i].source == poll->source && known[i].due == poll->due &&
+            known[i].fetched == poll->fetched && known[i].absent == poll->absent &&
+            known[i].backfill == poll->backfill && known[i].continuity == poll->continuity)
+            return i;
     wire_poll_t *row = add_row(&s->polls, sizeof *row);
     *row = *poll;
-    s->bytes += 56;
+    s->bytes += 84;
     return s->polls.n - 1;
 }
 
@@ -161,9 +166,11 @@ static void remember(ship_t *s, uint64_t token)
 {
     sent_t *b = xcalloc(1, sizeof *b);
     b->token = token;
-    b->n = s->entries.n;
+    b->n_items = s->entries.n;
+    b->n = s->entries.n + s->proofs.n;
     b->entries = xmalloc(b->n * sizeof(entry_t));
-    memcpy(b->entries, s->entries.v, b->n * sizeof(entry_t));
+    if (s->entries.n) memcpy(b->entries, s->entries.v, s->entries.n * sizeof(entry_t));
+    if (s->proofs.n) memcpy(b->entries + s->entries.n, s->proofs.v, s->proofs.n * sizeof(entry_t));
     if (s->newest)
         s->newest->next = b;
     else
@@ -184,7 +191,7 @@ static void close_batch(ship_t *s)
     CHECK(wire_encode(&frame, WIRE_TYPE_BATCH, &batch) == 0);
     uint64_t token = ++s->tokens;
     remember(s, token);
-    s->templates.n = s->sources.n = s->polls.n = s->items.n = s->entries.n = 0;
+    s->templates.n = s->sources.n = s->polls.n = s->items.n = s->entries.n = s->proofs.n = 0;
     s->bytes = 0;
     arena_reset(s->arena);
     s->send(s->context, token, frame.data, frame.len);
@@ -193,7 +200,7 @@ static void close_batch(ship_t *s)
 void ship_add(ship_t *s, int64_t now, const wire_sink_template_t *template, const wire_sink_source_t *source,
               const wire_poll_t *poll, const wire_item_t *item, void *owner, uint32_t index)
 {
-    if (s->items.n == 0) s->opened = now;
+    if (s->polls.n == 0) s->opened = now;
     add_template(s, template);
     add_source(s, source);
     add_item(s, item, add_poll(s, poll));
@@ -201,9 +208,20 @@ void ship_add(ship_t *s, int64_t now, const wire_sink_template_t *template, cons
     if (s->bytes >= BATCH_TARGET) close_batch(s);
 }
 
+void ship_add_poll(ship_t *s, int64_t now, const wire_sink_template_t *template,
+                   const wire_sink_source_t *source, const wire_poll_t *poll, void *owner)
+{
+    if (s->polls.n == 0) s->opened = now;
+    add_template(s, template);
+    add_source(s, source);
+    (void)add_poll(s, poll);
+    *(entry_t *)add_row(&s->proofs, sizeof(entry_t)) = (entry_t){owner, SHIP_POLL};
+    if (s->bytes >= BATCH_TARGET) close_batch(s);
+}
+
 int64_t ship_deadline(const ship_t *s)
 {
-    return s->items.n ? s->opened + BATCH_LINGER_MS : INT64_MAX;
+    return s->polls.n ? s->opened + BATCH_LINGER_MS : INT64_MAX;
 }
 
 void ship_tick(ship_t *s, int64_t now)
@@ -240,6 +258,7 @@ void ship_verdicts(ship_t *s, uint64_t token, const uint8_t *verdicts, size_t n,
     if (!b) return;
     for (size_t i = 0; i < b->n; i++) {
         wire_verdict_t verdict = i < n && verdicts[i] < VERDICT_COUNT ? verdicts[i] : VERDICT_lacks_detail;
+        if (i >= b->n_items) verdict = VERDICT_known;
         tell(b->entries[i].owner, b->entries[i].index, verdict);
     }
     sent_free(b);

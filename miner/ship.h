@@ -13,6 +13,8 @@ typedef struct ship ship_t;
 // Takes over frame (malloc): an encoded BATCH that lacks only its number, see ship_number. token names it for
 // ship_verdicts.
 typedef void ship_send_fn(void *context, uint64_t token, char *frame, size_t len);
+enum { SHIP_POLL = UINT32_MAX }; // the index of what ship_add_poll added
+
 // What the sink said of the item that owner added as its index.
 typedef void ship_verdict_fn(void *owner, uint32_t index, wire_verdict_t verdict);
 
@@ -26,6 +28,9 @@ void ship_destroy(ship_t **ship);
 void ship_add(ship_t *ship, int64_t now, const wire_sink_template_t *template,
               const wire_sink_source_t *source, const wire_poll_t *poll, const wire_item_t *item, void *owner,
               uint32_t index);
+// Adds a row of a poll without an item. Its verdict says only that it is stored.
+void ship_add_poll(ship_t *ship, int64_t now, const wire_sink_template_t *template,
+                   const wire_sink_source_t *source, const wire_poll_t *poll, void *owner);
 // Closes the open batch if it is BATCH_LINGER_MS old.
 void ship_tick(ship_t *ship, int64_t now);
 // When ship_tick has to be called, monotonic ms; INT64_MAX: not.

@@ -96,6 +96,7 @@ void source_destroy(source_t **source)
     free(s->last_modified);
     free(s->validated_url);
     fetch_jar_destroy(&s->jar);
+    free(s->memory);
     free(s->tries);
     free(s->spans);
     free(s);
@@ -151,8 +152,10 @@ void source_define(source_t *s, definition_t *definition, const wire_source_t *w
     set_state(s, wire->etag, wire->last_modified, wire->body_hash);
     s->last_ok = wire->last_ok;
     s->generation = wire->generation;
+    set_text(&s->memory, wire->memory);
     if (!another) return;
     set_state(s, NULL, NULL, 0);
+    set_text(&s->memory, NULL);
     seen_free(&s->seen);
 }
 
@@ -161,6 +164,7 @@ void source_redefine(source_t *s, definition_t *definition)
     definition_unref(&s->definition);
     s->definition = definition_ref(definition);
     set_state(s, NULL, NULL, 0);
+    set_text(&s->memory, NULL);
 }
 
 void source_advance(source_t *s, const wire_outcome_t *state)
@@ -175,6 +179,11 @@ bool source_wants_census(const source_t *s, int64_t due)
 {
     int64_t phase = (int64_t)(s->id % DAY_MS); // not all at midnight
     return s->last_ok && (s->last_ok + phase) / DAY_MS != (due + phase) / DAY_MS;
+}
+
+void source_remember(source_t *s, const char *memory)
+{
+    set_text(&s->memory, memory);
 }
 
 // -- dues -----------------------------------------------------------------------------------------

@@ -72,6 +72,7 @@ typedef struct source {
     char *validated_url; // that the validators belong to, if it is not the one that is fetched, but a
                          // temporary redirect's target; or NULL
     fetch_jar_t *jar;    // its cookies, or NULL
+    char *memory;        // see memory.h; NULL: none
     uint64_t body_hash, generation;
     int64_t last_ok;       // broker ms
     error_class_t trouble; // how the latest poll since then failed, or why it was skipped; ERR_none
@@ -109,6 +110,9 @@ void source_validate(source_t *source, const char *url, const char *etag, const 
 // Whether the poll of this due (broker ms) is to send all that is listed, as one a day does: what retention
 // removed in Postgres is remembered there as long as it is listed.
 bool source_wants_census(const source_t *source, int64_t due);
+
+// What is remembered of it from now on.
+void source_remember(source_t *source, const char *memory);
 
 // Adds dues; start: monotonic ms of the slot's start. -1: too many.
 __attribute__((warn_unused_result)) int source_add_dues(source_t *source, const wire_due_t *dues,

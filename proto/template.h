@@ -103,6 +103,8 @@ typedef struct {
     field_t *next;  // the next page's URL, or what `format` makes one of in place of {}; or NULL
     uint32_t pages; // of one poll, at most
 
+    bool may_be_empty; // a list without items says nothing
+
     // kind stream
     const char **events; // types of the events that are read; n_events 0: all
     size_t n_events;

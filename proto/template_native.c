@@ -214,6 +214,23 @@ static int member_detail(parse_t *p, yyjson_val *value, const char *path)
 
 // -- further pages --------------------------------------------------------------------------------
 
+static bool holds_once(const char *format, const char *word)
+{
+    const char *at = strstr(format, word);
+    return at && !strstr(at + strlen(word), word);
+}
+
+// Without `select` pages are counted.
+static int check_counted(parse_t *p, field_t *f, const char *path)
+{
+    f->type = TYPE_TEXT;
+    if (!f->format) return template_fail(p->error, path, "has no `select`");
+    if (f->match) return template_fail(p->error, "next.match", "needs a `select`");
+    if (holds_once(f->format, "{page}") != holds_once(f->format, "{offset}")) return 0;
+    return template_fail(p->error, "next.format",
+                         "without `select` must hold {page} or {offset} once: \"?page={page}\"");
+}
+
 static int member_next(parse_t *p, yyjson_val *value, const char *path)
 {
     static const member_t rows[] = {
@@ -223,10 +240,9 @@ static int member_next(parse_t *p, yyjson_val *value, const char *path)
     f->name = "next";
     if (!yyjson_is_obj(value) ? field_select(p, value, path) : read_members(p, value, path, rows, ROWS(rows)))
         return -1;
-    if (f->n_selectors == 0) return template_fail(p->error, path, "has no `select`");
+    if (f->n_selectors == 0) return check_counted(p, f, path);
     f->type = f->format ? TYPE_TEXT : TYPE_URL;
-    const char *at = f->format ? strstr(f->format, "{}") : NULL;
-    if (!f->format || (at && !strstr(at + 2, "{}"))) return 0;
+    if (!f->format || holds_once(f->format, "{}")) return 0;
     return template_fail(p->error, "next.format",
                          "must hold {} once, where the value goes: \"/list?after={}\"");
 }
@@ -326,6 +342,11 @@ static int member_disabled(parse_t *p, yyjson_val *value, const char *path)
     return read_bool(p, value, path, &p->t->disabled);
 }
 
+static int member_may_be_empty(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_bool(p, value, path, &p->t->may_be_empty);
+}
+
 static int member_comment(parse_t *p, yyjson_val *value, const char *path)
 {
     const char *ignored;
@@ -369,6 +390,7 @@ int template_native(parse_t *p, yyjson_val *root)
         {"cookies", member_cookies},
         {"tls", member_tls},
         {"disabled", member_disabled},
+        {"may_be_empty", member_may_be_empty},
         {"depends_on", member_depends_on},
         {"blocks", member_blocks},
         {"max_concurrent", member_max_concurrent},
@@ -451,6 +473,7 @@ static int check_pages(parse_t *p)
     template_t *t = p->t;
     const char *what = template_kind_name(t->kind);
     bool selects = t->kind == KIND_HTML || t->kind == KIND_JSON;
+    if (t->next && t->next->n_selectors == 0 && t->kind != KIND_PAGE && t->kind != KIND_STREAM) return 0;
     if (t->next && !selects)
         return template_fail(p->error, "next", "kind \"%s\" has no selectors; leave it out", what);
     if (t->pages > 1 && !selects && t->kind != KIND_FEED && t->kind != KIND_AUTO)
@@ -458,7 +481,8 @@ static int check_pages(parse_t *p)
     if (t->pages > 1 && t->kind == KIND_JSON && !t->next)
         return template_fail(p->error, "next",
                              "is missing; say where the next page's URL stands, \"$.next\"");
-    if (t->pages > 1 && t->kind == KIND_HTML && !t->next) t->next = &usual;
+    bool newest = p->order_given && t->order == ORDER_NEWEST; // pages back where something may be missing
+    if ((t->pages > 1 || newest) && t->kind == KIND_HTML && !t->next) t->next = &usual;
     return 0;
 }
 

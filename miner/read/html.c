@@ -121,7 +121,7 @@ static int compile_list(html_list_t *l, const template_t *t, template_error_t *e
     if (compile_fields(&l->fields, t, false, &l->n_counts, error) != 0) return -1;
     if (t->key) l->key = xcalloc(1, sizeof *l->key);
     if (t->key && compile_reading(l->key, t->key, "key", &l->n_counts, error) != 0) return -1;
-    if (!t->next) return 0;
+    if (!t->next || t->next->n_selectors == 0) return 0; // none, or pages are counted
     l->next = xcalloc(1, sizeof *l->next);
     if (compile_reading(l->next, t->next, "next", &l->n_counts, error) != 0) return -1;
     l->next_rule = next_new(t, error);

@@ -101,8 +101,9 @@ static bool compile_all(json_reader_t *r, const template_t *t, template_error_t 
     for (size_t i = 0; i < t->n_fields; i++)
         if (!compile_source(r, &t->fields[i], (int)i, error)) return false;
     if (t->key && !compile_source(r, t->key, ITEM_KEY, error)) return false;
-    if (t->next && !compile(&r->next, t->next->selectors, t->next->n_selectors, "next", error)) return false;
-    return !t->next || (r->next_rule = next_new(t, error));
+    if (!t->next || t->next->n_selectors == 0) return true; // none, or pages are counted
+    if (!compile(&r->next, t->next->selectors, t->next->n_selectors, "next", error)) return false;
+    return (r->next_rule = next_new(t, error)) != NULL;
 }
 
 json_reader_t *json_reader_new(const template_t *t, template_error_t *error)

@@ -66,3 +66,19 @@ read_status_t next_read(next_t *n, urls_t *urls, arena_t *arena, const document_
     if (url && !(document->url && strcmp(url, document->url) == 0)) *out = url;
     return READ_OK;
 }
+
+const char *next_by_number(const char *format, urls_t *urls, arena_t *arena, const char *url, uint32_t page,
+                           size_t offset)
+{
+    const char *at = strstr(format, "{page}"), *made = NULL;
+    size_t number = at ? page : offset, len = at ? strlen("{page}") : strlen("{offset}");
+    if (!at) at = strstr(format, "{offset}");
+    if (!at) return NULL;
+    buf_t out;
+    buf_init(&out, MAX_URL);
+    (void)urls_set_base(urls, url, url ? strlen(url) : 0);
+    if (buf_printf(&out, "%.*s%zu%s", (int)(at - format), format, number, at + len) == 0)
+        made = urls_resolve(urls, arena, out.data, out.len);
+    buf_free(&out);
+    return made;
+}

@@ -12,6 +12,7 @@
 #include "miner/read/html.h"
 #include "miner/read/identity.h"
 #include "miner/read/json.h"
+#include "miner/read/next.h"
 #include "miner/read/sitemap.h"
 #include "miner/read/stream.h"
 #include "miner/read/xpath.h"
@@ -168,11 +169,20 @@ static read_status_t apply_filters(const filters_t *filters, items_t *out)
     return READ_OK;
 }
 
+const char *reader_page_url(const reader_t *r, arena_t *arena, const char *url, uint32_t page, size_t offset)
+{
+    if (!r->template->next || r->template->next->n_selectors) return NULL;
+    return next_by_number(r->template->next->format, my_tools()->urls, arena, url, page, offset);
+}
+
 read_status_t reader_items(reader_t *r, arena_t *arena, const document_t *document, items_t *out)
 {
     *out = (items_t){.items = NULL};
     read_status_t status = read_kind(r, arena, document, out);
-    return status == READ_OK ? apply_filters(r->filters, out) : status;
+    if (status != READ_OK) return status;
+    const char *counted = reader_page_url(r, arena, document->url, 2, out->matched);
+    if (counted) out->next_url = counted;
+    return apply_filters(r->filters, out);
 }
 
 read_status_t reader_event(reader_t *r, arena_t *arena, const char *url, const event_t *event, items_t *out,

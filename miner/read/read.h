@@ -68,6 +68,10 @@ void reader_destroy(reader_t **reader);
 // when it parsed, it may go there directly from then on, as after a permanent redirect. Without next_url the
 // status is the outcome.
 read_status_t reader_items(reader_t *reader, arena_t *arena, const document_t *document, items_t *out);
+// The URL of page number `page` of a list whose `next` counts ({page} or {offset}); url: of its first page;
+// offset: items on the pages before. NULL: it does not count, or the URL is none.
+const char *reader_page_url(const reader_t *reader, arena_t *arena, const char *url, uint32_t page,
+                            size_t offset);
 // Reads one event of a stream (kind stream): see stream_event.
 read_status_t reader_event(reader_t *reader, arena_t *arena, const char *url, const event_t *event,
                            items_t *out, const char **position);

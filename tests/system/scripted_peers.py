@@ -299,7 +299,7 @@ class World:
         details = {t[0]: len(t) > 2 and t[2] for t in batch["templates"]}
         of_source = {s[0]: s[1] for s in batch["sources"]}
         verdicts = []
-        for cells in batch["items"]:
+        for cells in batch.get("items", []):
             i = row(ITEM, cells)
             source = batch["polls"][i["poll"]][0]
             parts = self.stored.get((source, i["key"]))
@@ -349,7 +349,7 @@ class World:
         return self.of_source(source, due)
 
     def items(self):
-        return [row(ITEM, i) for b in self.batches for i in b["items"]]
+        return [row(ITEM, i) for b in self.batches for i in b.get("items", [])]
 
 
 def listing(*items):
