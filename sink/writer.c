@@ -20,6 +20,7 @@
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "sink/proofs.h"
 #include "sink/rejects.h"
 #include "sink/store.h"
 
@@ -39,6 +40,7 @@ struct writer {
     store_t *store;
     spool_t *spool; // or NULL
     moves_t moves;
+    proofs_t proofs;
     group_t *group;      // being committed
     bool told;           // its batches need no answer (any more): they are in the spool
     int64_t group_since; // monotonic ms at which its first batch was taken
@@ -238,6 +240,7 @@ static void back_off(writer_t *w)
 static void connect_once(writer_t *w)
 {
     w->up = store_open(w->store) == PG_OK;
+    proofs_forget(&w->proofs);
     if (w->up) return say_up(w);
     w->doubtful = false; // the connection itself fails: one that opens will be good news
     say_down(w);
@@ -281,6 +284,17 @@ static int commit_definitions(writer_t *w)
     }
 }
 
+// The same for what its polls prove.
+static int commit_proofs(writer_t *w)
+{
+    for (;;) {
+        pg_status_t status = proofs_commit(&w->proofs, store_pg(w->store), w->group, broker_now(w->group));
+        if (status == PG_REFUSED) log_error("proofs_refused", "reason=\"%s\"", store_reason(w->store));
+        if (status != PG_FAILED) return 0;
+        if (recover(w)) return -1;
+    }
+}
+
 static int reject_row(writer_t *w, row_t *row, const char *reason)
 {
     row->verdict = VERDICT_rejected;
@@ -318,7 +332,7 @@ static int commit_group(writer_t *w)
     group_t *g = w->group;
     size_t others = g->n_staged - g->n_details;
     if (commit_definitions(w) || commit_rows(w, g->staged, others) ||
-        commit_rows(w, g->staged + others, g->n_details))
+        commit_rows(w, g->staged + others, g->n_details) || commit_proofs(w))
         return -1;
     succeeded(w);
     return 0;
@@ -453,6 +467,7 @@ void writer_destroy(writer_t **writer)
     group_destroy(&w->group);
     group_destroy(&w->next);
     moves_free(&w->moves);
+    proofs_forget(&w->proofs);
     free(w->held);
     close(w->stop_fd);
     free(w);

@@ -179,7 +179,7 @@ class Miner:
             del self.unacked[seq]
             self.sent.discard(seq)
         self._send_some()
-        for seq, items in m.get("verdicts", []):
+        for seq, items in ((*row, b"")[:2] for row in m.get("verdicts", [])):
             self.verdicts[seq] = list(items)
 
     # -- batches --

@@ -169,13 +169,50 @@ static void test_verdicts_find_their_owners(void **state)
     ship_destroy(&s);
 }
 
+static void on_any(void *owner, uint32_t index, wire_verdict_t verdict)
+{
+    told_t *t = owner;
+    if (index == SHIP_POLL) assert_int_equal(verdict, VERDICT_known);
+    t->of[index == SHIP_POLL ? 7 : index] = verdict;
+    t->n++;
+}
+
+static void test_polls_without_items(void **state)
+{
+    (void)state;
+    outbox_t o = {0};
+    told_t a = {0};
+    ship_t *s = ship_new(on_send, &o);
+    wire_sink_source_t src = {7, 5, "http://a.example/"};
+    wire_poll_t poll = {.source = 7, .due = 60, .continuity = CONTINUITY_gap, .gap_since = 5};
+    ship_add_poll(s, 0, &template, &src, &poll, &a); // alone
+    ship_tick(s, 100);
+    ship_add_poll(s, 200, &template, &src, &poll, &a); // before an item
+    add(s, 200, 7, 60, "a", "A", &a, 0);
+    ship_tick(s, 300);
+    assert_int_equal(o.n, 2);
+    arena_t *arena = arena_new(1 << 20);
+    wire_batch_t *b = decode(arena, &o, 0);
+    assert_int_equal(b->items.n, 0);
+    assert_int_equal(b->polls.v[0].gap_since, 5);
+    b = decode(arena, &o, 1);
+    assert_int_equal(b->polls.n, 2); // the item's own row says nothing of continuity
+    assert_int_equal(b->polls.v[b->items.v[0].poll].continuity, CONTINUITY_unknown);
+    arena_destroy(&arena);
+    ship_verdicts(s, o.tokens[0], NULL, 0, on_any);
+    ship_verdicts(s, o.tokens[1], (const uint8_t[]){VERDICT_new}, 1, on_any);
+    assert_int_equal(a.n, 3);
+    assert_int_equal(a.of[0], VERDICT_new);
+    clear(&o);
+    ship_destroy(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_batch_is_complete_in_itself),
-        cmocka_unit_test(test_closes_at_its_size),
-        cmocka_unit_test(test_texts_fit_the_wire),
-        cmocka_unit_test(test_verdicts_find_their_owners),
+        cmocka_unit_test(test_batch_is_complete_in_itself), cmocka_unit_test(test_closes_at_its_size),
+        cmocka_unit_test(test_texts_fit_the_wire),          cmocka_unit_test(test_verdicts_find_their_owners),
+        cmocka_unit_test(test_polls_without_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

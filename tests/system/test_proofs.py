@@ -1,0 +1,58 @@
+"""What polls prove, in Postgres: the columns of sources and the rows of gaps. A scripted miner, a real sink and Postgres."""
+import pytest
+
+from scripted_miner import NEW, T0, Miner, Sink, batch, item, poll_row
+
+MINUTE = 60_000
+CONTINUOUS, GAP, UNPROVABLE = 1, 2, 3
+PAGED_BACK, NO_NEXT_PAGE = 1, 2
+
+
+@pytest.fixture
+def pair(database):
+    with Sink(database) as sink, Miner() as miner:
+        miner.connect(sink)
+        yield sink, miner
+
+
+def proof(minute, continuity, since=0, reason=0, found=0, source=1):
+    return poll_row(source, due=T0 + minute * MINUTE) + [continuity, since, reason, found]
+
+
+def test_a_poll_without_items_is_acknowledged_and_kept(cluster, database, pair):
+    _, miner = pair
+    assert miner.store(batch([], polls=[proof(1, CONTINUOUS)])) == []
+    state = "SELECT continuity, extract(epoch FROM continuity_poll)::bigint * 1000 FROM sources"
+    assert cluster.rows(database, state) == [("continuous", T0 + MINUTE)]
+    miner.store(batch([], polls=[proof(3, GAP, T0 + MINUTE, NO_NEXT_PAGE)]))
+    miner.store(batch([], polls=[proof(2, CONTINUOUS)]))  # out of a spool, say
+    assert cluster.rows(database, state) == [("gap", T0 + 3 * MINUTE)]
+    assert miner.store(batch([item("a")], polls=[proof(4, UNPROVABLE)])) == [NEW]
+    assert cluster.rows(database, state) == [("unprovable", T0 + 4 * MINUTE)]
+
+
+def test_gaps_are_kept_once(cluster, database, pair):
+    sink, miner = pair
+    gaps = ("SELECT extract(epoch FROM since)::bigint * 1000, extract(epoch FROM until)::bigint * 1000, reason, found,"
+            " closed_at IS NOT NULL FROM gaps ORDER BY since")
+    miner.store(batch([item("a")], polls=[proof(3, GAP, T0 + MINUTE, NO_NEXT_PAGE)]))
+    assert cluster.rows(database, gaps) == [(T0 + MINUTE, T0 + 3 * MINUTE, "no_next_page", 0, False)]
+    # told again: by the same poll, and by the next one because the first one's outcome was lost
+    miner.store(batch([], polls=[proof(3, GAP, T0 + MINUTE, NO_NEXT_PAGE)]))
+    miner.store(batch([], polls=[proof(4, CONTINUOUS, T0 + MINUTE, PAGED_BACK, 12)]))
+    assert cluster.rows(database, gaps) == [(T0 + MINUTE, T0 + 4 * MINUTE, "paged_back", 12, True)]
+    gap = (9, GAP, T0 + 8 * MINUTE, NO_NEXT_PAGE)
+    miner.store(batch([], polls=[proof(*gap), proof(*gap, source=2)]))
+    assert len(cluster.rows(database, gaps)) == 3
+    # an older poll's gap does not come over a newer one's
+    miner.store(batch([], polls=[proof(2, GAP, T0 + MINUTE, NO_NEXT_PAGE)]))
+    assert cluster.rows(database, gaps)[0][3:] == (12, True)
+    assert not sink.log("proofs_refused")
+
+
+def test_nonsense_is_refused(pair):
+    _, miner = pair
+    miner.store(batch([item("a")]))
+    miner.ship(batch([], polls=[proof(1, 99)]))
+    miner.pump_until(lambda: miner.errors, what="an error")
+    assert miner.errors[-1][0] == 400
