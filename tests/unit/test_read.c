@@ -219,13 +219,34 @@ static void the_next_page_of_a_feed(void **state)
         "https://a.example/f?2");
 }
 
+static void pages_that_are_counted(void **state)
+{
+    (void)state;
+    fixture_t f;
+    open_template(&f, "{\"name\":\"a\",\"url\":\"" URL
+                      "\",\"kind\":\"feed\",\"pages\":9,\"next\":{\"format\":\"?paged={page}\"}}");
+    assert_int_equal(read_text(&f, "<rss><channel><item><title>R</title></item></channel></rss>"), READ_OK);
+    assert_string_equal(f.items.next_url, "https://a.example/list?paged=2");
+    assert_string_equal(reader_page_url(f.reader, f.arena, URL, 9, 40), "https://a.example/list?paged=9");
+    close_template(&f);
+    open_template(&f, HTML "\"next\":{\"format\":\"/from/{offset}.html\"}}");
+    assert_string_equal(reader_page_url(f.reader, f.arena, URL, 9, 40), "https://a.example/from/40.html");
+    close_template(&f);
+    open_template(&f, HTML "\"next\":\"a\"}");
+    assert_null(reader_page_url(f.reader, f.arena, URL, 9, 40));
+    close_template(&f);
+}
+
 static void bad_paging_is_refused(void **state)
 {
     (void)state;
     refused(HTML "\"pages\":0}", "pages", "1 to 1000");
     refused(HTML "\"pages\":\"2\"}", "pages", "1 to 1000");
     refused(HTML "\"next\":\"a[\"}", "next", "CSS");
-    refused(HTML "\"next\":{\"format\":\"/{}\"}}", "next", "select");
+    refused(HTML "\"next\":{\"match\":\"x\"}}", "next", "select");
+    refused(HTML "\"next\":{\"format\":\"/{}\"}}", "next.format", "{page}");
+    refused(HTML "\"next\":{\"format\":\"/{page}{offset}\"}}", "next.format", "{page}");
+    refused(HTML "\"next\":{\"format\":\"?p={page}\",\"match\":\"x\"}}", "next.match", "select");
     refused(HTML "\"next\":{\"select\":\"a\",\"format\":\"/{id}\"}}", "next.format", "{}");
     refused(HTML "\"next\":{\"select\":\"a\",\"match\":\"(\"}}", "next.match", "");
     refused(JSON "\"next\":\"$.a[\"}", "next", "JSONPath");
@@ -243,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_watched_page_is_one_item), cmocka_unit_test(a_whole_page_or_its_markup),
         cmocka_unit_test(the_next_page_of_html),      cmocka_unit_test(the_next_page_of_json),
         cmocka_unit_test(the_next_page_of_a_feed),    cmocka_unit_test(bad_paging_is_refused),
+        cmocka_unit_test(pages_that_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
