@@ -31,8 +31,8 @@ typedef enum {
 static const char *const sql[STATEMENTS] = {
     [PUT] =
         "insert into history(source, template, first_ms, last_ms, count, started_ms, took_ms, miner, result,"
-        " error, status, items, fresh, cause, attempt, detail, key, fingerprint)"
-        " values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+        " error, status, items, fresh, cause, attempt, detail, key, fingerprint, task)"
+        " values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
     [LATEST] = "select id, key, fingerprint from history where source = ?1 order by id desc limit 1",
     [EXTEND] = "update history set last_ms = max(last_ms, ?2), count = count + ?3, result = ?4 where id = ?1",
     [OVER_SOURCE] = "delete from history where source = ?1 and id <="
@@ -196,7 +196,8 @@ static int insert(archive_t *a, const store_history_t *r)
     sqlite3_bind_int64(st, 4, r->last);
     sqlite3_bind_int64(st, 5, (sqlite3_int64)r->count);
     bind_time(st, 6, r->started);
-    bind_time(st, 7, (int64_t)r->took_ms);
+    sqlite3_bind_null(st, 7);
+    if (!r->gathered) sqlite3_bind_int64(st, 7, (sqlite3_int64)r->took_ms);
     bind_text(st, 8, r->miner);
     bind_text(st, 9, r->result);
     bind_text(st, 10, r->error);
@@ -208,6 +209,7 @@ static int insert(archive_t *a, const store_history_t *r)
     bind_text(st, 16, r->detail);
     sqlite3_bind_int64(st, 17, r->key);
     bind_time(st, 18, (int64_t)r->fingerprint);
+    sqlite3_bind_int64(st, 19, (sqlite3_int64)r->task);
     if (run(st)) return -1;
     a->rows++;
     st = a->statements[OVER_SOURCE];

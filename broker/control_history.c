@@ -30,7 +30,7 @@ static bool begin(call_t *c, question_t *q, question_kind_t kind)
     int64_t limit;
     *q = (question_t){.kind = kind, .peer = c->peer, .request = c->request->id};
     if (!number_arg(c, "limit", PAGE_ROWS, &limit) || !number_arg(c, "cursor", 0, &q->after) ||
-        !number_arg(c, "id", 0, &q->id))
+        !number_arg(c, "id", 0, &q->id) || !number_arg(c, "task", 0, &q->task))
         return false;
     q->limit = limit && limit < PAGE_ROWS ? (size_t)limit : PAGE_ROWS;
     q->failed = call_flag(c, "failed");

@@ -425,7 +425,7 @@ static void book_settled(broker_t *b, const miner_t *m, source_t *s, const wire_
         history_skipped(b, s, o->due, o->due, 1, reason);
         return;
     }
-    history_outcome(b, m, s, o, attempt);
+    history_outcome(b, m, s, o, attempt, tasks_of(b, s, o->due));
     if (o->result == RESULT_changed || o->result == RESULT_unchanged || o->result == RESULT_not_modified) {
         slots_book(&b->slots, o->due, SLOT_STORED);
         s->listing->stored++;

@@ -86,7 +86,7 @@ void history_skipped(broker_t *b, source_t *s, int64_t first, int64_t last, uint
 
 // A change, or the first failure of its kind: a row of its own at once.
 static void record(broker_t *b, const miner_t *m, source_t *s, const wire_outcome_t *o, unsigned attempt,
-                   const char *detail, const char *pattern, uint64_t fingerprint)
+                   uint64_t task, const char *detail, const char *pattern, uint64_t fingerprint)
 {
     history_flush(b, s);
     store_history_t row = {.first = o->due,
@@ -102,6 +102,7 @@ static void record(broker_t *b, const miner_t *m, source_t *s, const wire_outcom
                            .fresh = o->fresh,
                            .cause = wire_cause_name(o->cause),
                            .attempt = attempt,
+                           .task = task,
                            .detail = detail,
                            .pattern = pattern,
                            .fingerprint = fingerprint,
@@ -119,7 +120,7 @@ static void host_of(char *out, size_t size, const lane_t *l)
 }
 
 static void record_failure(broker_t *b, const miner_t *m, source_t *s, const wire_outcome_t *o,
-                           unsigned attempt)
+                           unsigned attempt, uint64_t task)
 {
     char detail[MAX_DETAIL + 1], pattern[PATTERN_SIZE], host[256];
     host_of(host, sizeof host, s->lane);
@@ -129,26 +130,27 @@ static void record_failure(broker_t *b, const miner_t *m, source_t *s, const wir
         fingerprint_of(s->listing->template->name, error_class_name(o->error), o->status, pattern);
     uint32_t key = key_of(FAILED, print);
     uint8_t error = (uint8_t)(o->error < ERR_COUNT ? o->error : ERR_internal);
-    if (s->run_key == key) {
+    if (s->run_key == key && !task) {
         gather(b, s, key, RESULT_failed, error, o->due, o->due, 1);
         return;
     }
     history_flush(b, s);
     s->run_key = key;
-    record(b, m, s, o, attempt, detail, pattern, print);
+    record(b, m, s, o, attempt, task, detail, pattern, print);
 }
 
-void history_outcome(broker_t *b, const miner_t *m, source_t *s, const wire_outcome_t *o, unsigned attempt)
+void history_outcome(broker_t *b, const miner_t *m, source_t *s, const wire_outcome_t *o, unsigned attempt,
+                     uint64_t task)
 {
-    switch (o->result) {
-    case RESULT_changed:
+    bool quiet = o->result == RESULT_unchanged || o->result == RESULT_not_modified;
+    if (o->result > RESULT_not_modified) {
+        record_failure(b, m, s, o, attempt, task);
+    } else if (quiet && !task) {
+        gather(b, s, QUIET, (uint8_t)o->result, ERR_none, o->due, o->due, 1);
+    } else {
         history_flush(b, s);
         s->run_key = 0;
-        record(b, m, s, o, attempt, "", "", 0);
-        break;
-    case RESULT_unchanged:
-    case RESULT_not_modified: gather(b, s, QUIET, (uint8_t)o->result, ERR_none, o->due, o->due, 1); break;
-    default: record_failure(b, m, s, o, attempt);
+        record(b, m, s, o, attempt, task, "", "", 0);
     }
 }
 

@@ -13,9 +13,10 @@
 
 struct miner;
 
-// A due of source is settled by outcome, which miner reported; attempt: 0, or which retry it was.
+// A due of source is settled by outcome, which miner reported. attempt: 0, or which retry it was; task: that
+// it answers, 0: none. What answers a task is a row of its own.
 void history_outcome(broker_t *broker, const struct miner *miner, source_t *source,
-                     const wire_outcome_t *outcome, unsigned attempt);
+                     const wire_outcome_t *outcome, unsigned attempt, uint64_t task);
 // count dues of source, from first to last (broker ms), are settled as skipped for reason.
 void history_skipped(broker_t *broker, source_t *source, int64_t first, int64_t last, uint64_t count,
                      error_class_t reason);

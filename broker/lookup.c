@@ -137,17 +137,18 @@ static void answer_history(task_t *t)
     const question_t *q = t->question;
     char query[QUERY] =
         "select h.id, h.last_ms, h.result, h.error, h.count, s.url, h.detail, h.items, h.fresh,"
-        " h.status, h.took_ms, h.miner, h.cause, h.attempt, h.template, h.source, h.first_ms,"
+        " h.status, h.took_ms, h.miner, h.cause, h.attempt, h.task, h.template, h.source, h.first_ms,"
         " h.started_ms from history h left join sources s on s.id = h.source where 1";
     if (q->id) add(query, " and h.id = ?1");
     if (q->after) add(query, " and h.id < ?2");
     if (q->template_name[0]) add(query, " and h.template = ?3");
     if (q->failed) add(query, " and h.result = 'failed'");
+    if (q->task) add(query, " and h.task = ?4 and h.task != 0");
     if (q->n_sources) {
         add(query, " and h.source in (");
         for (size_t i = 0; i < q->n_sources; i++) {
             char place[16];
-            snprintf(place, sizeof place, "%s?%zu", i ? ", " : "", 4 + i);
+            snprintf(place, sizeof place, "%s?%zu", i ? ", " : "", 5 + i);
             add(query, place);
         }
         add(query, ")");
@@ -158,13 +159,14 @@ static void answer_history(task_t *t)
     if (q->id) sqlite3_bind_int64(st, 1, q->id);
     if (q->after) sqlite3_bind_int64(st, 2, q->after);
     if (q->template_name[0]) sqlite3_bind_text(st, 3, q->template_name, -1, SQLITE_STATIC);
-    for (size_t i = 0; i < q->n_sources; i++) sqlite3_bind_int64(st, 4 + (int)i, (int64_t)q->sources[i]);
+    if (q->task) sqlite3_bind_int64(st, 4, q->task);
+    for (size_t i = 0; i < q->n_sources; i++) sqlite3_bind_int64(st, 5 + (int)i, (int64_t)q->sources[i]);
     int64_t last = 0;
     size_t n = put_rows(t, st, &last);
     if (n && sqlite3_step(st) == SQLITE_ROW)
         snprintf(t->answer->cursor, sizeof t->answer->cursor, "%" PRId64, last);
     sqlite3_finalize(st);
-    if (!q->n_sources && !q->template_name[0] && !q->id)
+    if (!q->n_sources && !q->template_name[0] && !q->id && !q->task)
         tell_dropped(t, "select value from numbers where name = 'history_dropped'", "rows");
 }
 

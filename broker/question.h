@@ -24,6 +24,7 @@ typedef struct {
     size_t n_sources;
     char template_name[MAX_NAME + 1]; // only of this, if not empty
     bool failed;                      // only failures
+    int64_t task;                     // only what answers this; 0: any
     int64_t id;                       // only this row; 0: any
     int64_t after;                    // where the page before ended: an id or a position; 0: at the start
     size_t limit;                     // rows at most

@@ -40,6 +40,9 @@ static const char *const migrations[] = {
     // records.h
     "create table records(kind text not null, id integer not null, json text not null, primary key(kind, id))"
     " without rowid;",
+    // which task a row of the history answers
+    "alter table history add column task integer not null default 0;"
+    "create index history_by_task on history(task) where task != 0;",
 };
 
 int schema_latest(void)

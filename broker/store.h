@@ -44,6 +44,7 @@ typedef struct {
     const char *miner;          // "": not known
     const char *result, *error; // names; "": no error
     uint64_t status, items, fresh, attempt;
+    uint64_t task; // that it answers, 0: none
     const char *cause;
     const char *detail, *pattern; // of the error, see fingerprint.h
     uint64_t fingerprint;         // 0: none

@@ -228,6 +228,13 @@ static void close_leg(broker_t *b, task_leg_t *leg, error_class_t error, const c
     if (!t->n_open) finish(b, t, t->n_failed ? TASK_FAILED : TASK_DONE);
 }
 
+uint64_t tasks_of(const broker_t *b, const source_t *s, int64_t due)
+{
+    const task_leg_t *leg = map_get(&b->tasks.legs, s->id);
+    while (leg && due < leg->task->started) leg = leg->next;
+    return leg ? leg->task->id : 0;
+}
+
 void tasks_outcome(broker_t *b, source_t *s, const wire_outcome_t *o, bool retried)
 {
     if (o->result == RESULT_skipped || retried) return;

@@ -65,6 +65,8 @@ const char *task_state_name(task_state_t state);
 task_t *task_add(struct broker *broker, const task_t *wanted);
 void task_cancel(struct broker *broker, task_t *task);
 void task_load(struct broker *broker, uint64_t id, yyjson_val *record);
+// The task that a poll of source due then answers, 0: none. Of several the latest.
+uint64_t tasks_of(const struct broker *broker, const struct source *source, int64_t due);
 // What came of a due of source; retried: there will be another attempt.
 void tasks_outcome(struct broker *broker, struct source *source, const wire_outcome_t *outcome, bool retried);
 // Starts tasks whose turn it is. True: there is more to do at once.

@@ -10,20 +10,23 @@
 
 int run_history(const command_t *command, ctl_t *ctl, int argc, char **argv)
 {
-    int64_t limit, id;
+    int64_t limit, id, task;
     bool failed;
     const conf_option_t own[] = {
         {"limit", CONF_INT, "N", "50", "print at most N rows, 0: all", &limit, 0, 0},
         {"failed", CONF_FLAG, NULL, NULL, "only polls that failed", &failed, 0, 0},
         {"id", CONF_INT, "ID", "0", "only this row", &id, 0, 0},
+        {"task", CONF_INT, "ID", "0", "only what answers this task", &task, 0, 0},
     };
-    int i = ctl_parse(command, ctl, own, 3, argc, argv, 0, 1);
-    char text[24];
-    wire_arg_t args[3];
+    int i = ctl_parse(command, ctl, own, 4, argc, argv, 0, 1);
+    char text[24], task_id[24];
+    wire_arg_t args[4];
     size_t n = 0;
     snprintf(text, sizeof text, "%" PRId64, id);
     if (i < argc) args[n++] = (wire_arg_t){.name = "name", .value = argv[i]};
     if (failed) args[n++] = (wire_arg_t){.name = "failed", .value = "1"};
+    snprintf(task_id, sizeof task_id, "%" PRId64, task);
+    if (task) args[n++] = (wire_arg_t){.name = "task", .value = task_id};
     if (id) args[n++] = (wire_arg_t){.name = "id", .value = text};
     return ctl_table_of(ctl, "history", args, n, limit, failed ? "No failed polls." : "No history yet.");
 }

@@ -1,5 +1,6 @@
 // needs: broker proto common
 // What the state machine tells the store of its dues; doing one again; miners that are gone.
+#include "broker/state.h"
 #include "tests/unit/broker_world.h"
 
 // Reports result for each due that peer was given since *mark, which moves. How many.
@@ -131,6 +132,28 @@ static void hostile_details_are_lines(void **state)
     assert_string_equal(recorded(w, 0, 0)->detail, "a b?");
 }
 
+static void what_answers_a_task_is_a_row_of_its_own(void **state)
+{
+    world_t *w = *state;
+    size_t mark = 0;
+    begin(w, 1);
+    answer(w, &mark, 1, RESULT_unchanged, "");
+    pass_beating(w, 2000, 1, 0);
+    answer(w, &mark, 1, RESULT_unchanged, "");
+    task_t wanted = {.name = "news", .priority = PRIORITY_NORMAL};
+    const task_t *t = task_add(w->broker, &wanted);
+    assert_non_null(t);
+    uint64_t id = t->id;
+    pass_beating(w, 2000, 1, 0);
+    assert_null(recorded(w, 0, 0));
+    assert_int_equal(answer(w, &mark, 1, RESULT_unchanged, ""), 1);
+    const store_history_t *row = recorded(w, 0, 1); // after what had gathered
+    assert_non_null(row);
+    assert_int_equal(row->task, id);
+    assert_string_equal(row->result, "unchanged");
+    assert_int_equal(recorded(w, 0, 0)->task, 0);
+}
+
 static void skips_are_recorded_with_their_reason(void **state)
 {
     world_t *w = *state;
@@ -246,6 +269,7 @@ int main(void)
         TEST(what_has_gathered_for_a_while_reaches_the_store),
         TEST(the_first_failure_of_a_kind_is_a_row_at_once),
         TEST(hostile_details_are_lines),
+        TEST(what_answers_a_task_is_a_row_of_its_own),
         TEST(skips_are_recorded_with_their_reason),
         TEST(questions_are_refused_where_there_is_no_file),
         TEST(a_replay_is_a_due_of_its_own_kind),
