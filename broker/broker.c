@@ -261,10 +261,10 @@ static void miner_gone(broker_t *b, miner_t *m, const char *reason)
 {
     log_info("left", "miner=%s reason=%s hosts=%u load=%.2f", m->name, reason, m->n_lanes, miner_load(m));
     bool certain = strcmp(reason, "silent") != 0 && strcmp(reason, "no_progress") != 0;
+    bool died = m->phase != MINER_LEAVING && (!strcmp(reason, "silent") || !strcmp(reason, "restarted"));
     outbox_drop(b, m);
-    if (m->phase != MINER_LEAVING && (!strcmp(reason, "silent") || !strcmp(reason, "restarted")))
-        trouble_miner_died(b, m);
     m->phase = MINER_LEAVING;
+    if (died) trouble_miner_died(b, m);
     assign_release(b, m);
     release_runs(b, m, false);
     note_gone(b, m, reason);
@@ -348,7 +348,6 @@ static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
     if (s->away) runs_remove(&b->runs, runs_of(&b->runs, s)); // too late to wait for that
     source_mark(s, true);
     s->known_to_owner = true;
-    if (jobs_gate(s) && s->entered && (h->running || h->held > h->done)) jobs_adopt(b, m, s);
     map_put(&m->templates, s->listing->id, (void *)(uintptr_t)h->version);
     int64_t oldest =
         h->held - 2 * b->config.slot_ms; // nobody is given dues for longer; `done` may be none yet
@@ -357,6 +356,7 @@ static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
         dues_send(b, s, h->held, CAUSE_scheduled);
     else if (h->held > 0)
         dues_enter(b, s, done, h->held > done ? h->held : done);
+    if (jobs_gate(s) && s->entered && (h->running || h->held > h->done)) jobs_adopt(b, m, s);
 }
 
 // What the miner did not list of its lanes it does not have. Of a lane that was on its way to another miner
@@ -439,9 +439,20 @@ static void note_running(broker_t *b, miner_t *m, const wire_ids_t *running)
     }
 }
 
+static bool names(const wire_ids_t *ids, uint64_t id)
+{
+    for (size_t i = 0; i < ids->n; i++)
+        if (ids->v[i] == id) return true;
+    return false;
+}
+
 static void on_revoked(broker_t *b, miner_t *m, const wire_revoked_t *msg)
 {
     note_running(b, m, &msg->running);
+    for (size_t i = 0; i < msg->sources.n; i++) {
+        source_t *s = map_get(&b->catalog.sources, msg->sources.v[i]);
+        if (s && s->job && !s->job->due && !names(&msg->running, s->id)) jobs_lost(b, m, s);
+    }
     bool orphans = false;
     for (size_t i = 0; i < msg->sources.n; i++) {
         source_t *s = map_get(&b->catalog.sources, msg->sources.v[i]);

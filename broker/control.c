@@ -219,7 +219,7 @@ static listing_t *replace(broker_t *b, listing_t *old, arena_t *arena, template_
 }
 
 // What bound the host's politeness allows: polls that its sources need a minute against those it may serve.
-static int64_t reachable_bound(const broker_t *b, const template_t *t, const char *url)
+int64_t reachable_bound(const broker_t *b, const template_t *t, const char *url)
 {
     double cost = 200, need = 60000.0 / (double)t->every_ms;
     const source_t *s = map_get(&b->catalog.sources, source_id(t->name, url));
@@ -358,6 +358,7 @@ static void set_enabled(call_t *c, bool enabled)
     listing_t *l = call_listing(c);
     if (!l) return;
     const char *action = l->enabled == enabled ? "unchanged" : enabled ? "enabled" : "disabled";
+    if (l->enabled && enabled && release_sources(b, l, NULL)) action = "released";
     put_done(c, l->template->name, action);
     if (l->enabled == enabled) return;
     log_info("template", "name=%s action=%s sources=%zu", l->template->name, action, l->n_sources);
@@ -370,6 +371,12 @@ static void set_enabled(call_t *c, bool enabled)
 
 static void command_enable(call_t *c)
 {
+    source_t *source;
+    if (!catalog_find(&c->broker->catalog, call_arg(c, "name")) &&
+        call_sources(c, call_arg(c, "name"), &source, 1) == 1) {
+        command_release(c);
+        return;
+    }
     set_enabled(c, true);
 }
 
@@ -432,6 +439,10 @@ static void command_show(call_t *c)
 static const char *state_of(const source_t *s)
 {
     if (!s->listing->enabled) return "disabled";
+    if (source_is_quarantined(s)) return "quarantined";
+    if (s->lane->outage && s->lane->outage->breaker == BREAKER_OPEN) return "host down";
+    if (s->job && s->job->state == JOB_PARKED)
+        return s->job->why == ERR_dependency ? "waiting for a dependency" : "waiting its turn";
     if (s->away) return "moving";
     if (!s->lane->owner) return "waiting for a miner";
     if (s->lane->moving) return "moving";
@@ -599,7 +610,10 @@ static const struct {
     {"disable", command_disable}, {"list", command_list},       {"show", command_show},
     {"gaps", command_gaps},       {"sources", command_sources}, {"miners", command_miners},
     {"status", command_status},   {"history", command_history}, {"errors", command_errors},
-    {"replay", command_replay},   {"backup", command_backup},
+    {"replay", command_replay},   {"backup", command_backup},   {"trigger", command_trigger},
+    {"tasks", command_tasks},     {"cancel", command_cancel},   {"next", command_next},
+    {"dlq", command_dlq},         {"release", command_release}, {"drain", command_drain},
+    {"explain", command_explain},
 };
 
 static void run(call_t *c)

@@ -49,5 +49,18 @@ void command_history(call_t *call);
 void command_errors(call_t *call);
 void command_replay(call_t *call);
 void command_backup(call_t *call);
+void command_trigger(call_t *call);
+void command_tasks(call_t *call);
+void command_cancel(call_t *call);
+void command_next(call_t *call);
+void command_dlq(call_t *call);
+void command_release(call_t *call);
+void command_drain(call_t *call);
+void command_explain(call_t *call);
+
+// Lets a source, or (NULL) all of a listing, out of quarantine; how many there were.
+size_t release_sources(broker_t *broker, listing_t *listing, source_t *only);
+// The best bound of a row's delay that the host's budget allows, ms.
+int64_t reachable_bound(const broker_t *broker, const template_t *template, const char *url);
 
 #endif

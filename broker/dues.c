@@ -165,6 +165,12 @@ static int64_t first_turn(const broker_t *b, const source_t *s, int64_t after)
     return schedule_opens(when, later(at, after) + 1); // a due's time is its name
 }
 
+// What keeps the source or its host from being polled at due.
+static error_class_t held_back(const source_t *s, int64_t due)
+{
+    return source_is_quarantined(s) ? ERR_quarantined : outage_reason(s, due);
+}
+
 void dues_enter(broker_t *b, source_t *s, int64_t accounted, int64_t held)
 {
     const schedule_t *when = &s->listing->schedule;
@@ -180,6 +186,8 @@ void dues_enter(broker_t *b, source_t *s, int64_t accounted, int64_t held)
     open_until(b, s, b->built_until - 1);
     put_into_wheel(b, s);
     trouble_resume(b, s);
+    error_class_t reason = held_back(s, b->now);
+    if (reason) skip_until(b, s, s->held, reason);
     send_or_queue(b, s, held, cause);
 }
 
@@ -213,6 +221,7 @@ void dues_extra(broker_t *b, source_t *s, wire_cause_t cause, uint8_t attempt)
 {
     const schedule_t *when = &s->listing->schedule;
     if (s->extra || !s->entered) return;
+    if (cause == CAUSE_added && held_back(s, b->now)) return;
     if (cause == CAUSE_added &&
         (when->template->mode != MODE_SCHEDULED || schedule_opens(when, b->now) > b->now))
         return;
@@ -238,12 +247,6 @@ void dues_leave(broker_t *b, source_t *s, error_class_t reason)
     history_flush(b, s);
 }
 
-// What keeps the source or its host from being polled at due.
-static error_class_t held_back(const source_t *s, int64_t due)
-{
-    return source_is_quarantined(s) ? ERR_quarantined : outage_reason(s, due);
-}
-
 // A continuous source whose dues are all settled has its next turn after the gap.
 static void go_on(broker_t *b, source_t *s)
 {
@@ -252,6 +255,17 @@ static void go_on(broker_t *b, source_t *s)
     int64_t at = b->now + when->template->min_gap_ms;
     if (held_back(s, at)) at = later(at, b->built_until); // the next slot asks again
     take_turn(b, s, schedule_opens(when, at), CAUSE_scheduled);
+}
+
+void dues_withdraw(broker_t *b, source_t *s, error_class_t reason)
+{
+    if (!s->entered || !source_is_open(s)) return;
+    if (s->known_to_owner && s->lane->owner)
+        outbox_revoke(b, s->lane->owner, s->id, error_class_name(reason));
+    s->known_to_owner = false;
+    skip_until(b, s, s->held, reason);
+    skip_extra(b, s, reason);
+    s->polled = 0;
 }
 
 // Why what is due in the slot being built is not to be polled; ERR_none: it is.
@@ -435,13 +449,15 @@ static void book_settled(broker_t *b, const miner_t *m, source_t *s, const wire_
     }
 }
 
-static void close_due(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o, bool hosts)
+// A due is settled; what that means for its source, its host, and who waits for it.
+static void close_due(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
 {
     bool extra = o->due == s->extra, gated = jobs_gate(s);
     settled_t settled = {extra ? s->extra_cause : CAUSE_scheduled, extra ? s->attempt : 0};
     settle(b, s, o);
     if (o->due >= s->polled) s->polled = 0;
     book_settled(b, m, s, o, settled.attempt);
+    bool hosts = outage_outcome(b, m, s, o);
     bool again = trouble_outcome(b, s, o, &settled, hosts);
     tasks_outcome(b, s, o, again);
     if (!gated || jobs_gate(s)) return;
@@ -459,8 +475,10 @@ void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
         return;
     }
     take_state(b, s, o);
-    bool hosts = outage_outcome(b, m, s, o);
-    if (open) close_due(b, m, s, o, hosts);
+    if (open)
+        close_due(b, m, s, o);
+    else
+        outage_outcome(b, m, s, o);
     jobs_ended(b, s, o->due);
     run_t *run = runs_of(&b->runs, s);
     if (run && run->miner == m && o->result != RESULT_skipped) dues_run_over(b, run);

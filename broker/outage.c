@@ -16,6 +16,7 @@ enum {
     TRY_ELSEWHERE = 3,  // failures in a row at one miner
     OPEN_ALONE = 6,     // the same where there is no other miner to ask
     ENOUGH_POLLS = 10,  // to judge a miner by
+    WINDOW_POLLS = 64,  // of those before, half count
     BACKOFF_MS = 60000, // without Retry-After, doubling
     BACKOFF_MOST_MS = 86400000,
     JUDGE_EVERY_MS = 1000,
@@ -59,6 +60,11 @@ error_class_t outage_reason(const source_t *s, int64_t due)
     return o->breaker == BREAKER_OPEN || o->backoff_until > due ? ERR_host_backoff : ERR_none;
 }
 
+static void withdraw_all(broker_t *b, lane_t *l)
+{
+    for (source_t *s = l->sources; s; s = s->lane_next) dues_withdraw(b, s, ERR_host_backoff);
+}
+
 // -- back-off -----------------------------------------------------------------------------------------------
 
 static void store_backoff(broker_t *b, const lane_t *l)
@@ -92,6 +98,7 @@ static void back_off(broker_t *b, lane_t *l, const wire_outcome_t *o)
     log_info("host_backoff", "host=%s ms=%lld error=%s status=%llu", l->host, (long long)ms,
              error_class_name(o->error), (unsigned long long)o->status);
     store_backoff(b, l);
+    withdraw_all(b, l);
 }
 
 // -- breaker ------------------------------------------------------------------------------------------------
@@ -123,6 +130,7 @@ static void open_breaker(broker_t *b, lane_t *l, const wire_outcome_t *o)
     out->pauses = 0;
     out->why = (uint8_t)o->error;
     b->open_breakers++;
+    withdraw_all(b, l);
     log_warn("breaker_opened", "host=%s error=%s sources=%u", l->host, error_class_name(o->error),
              l->n_sources);
     pause_probe(b, l);
@@ -191,6 +199,7 @@ static void note_health(broker_t *b, miner_t *m, bool failed_there)
 {
     m->host_polls++;
     m->host_failures += failed_there;
+    if (m->host_polls >= WINDOW_POLLS) m->host_polls /= 2, m->host_failures /= 2;
     if (m->health != HEALTH_PROVING) return;
     if (failed_there)
         fall_sick(b, m);

@@ -79,6 +79,8 @@ void dues_open_extra(broker_t *broker, source_t *source, wire_cause_t cause, uin
 void dues_send_extra(broker_t *broker, source_t *source);
 // Sends one open due under a lease that ends at until (broker ms).
 void dues_send_one(broker_t *broker, source_t *source, int64_t due, wire_cause_t cause, int64_t until);
+// Takes back what is open, and settles it as skipped for reason. A poll under way goes on.
+void dues_withdraw(broker_t *broker, source_t *source, error_class_t reason);
 // Settles the open dues of the grid before due as skipped.
 void dues_skip_before(broker_t *broker, source_t *source, int64_t due, error_class_t reason);
 // Its owner can be sent dues of it now.

@@ -109,6 +109,7 @@ static void quarantine(broker_t *b, source_t *s, error_class_t why, const char *
     letter_put(b, LETTER_QUARANTINE, s->listing->template->name, s->id, why, detail);
     relations_forget(s->listing);
     b->jobs.changed = true;
+    dues_withdraw(b, s, ERR_quarantined);
     await_probe(b, s);
 }
 

@@ -46,6 +46,11 @@ int run_gaps(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_history(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_errors(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_replay(const command_t *command, ctl_t *ctl, int argc, char **argv);
+int run_trigger(const command_t *command, ctl_t *ctl, int argc, char **argv);
+int run_tasks(const command_t *command, ctl_t *ctl, int argc, char **argv);
+int run_next(const command_t *command, ctl_t *ctl, int argc, char **argv);
+int run_one(const command_t *command, ctl_t *ctl, int argc, char **argv); // cancel, explain, drain
+int run_dlq(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_backup(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_status(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_wait(const command_t *command, ctl_t *ctl, int argc, char **argv);

@@ -22,7 +22,8 @@ static const command_t commands[] = {
     {"list", "", "templates, and how their last polls went", NULL, run_list},
     {"show", "NAME", "a template as it was added", NULL, run_show},
     {"remove", "NAME...", "remove templates; rows that are stored stay", NULL, run_change},
-    {"enable", "NAME...", "poll templates again", NULL, run_change},
+    {"enable", "NAME...", "poll templates again; let templates or sources out of quarantine", NULL,
+     run_change},
     {"disable", "NAME...", "stop polling templates, but keep them", NULL, run_change},
     {"wait", "NAME", "wait until every enabled source of a template has been stored", NULL, run_wait},
     {"try", "TEMPLATE", "show what a template finds, without storing anything",
@@ -86,6 +87,24 @@ static const command_t commands[] = {
      "they\n"
      "are; what was lost is stored again.",
      run_replay},
+    {"trigger", "NAME|SOURCE", "poll a template or a source once, now or at a time",
+     "Makes a task: each source of the template (or the one that is named by its id or URL) is polled once, "
+     "beside its\n"
+     "schedule. It is executed at least once, whatever dies meanwhile; rows are stored once. A task whose "
+     "attempts are\n"
+     "used up goes to the dead letters.",
+     run_trigger},
+    {"tasks", "[NAME]", "tasks: those that wait or run, and the last 1000 that ended", NULL, run_tasks},
+    {"cancel", "ID", "give up a task that has not ended", NULL, run_one},
+    {"next", "", "what will run next, in order", NULL, run_next},
+    {"explain", "SOURCE", "why a source is or is not running now, and when it will be next",
+     "SOURCE is an id or a URL, or the name of a template that has one source.", run_one},
+    {"dlq", "[list|show|retry|drop] [ID|NAME]", "dead letters: work that was given up",
+     "Tasks whose attempts are used up, and sources in quarantine, grouped by source and error. `retry` lets "
+     "the source\n"
+     "out and polls it; `drop` forgets the letter. ID is one letter, NAME all of a template, --all all.",
+     run_dlq},
+    {"drain", "MINER", "have a miner finish what it does, hand the rest back, and exit", NULL, run_one},
     {"backup", "FILE", "have the broker write a copy of its state, while it runs",
      "The broker writes FILE on its own machine; a path that is not absolute counts from its --state folder. "
      "A\n"

@@ -264,6 +264,9 @@ static void handle(brokers_t *bs, broker_t *b, wire_type_t type, const void *mes
         if (b == bs->active) outcomes_acked(&bs->outcomes, ((const wire_outcomes_ack_t *)message)->seq);
         break;
     case WIRE_TYPE_DISCONNECT: handle_disconnect(bs, b, message, now); break;
+    case WIRE_TYPE_GOODBYE:
+        if (b == bs->active) bs->options.events.drain(bs->options.context);
+        break;
     case WIRE_TYPE_ERROR:
         log_warn("peer_error", "peer=broker code=%llu text=\"%s\"", (unsigned long long)error->code,
                  error->text);

@@ -21,6 +21,7 @@ typedef struct {
     void (*inventory)(void *context, uint64_t round);
     void (*clock)(void *context, int64_t offset); // broker ms = monotonic ms + offset
     void (*welcome)(void *context);               // a session began
+    void (*drain)(void *context);                 // somebody asked for the miner to drain
 } brokers_events_t;
 
 typedef struct {

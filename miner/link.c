@@ -232,6 +232,12 @@ static void start_drain(link_t *l, int64_t now)
     send_to_all(l, MESSAGE_DRAIN);
 }
 
+static void on_drain(void *context)
+{
+    link_t *l = context;
+    if (l->state == LINK_RUNNING) start_drain(l, clock_mono_ms());
+}
+
 // A broker that dialled anew while the miner drains has to hear of it again.
 static void on_welcome(void *context)
 {
@@ -437,15 +443,15 @@ static int open_peers(link_t *l)
 {
     uint64_t incarnation = 0;
     while (!incarnation) CHECK(getrandom(&incarnation, sizeof incarnation, 0) == (ssize_t)sizeof incarnation);
-    l->brokers =
-        brokers_new(&(brokers_options_t){.zmq = l->zmq,
-                                         .endpoints = l->options.brokers,
-                                         .miner = l->options.id,
-                                         .incarnation = incarnation,
-                                         .workers = l->options.workers,
-                                         .slots = l->options.slots * l->options.workers,
-                                         .events = {on_assign, on_revoke, on_inventory, on_clock, on_welcome},
-                                         .context = l});
+    l->brokers = brokers_new(
+        &(brokers_options_t){.zmq = l->zmq,
+                             .endpoints = l->options.brokers,
+                             .miner = l->options.id,
+                             .incarnation = incarnation,
+                             .workers = l->options.workers,
+                             .slots = l->options.slots * l->options.workers,
+                             .events = {on_assign, on_revoke, on_inventory, on_clock, on_welcome, on_drain},
+                             .context = l});
     l->sinks = sinks_new(&(sinks_options_t){.zmq = l->zmq,
                                             .endpoints = l->options.sinks,
                                             .miner = l->options.id,

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <yyjson.h>
 
 #include "broker/broker.h"
 #include "common/arena.h"
@@ -20,7 +21,7 @@
 
 #pragma GCC diagnostic ignored "-Wunused-function" // no test needs all of them
 
-enum { SLOT = 60000, BEAT = 1000, LIVENESS = 4000, MAX_SENT = 20000, MAX_OPS = 20000 };
+enum { SLOT = 60000, BEAT = 1000, LIVENESS = 4000, MAX_SENT = 100000, MAX_OPS = 50000 };
 
 // -- a world around one broker ------------------------------------------------------------------------
 
@@ -285,6 +286,18 @@ static int teardown(void **state)
     return 0;
 }
 
+// The record that operation i put, unless a later one put another or dropped it.
+static void load_record(world_t *w, size_t i)
+{
+    const store_op_t *o = &w->ops[i];
+    if (o->kind != STORE_RECORD) return;
+    for (size_t k = i + 1; k < w->n_ops; k++)
+        if ((w->ops[k].kind == STORE_RECORD || w->ops[k].kind == STORE_RECORD_GONE) &&
+            w->ops[k].number == o->number && !strcmp(w->ops[k].name, o->name))
+            return;
+    broker_load_record(w->broker, o->name, (uint64_t)o->number, o->text);
+}
+
 static void restart(world_t *w)
 {
     broker_destroy(&w->broker);
@@ -298,6 +311,7 @@ static void restart(world_t *w)
             broker_load_template(w->broker, w->ops[i].name, w->ops[i].text, w->ops[i].number, w->ops[i].flag);
     for (size_t i = 0; i < w->n_ops; i++)
         if (w->ops[i].kind == STORE_SOURCE) broker_load_source(w->broker, &w->ops[i].source);
+    for (size_t i = 0; i < w->n_ops; i++) load_record(w, i);
     broker_start(w->broker, w->now);
 }
 

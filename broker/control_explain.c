@@ -1,0 +1,197 @@
+// Control, explain: why a source is or is not polled now, and when it will be next, in sentences.
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/control.h"
+#include "broker/relations.h"
+#include "broker/trouble.h"
+
+enum { SAME_URL = 16 };
+
+__attribute__((format(printf, 3, 4))) static void say(call_t *c, yyjson_mut_val *reasons, const char *fmt,
+                                                      ...)
+{
+    char text[700];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    yyjson_mut_arr_add_strcpy(c->doc, reasons, text);
+}
+
+// "in 12 s", of a broker time.
+static const char *in_words(const broker_t *b, int64_t at, char *out, size_t size)
+{
+    double s = (double)(at - b->now) / 1000;
+    if (s <= 0) return "now";
+    if (s < 120)
+        snprintf(out, size, "in %.0f s", s);
+    else if (s < 7200)
+        snprintf(out, size, "in %.0f min", s / 60);
+    else
+        snprintf(out, size, "in %.1f h", s / 3600);
+    return out;
+}
+
+static void explain_trouble(call_t *c, yyjson_mut_val *reasons, const source_t *s)
+{
+    const trouble_t *t = s->trouble;
+    char when[40];
+    if (!t) return;
+    if (t->quarantined && t->probe_at == INT64_MAX)
+        say(c, reasons,
+            "it is in quarantine (%s) and is not tried again by itself; `rtm-ctl enable %016llx` lets it out",
+            error_class_name(t->why), (unsigned long long)s->id);
+    else if (t->quarantined)
+        say(c, reasons,
+            "it is in quarantine (%s), after failing %u times in a row; it is probed %s; `rtm-ctl enable "
+            "%016llx` lets it "
+            "out at once",
+            error_class_name(t->why), t->strikes, in_words(c->broker, t->probe_at, when, sizeof when),
+            (unsigned long long)s->id);
+    else if (t->suspect)
+        say(c, reasons, "a miner died while it was polled, so it runs alone on its miner until it succeeds");
+    else if (t->strikes)
+        say(c, reasons, "it failed %u times in a row (%s); at %u it is put in quarantine", t->strikes,
+            error_class_name(t->why), s->listing->template->max_consecutive_failures);
+}
+
+static void explain_host(call_t *c, yyjson_mut_val *reasons, const source_t *s)
+{
+    const outage_t *o = s->lane->outage;
+    char when[40];
+    if (!o) return;
+    if (o->breaker == BREAKER_OPEN)
+        say(c, reasons,
+            "its host %s is down (%s, seen by more than one miner where there are more); it is probed %s",
+            s->lane->host, error_class_name(o->why), in_words(c->broker, o->probe_at, when, sizeof when));
+    if (o->backoff_until > c->broker->now)
+        say(c, reasons, "its host %s asked to be left alone (%s); it is polled again %s", s->lane->host,
+            error_class_name(o->why), in_words(c->broker, o->backoff_until, when, sizeof when));
+}
+
+static void explain_turn(call_t *c, yyjson_mut_val *reasons, const source_t *s)
+{
+    broker_t *b = c->broker;
+    const listing_t *l = s->listing;
+    const char *waits_for = NULL;
+    const job_t *job = s->job;
+    if (!job || job->state == JOB_RUNNING) return;
+    if (job->cause == CAUSE_retry)
+        say(c, reasons, "it failed and is tried again (attempt %u)", job->attempt + 1U);
+    if (job->state != JOB_PARKED) return;
+    switch (jobs_obstacle(b, s, s->extra ? s->extra : grid_last(source_grid(s), b->now))) {
+    case ERR_dependency:
+        relations_ready(b, l, b->now, &waits_for);
+        say(c, reasons, "it waits until all of '%s' has been stored%s",
+            waits_for ? waits_for : "what it depends on",
+            waits_for && !catalog_find(&b->catalog, waits_for) ? "; there is no such template" : "");
+        break;
+    case ERR_blocked: {
+        const listing_t *blocker = relations_blocker(b, l);
+        say(c, reasons, "it waits because '%s' is running, and the two keep each other out",
+            blocker ? blocker->template->name : "another template");
+        break;
+    }
+    case ERR_limited:
+        if (b->jobs.doubtful.count)
+            say(c, reasons,
+                "the broker has just started and waits for miners that may still run polls of it");
+        else
+            say(c, reasons, "as many polls run as its limit allows (%u of the template, %zu in the cluster)",
+                l->running, b->jobs.running);
+        break;
+    default: say(c, reasons, "it is about to start");
+    }
+}
+
+static void explain_miner(call_t *c, yyjson_mut_val *reasons, const source_t *s)
+{
+    const miner_t *m = s->lane->owner;
+    if (!m)
+        say(c, reasons,
+            registry_live(&c->broker->registry) ? "its host is about to get a miner"
+                                                : "there is no live miner");
+    else if (s->away)
+        say(c, reasons, "a miner that had it before is still polling it; %s takes over after that", m->name);
+    else if (s->lane->moving)
+        say(c, reasons, "its host is moving from %s to another miner", m->name);
+    else if (m->beat.state == MINER_overloaded && source_urgency(s) < PRIORITY_HIGH)
+        say(c, reasons, "its miner %s is overloaded and gets only high and critical work", m->name);
+    else if (m->beat.state == MINER_sink_backpressure)
+        say(c, reasons, "its miner %s waits for the sink, which takes no more for now", m->name);
+    else if (m->health != HEALTH_OK)
+        say(c, reasons, "its miner %s fails where others do not and is being relieved", m->name);
+}
+
+static const char *state_now(const broker_t *b, const source_t *s)
+{
+    if (s->polled) return "being stored";
+    if (s->job && s->job->state == JOB_RUNNING) return "running";
+    if (s->extra && s->extra <= b->now && s->known_to_owner) return "running";
+    if (s->held > s->done && s->known_to_owner && grid_next(source_grid(s), s->done) <= b->now)
+        return "running";
+    return "not running";
+}
+
+static int64_t next_time(const broker_t *b, const source_t *s)
+{
+    if (source_is_quarantined(s)) return s->trouble->probe_at == INT64_MAX ? 0 : s->trouble->probe_at;
+    if (s->job && s->job->state == JOB_QUEUED && s->job->entry.ready_at > b->now)
+        return s->job->entry.ready_at;
+    return dues_next(b, s);
+}
+
+void command_explain(call_t *c)
+{
+    broker_t *b = c->broker;
+    source_t *found[SAME_URL];
+    size_t n = call_sources(c, call_arg(c, "source"), found, SAME_URL);
+    const listing_t *named = catalog_find(&b->catalog, call_arg(c, "source"));
+    if (!n && named && named->n_sources == 1) found[n++] = named->sources[0];
+    if (!n && named) {
+        call_refuse(c, 409, "source", "'%s' has %zu sources; `rtm-ctl sources %s` shows them",
+                    named->template->name, named->n_sources, named->template->name);
+        return;
+    }
+    if (n != 1) {
+        call_refuse(c, n ? 409 : 404, "source",
+                    n ? "%zu templates have this URL; give the source's id"
+                      : "there is no such source (%zu found); `rtm-ctl sources` shows ids and URLs",
+                    n);
+        return;
+    }
+    const source_t *s = found[0];
+    const listing_t *l = s->listing;
+    char words[200], when[40];
+    yyjson_mut_val *o = call_object(c);
+    put_id(c, o, "source", s->id);
+    put_str(c, o, "template", l->template->name);
+    put_str(c, o, "url", s->url);
+    put_str(c, o, "miner", s->lane->owner ? s->lane->owner->name : "");
+    put_str(c, o, "state", state_now(b, s));
+    put_str(c, o, "priority", priority_name(source_urgency(s)));
+    int64_t next = l->enabled ? next_time(b, s) : 0;
+    put_time(c, o, "next_ms", next);
+    put_str(c, o, "schedule", schedule_words(&l->schedule, b->now, words, sizeof words));
+    put_time(c, o, "last_polled_ms", s->polled_at);
+    put_time(c, o, "last_stored_ms", s->last_ok);
+    put_str(c, o, "last_error", s->last_error ? error_class_name(s->last_error) : "");
+    put_int(c, o, "bound_ms", reachable_bound(b, l->template, s->url));
+    put_int(c, o, "fresh_within_ms", l->template->fresh_within_ms);
+    yyjson_mut_val *reasons = yyjson_mut_obj_add_arr(c->doc, o, "why");
+    if (!l->enabled) say(c, reasons, "its template is disabled; `rtm-ctl enable %s`", l->template->name);
+    explain_trouble(c, reasons, s);
+    explain_host(c, reasons, s);
+    if (l->enabled) {
+        explain_miner(c, reasons, s);
+        explain_turn(c, reasons, s);
+    }
+    if (yyjson_mut_arr_size(reasons)) return;
+    if (!strcmp(state_now(b, s), "not running"))
+        say(c, reasons, "nothing keeps it; it is due %s",
+            next ? in_words(b, next, when, sizeof when) : "when it is triggered");
+    else
+        say(c, reasons, "it is due now and with its miner");
+}

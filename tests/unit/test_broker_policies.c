@@ -1,0 +1,694 @@
+// needs: broker proto common
+// The broker: what runs beside what, what becomes of failures, tasks, suspects, admission.
+#include "tests/unit/broker_world.h"
+
+enum { MOST = 20000, PEERS = 4, STEP = 100 };
+
+// What a miner says of a poll that it was given.
+typedef struct {
+    int result, error, status;
+    int64_t took, retry_after_s;
+    bool dies; // the miner, before it says anything
+} answer_t;
+
+typedef struct {
+    uint64_t source, template, peer, cause, priority;
+    int64_t due, at, until, answered; // at: when it was sent, answered: 0 not yet; mono ms
+} given_t;
+
+static given_t given[MOST];
+static size_t n_given, scanned, n_answered;
+// A template with n sources, each on a host of its own that no other template has.
+static wire_reply_t *add_apart(world_t *w, const char *name, int n, const char *more)
+{
+    char *json = xmalloc(200 + (size_t)n * 60 + strlen(more));
+    int len = sprintf(json, "{\"name\": \"%s\", \"kind\": \"feed\"%s, \"urls\": [", name, more);
+    for (int i = 0; i < n; i++)
+        len += sprintf(json + len, "%s\"http://%s%d.example/\"", i ? ", " : "", name, i);
+    sprintf(json + len, "]}");
+    wire_arg_t args[] = {{"template", json}};
+    wire_reply_t *reply = command(w, "add", args, 1);
+    free(json);
+    return reply;
+}
+
+static bool alive[PEERS];
+static int running, most_running; // polls of the template `watched` at once
+static const char *watched;
+static answer_t (*answer)(const given_t *g);
+
+static answer_t fine(const given_t *g)
+{
+    (void)g;
+    return (answer_t){.result = RESULT_unchanged, .took = 300};
+}
+
+static int begin(void **state)
+{
+    setup(state);
+    world_t *w = *state;
+    n_given = scanned = n_answered = 0;
+    running = most_running = 0;
+    watched = "";
+    answer = fine;
+    memset(alive, 0, sizeof alive);
+    pass(w, LIVENESS + 100);
+    for (uint64_t p = 1; p < PEERS; p++) {
+        char name[8];
+        snprintf(name, sizeof name, "m%d", (int)p);
+        join(w, p, name);
+        alive[p] = true;
+    }
+    return 0;
+}
+
+static uint64_t template_of(world_t *w, uint64_t source)
+{
+    const wire_source_t *s = defined(w, source);
+    return s ? s->template_id : 0;
+}
+
+static void take(world_t *w, uint64_t peer, const wire_assign_t *a)
+{
+    for (size_t k = 0; k < a->dues.n; k++)
+        for (uint64_t j = 0; j < a->dues.v[k].count; j++) {
+            const wire_due_t *d = &a->dues.v[k];
+            assert_true(n_given < MOST);
+            given[n_given++] = (given_t){.source = d->source,
+                                         .template = template_of(w, d->source),
+                                         .peer = peer,
+                                         .cause = d->cause,
+                                         .priority = d->priority,
+                                         .due = a->slot_start + d->offset + (int64_t)(j * d->step),
+                                         .until = d->until ? a->slot_start + d->until : 0,
+                                         .at = w->now.mono};
+        }
+}
+
+static void drop(uint64_t peer, uint64_t source)
+{
+    for (size_t i = 0; i < n_given; i++)
+        if (given[i].peer == peer && given[i].source == source && !given[i].answered) given[i].answered = -1;
+}
+
+static void scan(world_t *w)
+{
+    for (; scanned < w->n_sent; scanned++) {
+        const sent_t *s = &w->sent[scanned];
+        if (s->peer >= PEERS || !s->peer || !alive[s->peer]) continue;
+        if (s->type == WIRE_TYPE_ASSIGN) take(w, s->peer, s->message);
+        if (s->type != WIRE_TYPE_REVOKE) continue;
+        const wire_revoke_t *r = s->message;
+        for (size_t i = 0; i < r->sources.n; i++) drop(s->peer, r->sources.v[i]);
+        wire_revoked_t back = {.sources = r->sources};
+        say(w, s->peer, WIRE_TYPE_REVOKED, &back);
+    }
+}
+
+static void report(world_t *w, given_t *g, const answer_t *a)
+{
+    wire_outcome_t row = {.seq = ++seqs[g->peer],
+                          .kind = OUTCOME_BOTH,
+                          .source = g->source,
+                          .due = g->due,
+                          .result = (uint64_t)a->result,
+                          .error = (uint64_t)a->error,
+                          .status = (uint64_t)a->status,
+                          .retry_after_s = (uint64_t)a->retry_after_s,
+                          .took_ms = (uint64_t)a->took,
+                          .last_ok = a->result <= RESULT_not_modified ? g->due : 0,
+                          .detail = "as the test said"};
+    wire_outcomes_t o = {0};
+    o.outcomes.v = &row, o.outcomes.n = 1;
+    g->answered = w->now.mono;
+    n_answered++;
+    say(w, g->peer, WIRE_TYPE_OUTCOMES, &o);
+}
+
+// Everybody beats and works for a while.
+static void play(world_t *w, int64_t ms)
+{
+    for (int64_t t = 0; t < ms; t += STEP) {
+        if (w->now.mono / BEAT != (w->now.mono - STEP) / BEAT)
+            for (uint64_t p = 1; p < PEERS; p++)
+                if (alive[p]) beat(w, p);
+        pass(w, STEP);
+        scan(w);
+        int now_running = 0;
+        for (size_t i = 0; i < n_given; i++) {
+            given_t *g = &given[i];
+            if (g->answered || !alive[g->peer] || g->due > w->now.wall) continue;
+            answer_t a = answer(g);
+            if (a.dies) {
+                alive[g->peer] = false;
+                continue;
+            }
+            bool mine = g->template == template_id(watched);
+            int64_t since =
+                g->due > w->now.wall - (w->now.mono - g->at) ? w->now.wall - g->due : w->now.mono - g->at;
+            if (since >= a.took)
+                report(w, g, &a);
+            else
+                now_running += mine;
+        }
+        scan(w);
+        running = now_running;
+        if (running > most_running) most_running = running;
+    }
+}
+
+static size_t count(const char *template, int cause)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < n_given; i++)
+        n += given[i].answered > 0 && given[i].template == template_id(template) &&
+             (cause < 0 || given[i].cause == (uint64_t)cause);
+    return n;
+}
+
+static yyjson_doc *ask(world_t *w, const char *name, wire_arg_t *args, size_t n)
+{
+    wire_reply_t *r = command(w, name, args, n);
+    if (r->code) fail_msg("%s: %s", name, r->message);
+    yyjson_doc *doc = yyjson_read(r->json, strlen(r->json), 0);
+    assert_non_null(doc);
+    return doc;
+}
+
+static const char *cell(yyjson_val *row, const char *name)
+{
+    const char *text = yyjson_get_str(yyjson_obj_get(row, name));
+    return text ? text : "";
+}
+
+// Whether explain's reasons for the one source of template hold text.
+static bool explains(world_t *w, const char *template, const char *text)
+{
+    wire_arg_t args[] = {{"source", template}};
+    yyjson_doc *doc = ask(w, "explain", args, 1);
+    yyjson_val *why = yyjson_obj_get(yyjson_doc_get_root(doc), "why"), *line;
+    size_t i, n;
+    bool found = false;
+    yyjson_arr_foreach(why, i, n, line) found |= strstr(yyjson_get_str(line), text) != NULL;
+    if (!found) {
+        char *json = yyjson_val_write(why, 0, NULL);
+        fprintf(stderr, "%s: no \"%s\" in %s\n", template, text, json);
+        free(json);
+    }
+    yyjson_doc_free(doc);
+    return found;
+}
+
+static size_t letters(world_t *w, const char *kind)
+{
+    wire_arg_t args[] = {{"action", "list"}};
+    yyjson_doc *doc = ask(w, "dlq", args, 1);
+    yyjson_val *row;
+    size_t i, n, found = 0;
+    yyjson_arr_foreach(yyjson_doc_get_root(doc), i, n, row) found += !strcmp(cell(row, "kind"), kind);
+    yyjson_doc_free(doc);
+    return found;
+}
+
+// -- limits ---------------------------------------------------------------------------------------------
+
+static void no_more_run_at_once_than_may(void **state)
+{
+    world_t *w = *state;
+    watched = "few";
+    add(w, "few", 12, ", \"every\": \"10s\", \"max_concurrent\": 3", false);
+    play(w, 60000);
+    assert_int_equal(most_running, 3);
+    assert_true(count("few", -1) > 60);
+}
+
+static answer_t slow_a(const given_t *g)
+{
+    return (answer_t){.result = RESULT_unchanged, .took = g->template == template_id("a") ? 2000 : 300};
+}
+
+static void what_blocks_each_other_never_runs_together(void **state)
+{
+    world_t *w = *state;
+    answer = slow_a;
+    add(w, "a", 3, ", \"every\": \"5s\"", false);
+    play(w, 3000); // a runs freely, until b comes
+    add(w, "b", 2, ", \"every\": \"5s\", \"blocks\": \"a\"", false);
+    size_t a = count("a", -1), b = count("b", -1);
+    for (int i = 0; i < 600; i++) {
+        int of_a = 0, of_b = 0;
+        play(w, STEP);
+        for (size_t k = 0; k < n_given; k++) {
+            if (given[k].answered || given[k].due > w->now.wall || !given[k].until) continue;
+            of_a += given[k].template == template_id("a");
+            of_b += given[k].template == template_id("b");
+        }
+        assert_false(of_a && of_b);
+    }
+    assert_true(count("a", -1) - a >= 15); // and none starves
+    assert_true(count("b", -1) - b >= 8);
+}
+
+static bool a_fails;
+static answer_t failing_a(const given_t *g)
+{
+    if (a_fails && g->template == template_id("a"))
+        return (answer_t){.result = RESULT_failed, .error = ERR_parse, .took = 100};
+    return fine(g);
+}
+
+static void a_dependency_comes_first(void **state)
+{
+    world_t *w = *state;
+    answer = failing_a;
+    add(w, "a", 2, ", \"every\": \"10s\", \"max_consecutive_failures\": 0", false);
+    add(w, "b", 1, ", \"every\": \"10s\", \"depends_on\": \"a\", \"priority\": \"high\"", false);
+    play(w, 60000);
+    assert_in_range(count("b", -1), 4, 8);
+    for (size_t i = 0; i < n_given; i++) { // a waits with b's priority
+        if (given[i].template == template_id("a") && given[i].at > LIVENESS + 12000)
+            assert_int_equal(given[i].priority, PRIORITY_HIGH);
+    }
+    a_fails = true;
+    play(w, 20000);
+    size_t before = count("b", -1);
+    play(w, 60000);
+    assert_int_equal(count("b", -1), before); // none
+    assert_true(explains(w, "b", "until all of 'a' has been stored"));
+    a_fails = false;
+    play(w, 30000);
+    assert_true(count("b", -1) > before);
+}
+
+static void a_circle_is_refused_and_named(void **state)
+{
+    world_t *w = *state;
+    add(w, "a", 1, ", \"depends_on\": \"b\"", false); // which is not there yet
+    add(w, "b", 1, ", \"depends_on\": \"c\"", false);
+    wire_reply_t *r = add(w, "c", 1, ", \"depends_on\": \"a\"", false);
+    assert_int_equal(r->code, 400);
+    assert_string_equal(r->field, "depends_on");
+    assert_non_null(strstr(r->message, "c -> a -> b -> c"));
+    assert_int_equal(add(w, "c", 1, "", false)->code, 0);
+}
+
+// -- failures -------------------------------------------------------------------------------------------
+
+static answer_t broken(const given_t *g)
+{
+    if (g->template == template_id("bad"))
+        return (answer_t){.result = RESULT_failed, .error = ERR_parse, .took = 50};
+    return fine(g);
+}
+
+static void a_source_that_keeps_failing_is_quarantined_and_comes_back(void **state)
+{
+    world_t *w = *state;
+    answer = broken;
+    add_apart(w, "bad", 1, ", \"every\": \"10s\"");
+    add(w, "good", 3, ", \"every\": \"10s\"", false);
+    play(w, 120000);
+    size_t polls = count("bad", -1);
+    assert_in_range(polls, 5, 20); // those of the slots given out already, no more
+    assert_true(explains(w, "bad", "quarantine (parse)"));
+    assert_int_equal(letters(w, "quarantine"), 1);
+    size_t good = count("good", -1);
+    play(w, 400000);
+    assert_int_equal(count("bad", -1), polls);
+    assert_true(count("good", -1) - good > 100);
+    play(w, 300000); // ten slots after it began: a probe
+    assert_int_equal(count("bad", CAUSE_probe), 1);
+    play(w, 600000); // the next one comes later than that
+    assert_int_equal(count("bad", CAUSE_probe), 1);
+    answer = fine;
+    play(w, 700000);
+    assert_int_equal(count("bad", CAUSE_probe), 2);
+    assert_true(count("bad", -1) > polls + 10);
+    assert_int_equal(letters(w, "quarantine"), 0);
+}
+
+static void enable_lets_out_of_quarantine(void **state)
+{
+    world_t *w = *state;
+    answer = broken;
+    add_apart(w, "bad", 1, ", \"every\": \"10s\", \"max_consecutive_failures\": 2");
+    play(w, 100000);
+    assert_true(explains(w, "bad", "quarantine"));
+    answer = fine;
+    wire_arg_t args[] = {{"name", "bad"}};
+    yyjson_doc *doc = ask(w, "enable", args, 1);
+    assert_string_equal(cell(yyjson_doc_get_root(doc), "action"), "released");
+    yyjson_doc_free(doc);
+    size_t before = count("bad", -1);
+    play(w, 2000);
+    assert_int_equal(count("bad", -1), before + 1);
+    assert_true(explains(w, "bad", "nothing keeps it"));
+}
+
+static int failures_left;
+static answer_t flaky(const given_t *g)
+{
+    if (g->template == template_id("flaky") && failures_left > 0) {
+        failures_left -= g->at > 0;
+        return (answer_t){.result = RESULT_failed, .error = ERR_timeout, .took = 0};
+    }
+    return fine(g);
+}
+
+static void a_poll_that_failed_is_tried_again_before_its_next_due(void **state)
+{
+    world_t *w = *state;
+    answer = flaky;
+    failures_left = 2;
+    add(w, "flaky", 1, ", \"every\": \"10m\"", false);
+    play(w, 10000);
+    assert_int_equal(count("flaky", CAUSE_added), 1);
+    assert_int_equal(count("flaky", CAUSE_retry), 2);
+    assert_int_equal(broker_counts(w->broker).stored, 1);
+}
+
+// However much fails, retries are a small part of all polls.
+static answer_t all_fail(const given_t *g)
+{
+    (void)g;
+    return (answer_t){.result = RESULT_failed, .error = ERR_truncated, .took = 50};
+}
+
+static void an_outage_makes_no_storm_of_retries(void **state)
+{
+    world_t *w = *state;
+    add(w, "many", 50, ", \"every\": \"20s\", \"max_consecutive_failures\": 0", false);
+    play(w, 20000);
+    answer = all_fail;
+    size_t before = count("many", -1), retries = count("many", CAUSE_retry);
+    play(w, 200000);
+    size_t polls = count("many", -1) - before;
+    assert_true(count("many", CAUSE_retry) - retries <= 20 + polls / 9);
+}
+
+// -- hosts and miners -----------------------------------------------------------------------------------
+
+static answer_t host_down(const given_t *g)
+{
+    if (g->template == template_id("down"))
+        return (answer_t){.result = RESULT_failed, .error = ERR_connect, .took = 50};
+    return fine(g);
+}
+
+static void a_hosts_breaker_opens_after_a_second_opinion(void **state)
+{
+    world_t *w = *state;
+    answer = host_down;
+    add_apart(w, "down", 1, ", \"every\": \"5s\"");
+    add(w, "up", 10, ", \"every\": \"5s\"", false);
+    play(w, 180000);
+    uint64_t first = 0;
+    bool second = false;
+    for (size_t i = 0; i < n_given; i++) {
+        if (given[i].template != template_id("down") || given[i].answered <= 0) continue;
+        if (!first) first = given[i].peer;
+        second |= given[i].peer != first;
+    }
+    assert_true(second);
+    assert_true(explains(w, "down", "is down (connect"));
+    size_t before = count("down", -1);
+    play(w, 300000);
+    assert_in_range(count("down", -1) - before, 4, 7); // a probe a minute
+    assert_int_equal(letters(w, "quarantine"), 0);     // the source is not to blame
+    answer = fine;
+    play(w, 180000);
+    assert_true(count("down", -1) - before > 15);
+}
+
+static answer_t limited(const given_t *g)
+{
+    if (g->template == template_id("limited"))
+        return (answer_t){.result = RESULT_failed,
+                          .error = ERR_rate_limited,
+                          .status = 429,
+                          .retry_after_s = 300,
+                          .took = 50};
+    return fine(g);
+}
+
+static void retry_after_is_for_the_whole_host_and_survives(void **state)
+{
+    world_t *w = *state;
+    answer = limited;
+    add_apart(w, "limited", 1, ", \"every\": \"10s\"");
+    play(w, 70000);
+    size_t before = count("limited", -1);
+    answer = fine;
+    play(w, 200000);
+    assert_true(count("limited", -1) - before <= 1);
+    assert_true(explains(w, "limited", "asked to be left alone"));
+    play(w, 150000);
+    assert_true(count("limited", -1) > before);
+}
+
+static answer_t sick_m1(const given_t *g)
+{
+    if (g->peer == 1) return (answer_t){.result = RESULT_failed, .error = ERR_dns, .took = 50};
+    return fine(g);
+}
+
+static void a_sick_miner_is_relieved_and_comes_back(void **state)
+{
+    world_t *w = *state;
+    add(w, "all", 60, ", \"every\": \"5s\"", false);
+    play(w, 30000);
+    answer = sick_m1;
+    play(w, 60000);
+    size_t at_1 = 0;
+    for (size_t i = 0; i < n_given; i++)
+        at_1 += given[i].peer == 1 && given[i].answered > w->now.mono - 30000;
+    assert_true(at_1 < 30); // a probe now and then; its share would be 120
+    answer = fine;
+    play(w, 240000);
+    size_t owned = 0;
+    for (size_t i = 0; i < n_given; i++)
+        owned += given[i].peer == 1 && given[i].answered > w->now.mono - 30000;
+    assert_true(owned > 60);
+}
+
+// -- poison ---------------------------------------------------------------------------------------------
+
+static answer_t poison(const given_t *g)
+{
+    if (g->template == template_id("poison")) return (answer_t){.dies = true};
+    return fine(g);
+}
+
+static void revive(world_t *w)
+{
+    static uint64_t incarnation = 100000;
+    for (uint64_t p = 1; p < PEERS; p++) {
+        if (alive[p]) continue;
+        char name[8];
+        snprintf(name, sizeof name, "m%d", (int)p);
+        for (size_t i = 0; i < n_given; i++)
+            if (given[i].peer == p && !given[i].answered) given[i].answered = -1;
+        ready(w, p, name, ++incarnation);
+        seqs[p] = 0;
+        alive[p] = true;
+        inventory(w, p, NULL, 0);
+    }
+}
+
+static void poison_is_found_and_bystanders_are_not_blamed(void **state)
+{
+    world_t *w = *state;
+    answer = poison;
+    add(w, "good", 6, ", \"every\": \"2s\"", false);
+    add_apart(w, "poison", 1, ", \"every\": \"10s\"");
+    int deaths = 0;
+    for (int i = 0; i < 600; i++) {
+        play(w, 1000);
+        for (uint64_t p = 1; p < PEERS; p++) deaths += !alive[p];
+        if (i % 3 == 2) revive(w);
+    }
+    assert_true(explains(w, "poison", "quarantine (poison)"));
+    wire_arg_t args[] = {{"action", "list"}};
+    yyjson_doc *doc = ask(w, "dlq", args, 1);
+    yyjson_val *row = yyjson_arr_get_first(yyjson_doc_get_root(doc));
+    assert_non_null(strstr(cell(row, "detail"), "died of it: m"));
+    assert_int_equal(letters(w, "quarantine"), 1);
+    yyjson_doc_free(doc);
+    size_t good = count("good", -1);
+    play(w, 20000);
+    assert_true(count("good", -1) - good > 50);
+    assert_true(deaths < 30);
+}
+
+// -- tasks ----------------------------------------------------------------------------------------------
+
+static int64_t trigger(world_t *w, const char *name, const char *key, const char *value)
+{
+    wire_arg_t args[] = {{"name", name}, {key, value}};
+    yyjson_doc *doc = ask(w, "trigger", args, key ? 2 : 1);
+    int64_t id = yyjson_get_sint(yyjson_obj_get(yyjson_doc_get_root(doc), "task"));
+    yyjson_doc_free(doc);
+    return id;
+}
+
+static bool task_is(world_t *w, int64_t id, const char *state)
+{
+    yyjson_doc *doc = ask(w, "tasks", NULL, 0);
+    yyjson_val *row;
+    size_t i, n;
+    bool is = false;
+    yyjson_arr_foreach(yyjson_doc_get_root(doc), i, n, row)
+    {
+        if (yyjson_get_sint(yyjson_obj_get(row, "task")) != id) continue;
+        is = !strcmp(cell(row, "state"), state);
+        if (!is) fprintf(stderr, "task %d is %s\n", (int)id, cell(row, "state"));
+    }
+    yyjson_doc_free(doc);
+    return is;
+}
+
+static void a_task_polls_each_source_once(void **state)
+{
+    world_t *w = *state;
+    add(w, "t", 5, ", \"mode\": \"triggered\"", false);
+    play(w, 5000);
+    assert_int_equal(count("t", -1), 0);
+    int64_t now = trigger(w, "t", NULL, NULL), later = trigger(w, "t", "in_ms", "30000");
+    play(w, 3000);
+    assert_true(task_is(w, now, "done"));
+    assert_true(task_is(w, later, "waiting"));
+    assert_int_equal(count("t", CAUSE_triggered), 5);
+    play(w, 30000);
+    assert_true(task_is(w, later, "done"));
+    assert_int_equal(count("t", CAUSE_triggered), 10);
+}
+
+static void a_task_that_fails_goes_to_the_dead_letters(void **state)
+{
+    world_t *w = *state;
+    answer = all_fail;
+    add(w, "t", 1, ", \"mode\": \"triggered\", \"retry\": {\"max_attempts\": 3}", false);
+    int64_t id = trigger(w, "t", NULL, NULL);
+    play(w, 20000);
+    assert_true(task_is(w, id, "failed"));
+    assert_int_equal(count("t", -1), 3);
+    assert_int_equal(letters(w, "task"), 1);
+    answer = fine;
+    wire_arg_t args[] = {{"action", "retry"}, {"name", "t"}};
+    yyjson_doc_free(ask(w, "dlq", args, 2));
+    play(w, 5000);
+    assert_int_equal(count("t", -1), 4);
+    assert_int_equal(letters(w, "task"), 0);
+}
+
+static void a_deadline_that_is_missed_is_recorded(void **state)
+{
+    world_t *w = *state;
+    add(w, "t", 1, ", \"mode\": \"triggered\"", false);
+    for (uint64_t p = 1; p < PEERS; p++) {
+        wire_goodbye_t bye = {.done = true};
+        say(w, p, WIRE_TYPE_GOODBYE, &bye);
+        alive[p] = false;
+    }
+    wire_arg_t args[] = {{"name", "t"}, {"deadline_in_ms", "5000"}};
+    yyjson_doc_free(ask(w, "trigger", args, 2));
+    play(w, 10000);
+    yyjson_doc *doc = ask(w, "tasks", NULL, 0);
+    yyjson_val *row = yyjson_arr_get_first(yyjson_doc_get_root(doc));
+    assert_true(yyjson_get_bool(yyjson_obj_get(row, "deadline_missed")));
+    yyjson_doc_free(doc);
+}
+
+static void the_order_is_known_beforehand(void **state)
+{
+    world_t *w = *state;
+    add(w, "a", 1, ", \"mode\": \"triggered\"", false);
+    add(w, "b", 1, ", \"mode\": \"triggered\"", false);
+    trigger(w, "a", "in_ms", "60000");
+    wire_arg_t front[] = {{"name", "b"}, {"front", "1"}, {"in_ms", "60000"}};
+    yyjson_doc_free(ask(w, "trigger", front, 3));
+    yyjson_doc *doc = ask(w, "next", NULL, 0);
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    assert_string_equal(cell(yyjson_arr_get(root, 0), "template"), "b");
+    assert_string_equal(cell(yyjson_arr_get(root, 1), "template"), "a");
+    yyjson_doc_free(doc);
+}
+
+static void tasks_and_quarantine_survive_a_restart(void **state)
+{
+    world_t *w = *state;
+    answer = broken;
+    add(w, "t", 1, ", \"mode\": \"triggered\"", false);
+    add_apart(w, "bad", 1, ", \"every\": \"10s\"");
+    play(w, 120000);
+    int64_t id = trigger(w, "t", "in_ms", "60000");
+    restart(w);
+    assert_true(explains(w, "bad", "quarantine (parse)"));
+    assert_int_equal(letters(w, "quarantine"), 1);
+    for (uint64_t p = 1; p < PEERS; p++) alive[p] = false;
+    scanned = w->n_sent;
+    n_given = 0;
+    pass(w, LIVENESS + 100);
+    revive(w);
+    size_t before = count("bad", -1);
+    play(w, 80000);
+    assert_int_equal(count("bad", -1), before);
+    assert_true(task_is(w, id, "done"));
+}
+
+// -- admission ------------------------------------------------------------------------------------------
+
+static void an_overloaded_miner_gets_high_work_only_and_low_is_not_forgotten(void **state)
+{
+    world_t *w = *state;
+    add(w, "low", 1, ", \"every\": \"60s\", \"priority\": \"low\"", false);
+    add(w, "high", 2, ", \"every\": \"60s\", \"priority\": \"high\"", false);
+    play(w, 60000);
+    size_t low = count("low", -1), high = count("high", -1);
+    for (int i = 0; i < 20 * 60; i++) {
+        wire_heartbeat_t h = {.state = MINER_overloaded};
+        for (uint64_t p = 1; p < PEERS; p++) say(w, p, WIRE_TYPE_HEARTBEAT, &h);
+        pass(w, 500);
+        for (uint64_t p = 1; p < PEERS; p++) say(w, p, WIRE_TYPE_HEARTBEAT, &h);
+        scan(w);
+        for (size_t k = 0; k < n_given; k++)
+            if (!given[k].answered && given[k].due <= w->now.wall) {
+                answer_t a = fine(&given[k]);
+                report(w, &given[k], &a);
+            }
+        pass(w, 500);
+    }
+    assert_true(count("high", -1) - high >= 38);
+    assert_in_range(count("low", -1) - low, 1, 3); // once in ten slots
+    broker_counts_t c = broker_counts(w->broker);
+    assert_true(c.skipped >= 16);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(no_more_run_at_once_than_may, begin, teardown),
+        cmocka_unit_test_setup_teardown(what_blocks_each_other_never_runs_together, begin, teardown),
+        cmocka_unit_test_setup_teardown(a_dependency_comes_first, begin, teardown),
+        cmocka_unit_test_setup_teardown(a_circle_is_refused_and_named, begin, teardown),
+        cmocka_unit_test_setup_teardown(a_source_that_keeps_failing_is_quarantined_and_comes_back, begin,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(enable_lets_out_of_quarantine, begin, teardown),
+        cmocka_unit_test_setup_teardown(a_poll_that_failed_is_tried_again_before_its_next_due, begin,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(an_outage_makes_no_storm_of_retries, begin, teardown),
+        cmocka_unit_test_setup_teardown(a_hosts_breaker_opens_after_a_second_opinion, begin, teardown),
+        cmocka_unit_test_setup_teardown(retry_after_is_for_the_whole_host_and_survives, begin, teardown),
+        cmocka_unit_test_setup_teardown(a_sick_miner_is_relieved_and_comes_back, begin, teardown),
+        cmocka_unit_test_setup_teardown(poison_is_found_and_bystanders_are_not_blamed, begin, teardown),
+        cmocka_unit_test_setup_teardown(a_task_polls_each_source_once, begin, teardown),
+        cmocka_unit_test_setup_teardown(a_task_that_fails_goes_to_the_dead_letters, begin, teardown),
+        cmocka_unit_test_setup_teardown(a_deadline_that_is_missed_is_recorded, begin, teardown),
+        cmocka_unit_test_setup_teardown(the_order_is_known_beforehand, begin, teardown),
+        cmocka_unit_test_setup_teardown(tasks_and_quarantine_survive_a_restart, begin, teardown),
+        cmocka_unit_test_setup_teardown(an_overloaded_miner_gets_high_work_only_and_low_is_not_forgotten,
+                                        begin, teardown),
+    };
+    log_set_level(getenv("SHOW") ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
