@@ -171,6 +171,25 @@ static error_class_t held_back(const source_t *s, int64_t due)
     return source_is_quarantined(s) ? ERR_quarantined : outage_reason(s, due);
 }
 
+// Moves the due of a continuous source, which is not open, to at.
+static void take_turn(broker_t *b, source_t *s, int64_t at, wire_cause_t cause)
+{
+    s->turn = later(at, s->done + 1); // a due's time is its name
+    open_until(b, s, b->built_until - 1);
+    put_into_wheel(b, s);
+    send_or_queue(b, s, s->done, cause);
+}
+
+// A continuous source whose dues are all settled has its next turn after the gap.
+static void go_on(broker_t *b, source_t *s)
+{
+    const schedule_t *when = &s->listing->schedule;
+    if (when->template->mode != MODE_CONTINUOUS || source_is_open(s)) return;
+    int64_t at = b->now + when->template->min_gap_ms;
+    if (held_back(s, at)) at = later(at, b->built_until); // the next slot asks again
+    take_turn(b, s, schedule_opens(when, at), CAUSE_scheduled);
+}
+
 void dues_enter(broker_t *b, source_t *s, int64_t accounted, int64_t held)
 {
     const schedule_t *when = &s->listing->schedule;
@@ -189,15 +208,7 @@ void dues_enter(broker_t *b, source_t *s, int64_t accounted, int64_t held)
     error_class_t reason = held_back(s, b->now);
     if (reason) skip_until(b, s, s->held, reason);
     send_or_queue(b, s, held, cause);
-}
-
-// Moves the due of a continuous source, which is not open, to at.
-static void take_turn(broker_t *b, source_t *s, int64_t at, wire_cause_t cause)
-{
-    s->turn = later(at, s->done + 1); // a due's time is its name
-    open_until(b, s, b->built_until - 1);
-    put_into_wheel(b, s);
-    send_or_queue(b, s, s->done, cause);
+    go_on(b, s);
 }
 
 void dues_send_extra(broker_t *b, source_t *s)
@@ -247,16 +258,6 @@ void dues_leave(broker_t *b, source_t *s, error_class_t reason)
     history_flush(b, s);
 }
 
-// A continuous source whose dues are all settled has its next turn after the gap.
-static void go_on(broker_t *b, source_t *s)
-{
-    const schedule_t *when = &s->listing->schedule;
-    if (when->template->mode != MODE_CONTINUOUS || source_is_open(s)) return;
-    int64_t at = b->now + when->template->min_gap_ms;
-    if (held_back(s, at)) at = later(at, b->built_until); // the next slot asks again
-    take_turn(b, s, schedule_opens(when, at), CAUSE_scheduled);
-}
-
 void dues_withdraw(broker_t *b, source_t *s, error_class_t reason)
 {
     if (!s->entered || !source_is_open(s)) return;
@@ -266,6 +267,7 @@ void dues_withdraw(broker_t *b, source_t *s, error_class_t reason)
     skip_until(b, s, s->held, reason);
     skip_extra(b, s, reason);
     s->polled = 0;
+    go_on(b, s);
 }
 
 // Why what is due in the slot being built is not to be polled; ERR_none: it is.
@@ -375,6 +377,7 @@ static void take_state(broker_t *b, source_t *s, const wire_outcome_t *o)
     bool continuity = o->continuity && o->continuity != s->continuity && o->continuity < CONTINUITY_COUNT;
     bool first = s->last_ok == 0;
     s->last_ok = o->last_ok;
+    if (validators || memory) outbox_flush(b); // its rows may name the texts that go now
     if (validators) source_set_validators(s, o->etag, o->last_modified, o->fetch_url, o->body_hash);
     if (memory) source_set_memory(s, o->memory);
     if (continuity) s->continuity = (uint8_t)o->continuity;
