@@ -1,0 +1,72 @@
+"""The examples of proto/TEMPLATES.md: templates are taken, and what stands below the two worked ones is what they give."""
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from cluster import ROOT, build_dir
+
+with open(os.path.join(ROOT, "proto", "TEMPLATES.md"), encoding="utf-8") as file:
+    TEXT = file.read()
+BLOCKS = re.findall(r"```json\n(.*?)```", TEXT, re.S)
+WHOLE = [b for b in BLOCKS if b.startswith("{") and ('"name": "' in b or '"config"' in b) and '"channel"' not in b]
+PARTS = [b for b in BLOCKS if not b.startswith("{")]
+
+
+def read(folder, template, document="", *options):
+    """What `try --file` says, or None where the template is refused."""
+    (folder / "t.json").write_text(template)
+    (folder / "document").write_text(document)
+    done = subprocess.run([os.path.join(build_dir(), "rtm-ctl"), "try", "--json", "--file", folder / "document", *options,
+                           folder / "t.json"], capture_output=True, text=True, timeout=30)
+    return (json.loads(done.stdout), "") if done.stdout else (None, done.stderr)
+
+
+@pytest.mark.parametrize("template", WHOLE, ids=[re.search('"(?:name|source)": "([^"]+)', b)[1] for b in WHOLE])
+def test_templates_are_taken(tmp_path, template):
+    assert "{...}" in template or read(tmp_path, template)[0], read(tmp_path, template)[1]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_parts_are_taken(tmp_path, part):
+    """A part of a template completes a small one, of a page or of an API."""
+    members = json.loads("{" + part.replace("{...}", '{"x": "y"}') + "}")
+    page = {"name": "t", "kind": "html", "url": "https://a.example/", "items": "li", "fields": {
+        "url": "a", "title": "a::text", "points": "b::text"}}
+    api = {**page, "kind": "json", "items": "$.x[*]", "fields": {"title": "$.t", "url": "$.u", "points": "$.p"}}
+    said = [read(tmp_path, json.dumps({**base, **members})) for base in (page, api)]
+    assert any(result for result, _ in said), [why for _, why in said]
+
+
+def test_there_are_examples():
+    assert len(WHOLE) >= 6 and len(PARTS) >= 4
+
+
+def below(heading):
+    return TEXT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def test_the_page(tmp_path):
+    text = below("A worked example")
+    page, = re.findall(r"```html\n(.*?)```", text, re.S)
+    said, _ = read(tmp_path, re.findall(r"```json\n(.*?)```", text, re.S)[-1], f"<ul>{page}</ul>")
+    item, = said["items"]
+    told = dict(re.findall(r"`(key|url)` `([^`]+)`", text.split("The row has")[1]))
+    assert {"key": item["key"], "url": item["url"]} == told
+    assert item["title"] == re.search(r'`title` "([^"]+)"', text)[1] and item["author"] == "ann"
+    assert item["replies"] == json.loads(re.search(r"`fields` `([^`]+)`", text)[1])["replies"]
+    assert item["published_ms"] == 1784885400000
+
+
+def test_the_api(tmp_path):
+    text = below("An API")
+    document, template = re.findall(r"```json\n(.*?)```", text, re.S)
+    said, _ = read(tmp_path, template, document)
+    item, = said["items"]
+    told = dict(re.findall(r"`(key|url)` `([^`]+)`", text))
+    assert {"key": item["key"], "url": item["url"]} == told
+    assert item["title"] == "Disk full" and item["author"] == "ann" and item["published_ms"] == 1784883000000
+    fields = json.loads(re.search(r"`fields` `([^`]+)`", text)[1])
+    assert {name: item[name] for name in fields} == fields
