@@ -51,6 +51,10 @@ void memory_parse(memory_t *m, const char *text)
             m->pages = number(value, MAX_PAGES);
         else if ((value = after(word, "told=")))
             m->told = (uint8_t)number(value, UINT8_MAX);
+        else if ((value = after(word, "details=")))
+            m->details = number(value, 100);
+        else if ((value = after(word, "bare=")))
+            m->bare = number(value, UINT16_MAX);
         else if ((value = after(word, "found=")))
             m->found = *value == '1';
         else if ((value = after(word, "fills=")))
@@ -67,6 +71,8 @@ void memory_write(const memory_t *m, char out[MAX_MEMORY + 1])
     int rc = buf_printf(&text, "items=%u", m->items);
     if (m->pages) rc |= buf_printf(&text, " pages=%u", m->pages);
     if (m->told) rc |= buf_printf(&text, " told=%u", m->told);
+    if (m->details) rc |= buf_printf(&text, " details=%u", m->details);
+    if (m->bare) rc |= buf_printf(&text, " bare=%u", m->bare);
     if (m->found) rc |= buf_puts(&text, " found=1");
     for (uint32_t i = 0; i < m->n_fills; i++) {
         rc |= buf_puts(&text, i ? "," : " fills=");

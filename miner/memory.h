@@ -20,6 +20,8 @@ typedef struct {
     uint32_t pages;            // that the next poll is to read at least: details of items on them are missing
     uint32_t n_fills;          // fields of the template, in its order
     uint8_t fills[MAX_FIELDS]; // percentage of the items that had the field, or FILL_UNKNOWN
+    uint32_t details;          // percentage of detail pages that had what they should have; 0: unknown
+    uint32_t bare;             // of the latest of them, in a row, that had not
     bool found;                // what is fetched is a feed that the page at the source's URL names
     uint8_t told;              // the continuity that the sink knows
     uint32_t n_anchors;

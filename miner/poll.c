@@ -213,6 +213,7 @@ void poll_advance(poll_t *p)
     if (p->list.judging && p->list.unjudged == 0) poll_list_decide(p);
     while (p->list.done && p->following < DETAILS_AT_ONCE && poll_detail_advance(p)) {
     }
+    if (p->list.done && !p->following && !p->unacked) poll_detail_settle(p);
     if (!p->list.done && !p->list.judging)
         poll_move(p, POLL_FETCHING);
     else if (p->following)

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "miner/detail.h"
 #include "miner/poll_state.h"
+#include "miner/rot.h"
 
 enum {
     DETAIL_YIELD_MS = 10000, // lists that are due so soon go first: they find what is new
@@ -47,6 +48,13 @@ static void settle_read(poll_t *p, uint32_t index, const document_t *document)
     int64_t cpu = clock_thread_cpu_us();
     read_status_t status = reader_detail(p->definition->reader, p->polls->arena, document, &page, &drop);
     p->outcome.cpu_us += (uint64_t)(clock_thread_cpu_us() - cpu);
+    if (status == READ_EMPTY_BODY ||
+        (status == READ_OK && rot_page_is_bare(p->definition->template, &page))) {
+        f->state = FINDING_BARE;
+        p->bare_pages++;
+        return;
+    }
+    p->good_pages += status == READ_OK;
     if (status != READ_OK || drop) {
         settle_without(p, index);
         return;
@@ -118,4 +126,25 @@ bool poll_detail_advance(poll_t *p)
     else
         follow(p, i, url);
     return true;
+}
+
+void poll_detail_settle(poll_t *p)
+{
+    char why[MAX_DETAIL + 1];
+    uint32_t bare = p->bare_pages;
+    if (p->good_pages + bare == 0 || p->list.error) return;
+    bool rotted = rot_judge_pages(&p->list.memory, p->good_pages, bare, why, sizeof why);
+    for (uint32_t i = 0; bare && i < p->n_findings; i++) {
+        if (p->findings[i].state != FINDING_BARE) continue;
+        if (rotted)
+            poll_leave(p, &p->findings[i]);
+        else
+            settle_without(p, i);
+    }
+    if (rotted) {
+        p->list.error = ERR_rotted;
+        p->list.detail = xstrdup(why);
+    } else
+        rot_learn_pages(&p->list.memory, p->good_pages, bare);
+    p->good_pages = p->bare_pages = 0;
 }

@@ -18,6 +18,7 @@ typedef enum {
     FINDING_SENT,    // list part or probe on the way to the sink
     FINDING_WANTED,  // its detail page is to be followed
     FINDING_FETCHED, // its detail page is under way
+    FINDING_BARE,    // its page had nothing of what it should have; what that means is decided in the end
     FINDING_ADDED,   // detail or whole on the way to the sink
     FINDING_DONE,    // durable as it is: it goes to the seen set
     FINDING_LEFT,    // its details could not be had now: the next poll finds it again
@@ -88,14 +89,15 @@ typedef struct poll {
     arena_t *arena;      // of the findings' items, or NULL
     finding_t *findings;
     uint32_t n_findings, next_wanted;
-    uint32_t unacked;   // findings, and what the list proves, on the way to the sink
-    uint32_t following; // detail pages under way
-    bool asked;         // with validators
-    bool moved;         // the list is elsewhere for good
-    bool polled;        // reported as such
-    bool incomplete;    // some finding was left
-    bool census;        // all that is listed is sent, seen or not: see source_wants_census; or a replay
-    bool hurry;         // the source's next due waits: details that are not under way are left
+    uint32_t unacked;                // findings, and what the list proves, on the way to the sink
+    uint32_t following;              // detail pages under way
+    uint32_t good_pages, bare_pages; // detail pages read: with what they should have, and without
+    bool asked;                      // with validators
+    bool moved;                      // the list is elsewhere for good
+    bool polled;                     // reported as such
+    bool incomplete;                 // some finding was left
+    bool census; // all that is listed is sent, seen or not: see source_wants_census; or a replay
+    bool hurry;  // the source's next due waits: details that are not under way are left
     struct poll *next, *previous;
 } poll_t;
 
@@ -146,5 +148,7 @@ void poll_list_decide(poll_t *poll);
 
 // Moves the next wanted finding on; false: there is none.
 bool poll_detail_advance(poll_t *poll);
+// No page is under way or to be followed: settles those that were bare.
+void poll_detail_settle(poll_t *poll);
 
 #endif

@@ -89,3 +89,34 @@ void rot_learn(memory_t *m, const template_t *t, const items_t *items)
         m->fills[i] = (uint8_t)(before == FILL_UNKNOWN ? now : (3 * before + now + 2) / 4);
     }
 }
+
+// -- detail pages -----------------------------------------------------------------------------------
+
+bool rot_page_is_bare(const template_t *t, const item_t *page)
+{
+    bool any = false;
+    for (size_t i = 0; i < t->n_detail_fields; i++) {
+        const field_t *field = &t->detail_fields[i];
+        bool there = has(page, item_column(field), field->name);
+        if (field->required && !there) return true;
+        any |= there;
+    }
+    return !any;
+}
+
+bool rot_judge_pages(const memory_t *usual, uint32_t good, uint32_t bare, char *why, size_t size)
+{
+    uint32_t in_a_row = usual->bare + bare;
+    if (good || !bare || usual->details < ROT_FILLED_PERCENT || in_a_row < ROT_MANY) return false;
+    snprintf(why, size, "%u detail pages in a row have none of their fields, which %u %% of them had",
+             in_a_row, usual->details);
+    return true;
+}
+
+void rot_learn_pages(memory_t *m, uint32_t good, uint32_t bare)
+{
+    if (good + bare == 0) return;
+    uint32_t now = good * 100 / (good + bare);
+    m->details = m->details ? (3 * m->details + now + 2) / 4 : now;
+    m->bare = good ? 0 : m->bare + bare;
+}

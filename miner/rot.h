@@ -26,6 +26,11 @@ typedef struct {
 // true: it is rotted; why: in words.
 bool rot_judge(const memory_t *usual, const template_t *template, const rot_look_t *look, char *why,
                size_t size);
+// Whether a detail page that was read lacks what it should have: a required field, or all of them.
+bool rot_page_is_bare(const template_t *template, const item_t *page);
+// The same for the detail pages of a poll, of which so many had what they should have, or had not.
+bool rot_judge_pages(const memory_t *usual, uint32_t good, uint32_t bare, char *why, size_t size);
+void rot_learn_pages(memory_t *memory, uint32_t good, uint32_t bare);
 // Takes what a list that is not rotted looks like into memory.
 void rot_learn(memory_t *memory, const template_t *template, const items_t *items);
 

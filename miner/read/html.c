@@ -433,13 +433,11 @@ static read_status_t apply_page_filters(html_detail_t *d, page_t *page, bool *dr
 static read_status_t read_details(html_detail_t *d, page_t *page, item_t *out, bool *drop)
 {
     bool keep = true;
-    read_status_t status = apply_page_filters(d, page, drop);
-    if (status != READ_OK || *drop) return status;
     item_document(d->fields.writer, page->arena, page->tools->urls);
-    status = read_fields(page, &d->fields, page->root, NULL);
+    read_status_t status = read_fields(page, &d->fields, page->root, NULL);
     if (status == READ_OK) status = item_end(d->fields.writer, out, &keep);
     *drop = !keep;
-    return status;
+    return status == READ_OK && keep ? apply_page_filters(d, page, drop) : status;
 }
 
 read_status_t html_details(html_detail_t *d, const html_tools_t *tools, arena_t *arena,

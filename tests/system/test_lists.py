@@ -1,5 +1,6 @@
 """The lists that a miner reads: further pages, feeds that a page names, rot, and what proves that nothing was missed.
 Between a scripted broker, sink and web."""
+import json
 import threading
 
 import pytest
@@ -333,6 +334,33 @@ def test_a_redirect_to_another_page(world):
     assert told(outcomes) == ("failed", "rotted") and "/login" in last(outcomes)["detail"]
     world.web.pages["/a"] = (200, {}, links(40))
     assert told(world.poll(source)) == ("unchanged", "none")
+
+
+def test_detail_pages_that_lost_what_they_had(world):
+    """The prototype's items are kept only if their page has a title: when the site changes, none would be."""
+    document = {"source": "old", "config": {"uri": "http://x.example/", "homepageLinksPath": "li a", "title": "h1",
+                                            "description": "p"}}
+    world.next_id += 1
+    template = [world.next_id, 1, "old", json.dumps(document)]
+    world.web.pages.update({f"/item/{i}": (200, {}, f"<h1>title {i}</h1>") for i in range(1, 5)})
+    world.web.pages["/a"] = page(4, 4)
+    source = world.add(template, "/a")
+    stored = last(world.poll(source))
+    assert stored["fresh"] == 4 and "details=100" in stored["memory"]
+    world.web.pages.update({f"/item/{i}": (200, {}, f"<h2>title {i}</h2><p>text</p>") for i in range(5, 9)})
+    world.web.pages["/a"] = page(8, 8)
+    outcomes = world.poll(source)
+    assert told(outcomes) == ("failed", "rotted") and not last(outcomes)["has_state"] and not last(outcomes)["memory"]
+    assert last(outcomes)["detail"] == "4 detail pages in a row have none of their fields, which 100 % of them had"
+    world.web.pages.update({f"/item/{i}": (200, {}, f"<h1>title {i}</h1>") for i in range(5, 9)})
+    stored = last(world.poll(source))
+    assert told([stored])[0] == "changed" and {k[1] for k in world.stored if k[0] == source} == {
+        world.web.url(f"/item/{i}") for i in range(1, 9)}
+    assert len(world.web.asked("/item/1")) == 1
+    # some pages are simply no items, and one at a time goes unnoticed twice
+    world.web.pages.update({"/item/9": (200, {}, "<p>no title</p>"), "/a": page(9, 9)})
+    assert told(world.poll(source))[0] == "changed"
+    assert len(world.web.asked("/item/9")) == 1
 
 
 # -- what proves that nothing was missed --

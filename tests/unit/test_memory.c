@@ -19,6 +19,8 @@ static void comes_back_as_it_was_written(void **state)
 {
     (void)state;
     memory_t in = {.items = 30,
+                   .details = 90,
+                   .bare = 2,
                    .pages = 7,
                    .n_fills = 3,
                    .fills = {100, FILL_UNKNOWN, 0},
@@ -28,7 +30,8 @@ static void comes_back_as_it_was_written(void **state)
     char text[MAX_MEMORY + 1];
     in.n_anchors = 2, in.anchors[0] = 0xa, in.anchors[1] = 0xffff;
     memory_write(&in, text);
-    assert_string_equal(text, "items=30 pages=7 told=2 found=1 fills=100,-,0 anchors=000affff");
+    assert_string_equal(text,
+                        "items=30 pages=7 told=2 details=90 bare=2 found=1 fills=100,-,0 anchors=000affff");
     memory_parse(&out, text);
     assert_memory_equal(&in, &out, sizeof in);
     memory_parse(&out, NULL);
@@ -39,6 +42,8 @@ static void the_largest_fits(void **state)
 {
     (void)state;
     memory_t in = {.items = UINT32_MAX,
+                   .details = 100,
+                   .bare = UINT16_MAX,
                    .pages = MAX_PAGES,
                    .n_fills = MAX_FIELDS,
                    .found = true,
@@ -169,6 +174,34 @@ static void what_is_usual_follows_slowly(void **state)
     assert_int_equal(m.items, 0);
 }
 
+static void detail_pages_without_what_they_had(void **state)
+{
+    (void)state;
+    field_t page_fields[] = {{.name = "title", .required = true}, {.name = "content"}};
+    template_t t = {.detail_fields = page_fields, .n_detail_fields = 2};
+    item_t page = {.content = "c", .published_ms = TIME_NONE};
+    assert_true(rot_page_is_bare(&t, &page));
+    page.title = "t";
+    assert_false(rot_page_is_bare(&t, &page));
+    page_fields[0].required = false;
+    assert_true(rot_page_is_bare(&t, &(item_t){.image = "i", .published_ms = TIME_NONE}));
+    char why[200];
+    memory_t m = {0};
+    assert_false(rot_judge_pages(&m, 0, 9, why, sizeof why)); // nothing is known yet
+    rot_learn_pages(&m, 9, 1);
+    assert_int_equal(m.details, 90);
+    assert_false(rot_judge_pages(&m, 0, 2, why, sizeof why)); // too few to say
+    assert_true(rot_judge_pages(&m, 0, 3, why, sizeof why));
+    assert_false(rot_judge_pages(&m, 1, 30, why, sizeof why));
+    rot_learn_pages(&m, 0, 1); // one in each poll
+    assert_false(rot_judge_pages(&m, 0, 0, why, sizeof why));
+    m.details = 80;
+    rot_learn_pages(&m, 0, 0);
+    assert_true(rot_judge_pages(&m, 0, 2, why, sizeof why));
+    rot_learn_pages(&m, 1, 0);
+    assert_int_equal(m.bare, 0);
+}
+
 // -- continuity -------------------------------------------------------------------------------------
 
 // n: new, a: an anchor, o: known, but no anchor.
@@ -220,6 +253,7 @@ int main(void)
         TEST(a_field_that_is_gone),
         TEST(nothing_where_there_was_much),
         TEST(what_is_usual_follows_slowly),
+        TEST(detail_pages_without_what_they_had),
         TEST(two_known_ones_below_the_new_ones),
         TEST(what_stands_below_most_anchors_is_old),
         TEST(short_lists),
