@@ -132,3 +132,126 @@ def test_gaps_are_on_record(postgres, web):
         wait_until(lambda: sorted(gaps(c)) == [("closed", "paged_back", 15), ("open", "no_next_page", 0)], 20, "the gaps")
         assert c.sql("select count(*) from items where template_id = (select template_id from templates where name = 'a')"
                      " and not backfill")[0][0] >= 10
+
+
+# -- the language, from a template to rows --
+
+
+@pytest.fixture(scope="module")
+def rtm(postgres):
+    with Cluster(miners=1, slot="1s", postgres=postgres) as c:
+        wait_until(lambda: c.sql("select 1 from items") == [], 20, "the schema", ignore=(psycopg2.errors.UndefinedTable,))
+        yield c
+
+
+def rows(c, name, columns="key"):
+    return c.sql(f"select {columns} from items join templates using (template_id) where name = %s order by key", [name])
+
+
+def wait_keys(c, name, keys):
+    wait_until(lambda: [k for k, in rows(c, name)] == sorted(keys), 20, f"the items {keys} of {name}")
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_the_prototypes_dialect(rtm, web, wrapped):
+    head = '<head><meta property="og:title" content="{0}"><meta property="og:description" content="about {0}">' \
+           '<meta property="og:image" content="/pictures/{0}.png"><meta name="keywords" content="a, {0}">' \
+           '<meta name="author" content="ann"></head><body><div class="section">{1}</div></body>'
+    config = {"uri": web.url("/home"), "homepageLinksPath": ["h2 > a", "h3 a"], "title": 'meta[property="og:title"]',
+              "description": 'meta[property="og:description"]', "image": 'meta[property="og:image"]',
+              "keywords": 'meta[name="keywords"]', "metaAuthor": 'meta[name="author"]', "urlFilters": ["item?id=", "/ads/"],
+              "pageFilters": [{"path": ".section", "value": "Sponsored"}]}
+    web.pages["/home"] = (200, {}, '<h2><a href="/one">1</a></h2><h2><a href="item?id=7">2</a></h2><h2><a href="/ads/x">3</a>'
+                                   '</h2><h2><a href="/paid">4</a></h2><h2><a href="/bare">5</a></h2><p><a href="/no">6</a>')
+    web.pages["/one"] = (200, {}, head.format("one", "News"))
+    web.pages["/paid"] = (200, {}, head.format("paid", "Sponsored"))
+    web.pages["/bare"] = (200, {}, "<h1>no title for machines</h1>")
+    name = "old-site" if wrapped else "127.0.0.1-%d" % web.port
+    rtm.add({"source": "Old Site", "config": config, "disabled": True} if wrapped else config)
+    if wrapped:
+        assert next(t for t in rtm.ctl_json("list") if t["name"] == name)["enabled"] is False
+        rtm.ctl("enable", name, check=True)
+    rtm.ctl("wait", name, check=True)
+    wait_keys(rtm, name, [web.url("/one")])
+    assert rtm.sql("select title, description, url, image, source, author, keywords from ingress where source = %s", [name]) == [
+        ("one", "about one", web.url("/one"), web.url("/pictures/one.png"), name, "ann", "a, one")]
+    asked = {r[1] for r in web.requests}
+    assert {"/one", "/paid", "/bare"} <= asked and not asked & {"/item?id=7", "/ads/x", "/no"}
+    rtm.ctl("remove", name, check=True)
+
+
+def test_filters_of_lists_and_details(rtm, web):
+    def item(i, title, points):
+        return f'<li id="{i}"><a href="/d/{i}">{title}</a><b>{points}</b></li>'
+    web.pages["/f"] = (200, {}, "<ul>" + item(1, "Linux 6", "10") + item(2, "Windows", "10") + item(3, "LINUX ad", "10") +
+                       item(4, "BSD", "0") + item(5, "Linux 5", "3") + item(6, "linux", "4") + "</ul>")
+    for i, text in ((1, "long text"), (5, "buy now"), (6, "other")):
+        web.pages[f"/d/{i}"] = (200, {}, f"<p>{text}</p>")
+    fields = {"title": "a::text", "url": "a::attr(href)", "points": {"select": "b", "type": "integer"}}
+    rtm.add(template(web, "filters", "/f", fields=fields, keep={"title": ["(?i)\\blinux\\b", "BSD"]},
+                     drop={"title": " ad$", "points": "^0$"},
+                     detail={"fields": {"content": "p"}, "keep": {"content": "text|other"}, "drop": {"content": "^buy"}}))
+    rtm.ctl("wait", "filters", check=True)
+    wait_keys(rtm, "filters", ["1", "6"])
+    assert rows(rtm, "filters", "content, fields") == [("long text", {"points": 10}), ("other", {"points": 4})]
+    assert not any(web.asked(f"/d/{i}") for i in (2, 3, 4)) and len(web.asked("/d/5")) == 1
+    rtm.ctl("remove", "filters", check=True)
+
+
+def test_every_member_of_a_field(rtm, web):
+    web.pages["/m"] = (200, {}, """<!doctype html><ul><li id="x1"><a href="/1">one <em>&amp; a half</em></a><i>t1</i><i>t2</i>
+        <b>1,234 points</b><time datetime="2026-07-24T09:30:00+02:00">today</time><span lang="de">slug-1</span></li>
+        <li id="x2"><a href="/2">two</a></li><li id="x3">no title</li></ul>""")
+    fields = {"title": {"select": ["h9", "a::text"], "required": True}, "url": {"format": web.url("/by/{slug}")},
+              "slug": {"select": "xpath:.//span[@lang='de']", "match": "^slug-(.*)$", "default": "none"},
+              "tags": {"select": "i", "all": True, "type": "list"}, "points": {"select": "b", "type": "integer"},
+              "published": "time::attr(datetime)", "markup": {"select": "a", "type": "html"}}
+    rtm.add(template(web, "members", "/m", fields=fields, track=["title"]))
+    rtm.ctl("wait", "members", check=True)
+    wait_keys(rtm, "members", ["x1", "x2"])
+    found = rows(rtm, "members", "title, url, fields, published_at at time zone 'UTC'")
+    assert found[0][:2] == ("one & a half", web.url("/by/1")) and str(found[0][3]) == "2026-07-24 07:30:00"
+    assert found[0][2] == {"slug": "1", "tags": ["t1", "t2"], "points": 1234, "markup": "one <em>&amp; a half</em>"}
+    assert found[1][:2] == ("two", web.url("/by/none"))
+    # only what is tracked makes a revision
+    body = web.pages["/m"][2]
+    web.pages["/m"] = (200, {}, body.replace("1,234", "9"))
+    polls = len(web.asked("/m"))
+    wait_until(lambda: len(web.asked("/m")) > polls + 1, 20, "further polls")
+    assert rows(rtm, "members", "revision") == [(1,), (1,)]
+    web.pages["/m"] = (200, {}, body.replace("one <em>", "1 <em>"))
+    wait_until(lambda: rows(rtm, "members", "revision") == [(2,), (1,)], 20, "a revision")
+    assert rows(rtm, "members", "title")[0] == ("1 & a half",)
+    rtm.ctl("remove", "members", check=True)
+
+
+def test_a_page_that_names_its_feed(rtm, web):
+    feed = '<rss version="2.0"><channel><title>f</title>{}</channel></rss>'
+    entry = "<item><guid>{0}</guid><title>t{0}</title></item>"
+    web.pages["/blog"] = (200, {}, '<!doctype html><html><head><link rel="alternate" type="application/rss+xml" href="/rss">'
+                                   "</head><body>hello</body></html>")
+    web.pages["/rss"] = (200, {}, feed.format("".join(map(entry.format, (2, 1)))))
+    rtm.add({"name": "blog", "url": web.url("/blog"), "every": "1s", "politeness": {"gap": "0s"}})
+    wait_keys(rtm, "blog", ["1", "2"])
+    rtm.miners[0].restart()
+    web.pages["/rss"] = (200, {}, feed.format("".join(map(entry.format, (3, 2, 1)))))
+    wait_keys(rtm, "blog", ["1", "2", "3"])
+    assert len(web.asked("/blog")) == 1
+    # the feed loses everything: that is said, not stored
+    web.pages["/rss"] = (200, {}, feed.format(""))
+    source = lambda: rtm.ctl_json("sources", "blog")[0]
+    wait_until(lambda: source()["last_error"] == "rotted", 20, "rot is told")
+    web.pages["/rss"] = (200, {}, feed.format("".join(map(entry.format, (4, 3, 2, 1)))))
+    wait_keys(rtm, "blog", ["1", "2", "3", "4"])
+    rtm.ctl("remove", "blog", check=True)
+
+
+def test_pages_into_rows(rtm, web):
+    for n in range(1, 6):
+        web.pages["/p" if n == 1 else f"/p?page={n}"] = page(60 - 10 * n, 10) if n < 5 else page(10, 0)
+    rtm.add(template(web, "pages", "/p", next={"format": "?page={page}"}, pages=10))
+    rtm.ctl("wait", "pages", check=True)
+    assert len(rows(rtm, "pages")) == 40
+    web.pages.update({"/p": page(75, 10), "/p?page=2": page(65, 10), "/p?page=3": page(55, 10)})
+    wait_until(lambda: len(rows(rtm, "pages")) == 40 + 25, 20, "what came since")
+    rtm.ctl("remove", "pages", check=True)
