@@ -39,6 +39,7 @@ struct json_reader {
     arena_t *arena;   // of the document being read
     yyjson_val *root; // of it
     paths_t items, next;
+    paths_t lists;     // of items "$.a[*]": "$.a"
     next_t *next_rule; // or NULL
     source_t *fields;  // one per field of the template, then the key
     size_t n_fields;
@@ -84,6 +85,21 @@ static void free_paths(paths_t *paths)
     free(paths->v);
 }
 
+// The arrays whose elements `items` selects.
+static bool compile_lists(json_reader_t *r, const template_t *t, template_error_t *error)
+{
+    char text[MAX_SELECTOR + 1];
+    const char *selector = text;
+    r->lists.v = xcalloc(t->n_items + 1, sizeof *r->lists.v);
+    for (size_t i = 0; i < t->n_items; i++) {
+        size_t len = strlen(t->items[i]);
+        if (len < 4 || len > MAX_SELECTOR || strcmp(t->items[i] + len - 3, "[*]") != 0) continue;
+        snprintf(text, sizeof text, "%.*s", (int)len - 3, t->items[i]);
+        if (!compile_one(&r->lists.v[r->lists.n++], selector, "items", error)) return false;
+    }
+    return true;
+}
+
 static bool compile_source(json_reader_t *r, const field_t *field, int index, template_error_t *error)
 {
     char where[MAX_NAME + 20];
@@ -97,7 +113,8 @@ static bool compile_source(json_reader_t *r, const field_t *field, int index, te
 
 static bool compile_all(json_reader_t *r, const template_t *t, template_error_t *error)
 {
-    if (!compile(&r->items, t->items, t->n_items, "items", error)) return false;
+    if (!compile(&r->items, t->items, t->n_items, "items", error) || !compile_lists(r, t, error))
+        return false;
     for (size_t i = 0; i < t->n_fields; i++)
         if (!compile_source(r, &t->fields[i], (int)i, error)) return false;
     if (t->key && !compile_source(r, t->key, ITEM_KEY, error)) return false;
@@ -121,6 +138,7 @@ void json_reader_destroy(json_reader_t **reader)
     json_reader_t *r = *reader;
     if (!r) return;
     free_paths(&r->items);
+    free_paths(&r->lists);
     free_paths(&r->next);
     next_destroy(&r->next_rule);
     for (size_t i = 0; i < r->n_fields; i++) free_paths(&r->fields[i].paths);
@@ -376,6 +394,18 @@ static read_status_t read_items(json_reader_t *r, yyjson_val *root, arena_t *are
     return status;
 }
 
+// Nothing was selected: because the list is there, and empty?
+static bool is_empty_list(json_reader_t *r, yyjson_val *root)
+{
+    if (yyjson_is_arr(container_of(r, root))) return true;
+    for (size_t i = 0; i < r->lists.n; i++) {
+        r->nodes.n = 0;
+        if (jsonpath_select(r->lists.v[i].path, root, &r->work, &r->nodes) != JSONPATH_OK) return false;
+        if (r->nodes.n == 1 && yyjson_is_arr(r->nodes.nodes[0])) return true;
+    }
+    return false;
+}
+
 static read_status_t take_next(json_reader_t *r, arena_t *arena, const document_t *document, yyjson_val *v,
                                items_t *out)
 {
@@ -422,7 +452,7 @@ read_status_t json_items(json_reader_t *r, arena_t *arena, const document_t *doc
     r->work = JSONPATH_MAX_WORK;
     status = read_items(r, yyjson_doc_get_root(doc), arena, out);
     if (status == READ_OK) status = read_next(r, arena, document, yyjson_doc_get_root(doc), out);
-    if (status == READ_OK && out->matched == 0) {
+    if (status == READ_OK && out->matched == 0 && !is_empty_list(r, r->root)) {
         status = READ_ROTTED;
         snprintf(out->detail, sizeof out->detail, "`items` matched nothing");
     }

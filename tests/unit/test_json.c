@@ -188,7 +188,17 @@ static void test_refuses(void **state)
     assert_int_equal(read_text(members, "{\"a\":[{\"t\":\"x\"}"), READ_PARSE);
     assert_string_not_equal(items.detail, "");
     assert_int_equal(read_text(members, "{\"a\":1,}"), READ_PARSE);
-    assert_int_equal(read_text(members, "{\"a\":[]}"), READ_ROTTED);
+    assert_int_equal(read_text(members, "{\"a\":[]}"), READ_OK); // a list that is there, and empty
+    assert_int_equal(items.n_items, 0);
+    assert_int_equal(read_text(members, "{\"a\":{}}"), READ_ROTTED);
+    assert_int_equal(read_text(members, "{}"), READ_ROTTED);
+    static const char array[] = "\"items\":\"$.a\",\"fields\":{\"title\":\"$.t\"}";
+    assert_int_equal(read_text(array, "{\"a\":[]}"), READ_OK);
+    assert_int_equal(read_text(array, "{\"b\":[]}"), READ_ROTTED);
+    static const char root[] = "\"fields\":{\"title\":\"$.t\"}";
+    assert_int_equal(read_text(root, "[]"), READ_OK);
+    static const char some[] = "\"items\":\"$.a[?@.t]\",\"fields\":{\"title\":\"$.t\"}";
+    assert_int_equal(read_text(some, "{\"a\":[]}"), READ_ROTTED); // nobody knows what that means
     assert_int_equal(read_text(members, "{\"b\":[{}]}"), READ_ROTTED);
 }
 
