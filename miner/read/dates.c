@@ -619,6 +619,7 @@ static int64_t moment(date_t *d)
 int64_t date_parse(const char *text, size_t len)
 {
     int64_t ms = date_plain(text, len);
+    if (ms == TIME_NONE) ms = date_unix(text, len);
     if (ms != TIME_NONE) return ms;
     char folded[MAX_TEXT + 4];
     size_t n = date_fold(text, len, folded, sizeof folded);

@@ -95,10 +95,12 @@ bool feed_looks_like_html(const char *text, size_t len)
 
 // -- slots ----------------------------------------------------------------------------------------
 
-// Can text be used as it is, where there is nothing to clean?
+// Can text be used as it is, where there is nothing to clean? A kept text is ours alone, so its end may be
+// cut off.
 static bool is_kept(const feed_list_t *l, const char *text, size_t len)
 {
-    return l->kept && text[len] == '\0';
+    if (l->kept && text[len] != '\0') ((char *)text)[len] = '\0';
+    return l->kept;
 }
 
 static const char *clean_text(feed_list_t *l, const char *text, size_t len, size_t max)

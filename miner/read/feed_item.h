@@ -48,7 +48,7 @@ typedef struct {
     feed_item_t *first, **tail; // in order of their beginnings
     size_t n;
     buf_t json;           // scratch
-    bool kept;            // texts that end with NUL live as long as the arena's content: they need no copy
+    bool kept;            // texts live as long as the arena's content and are read once: they need no copy
     read_status_t status; // the first that went wrong
 } feed_list_t;
 

@@ -123,15 +123,21 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-// Characters that the parser would leave as they are, wherever they stand behind the host.
-static bool is_plain(char c)
-{
-    static const bool plain['z' + 1] = {
-        ['!'] = 1, ['$'] = 1, ['&'] = 1, ['('] = 1, [')'] = 1, ['*'] = 1, ['+'] = 1, [','] = 1,
-        ['-'] = 1, ['/'] = 1, [':'] = 1, [';'] = 1, ['='] = 1, ['?'] = 1, ['@'] = 1, ['_'] = 1};
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || c == '~' ||
-           ((unsigned char)c < sizeof plain && plain[(unsigned char)c]);
-}
+// What the parser would do about a character behind the host.
+enum {
+    URL_PARSE, // look at it
+    URL_PLAIN, // leave it as it is
+    URL_DOT,   // look whether a dot segment starts, however it is written
+    URL_QUERY, // leave it, and what follows is no path
+};
+
+static const unsigned char url_classes[256] = {
+    ['a' ... 'z'] = URL_PLAIN, ['A' ... 'Z'] = URL_PLAIN, ['0' ... '9'] = URL_PLAIN, ['!'] = URL_PLAIN,
+    ['$'] = URL_PLAIN,         ['&'] = URL_PLAIN,         ['('] = URL_PLAIN,         [')'] = URL_PLAIN,
+    ['*'] = URL_PLAIN,         ['+'] = URL_PLAIN,         [','] = URL_PLAIN,         ['-'] = URL_PLAIN,
+    ['/'] = URL_PLAIN,         [':'] = URL_PLAIN,         [';'] = URL_PLAIN,         ['='] = URL_PLAIN,
+    ['@'] = URL_PLAIN,         ['_'] = URL_PLAIN,         ['~'] = URL_PLAIN,         ['.'] = URL_DOT,
+    ['%'] = URL_DOT,           ['?'] = URL_QUERY,         ['#'] = URL_QUERY};
 
 // Length of a host name at s that needs no look: labels of lower case and digits, the last one no number. 0:
 // it does.
@@ -158,11 +164,11 @@ static bool is_normal(const char *s, size_t len)
     size_t host = i ? normal_host(s + i, len - i) : 0;
     i += host;
     if (!host || i == len) return false;
-    bool path = true;
-    for (char last = 0; i < len; last = s[i++]) {
-        if (s[i] == '?' || s[i] == '#') path = false;
-        // a dot behind a slash, however written, may be a dot segment
-        if (s[i] == '.' || s[i] == '%' ? path && last == '/' : !is_plain(s[i]) && s[i] != '#') return false;
+    for (bool path = true; i < len; i++) {
+        int class = url_classes[(unsigned char)s[i]];
+        if (class == URL_PLAIN) continue;
+        if (class == URL_PARSE || (class == URL_DOT && path && s[i - 1] == '/')) return false;
+        if (class == URL_QUERY) path = false;
     }
     return true;
 }
