@@ -323,6 +323,17 @@ static void note_cost(source_t *s, uint64_t took_ms)
     source_set_cost(s, cost < 10 ? 10 : cost);
 }
 
+// A poll that was reported as polled failed in the end: a further page of its list could not be had, or its
+// detail pages lack what they had.
+static void note_failed_end(source_t *s, const wire_outcome_t *o)
+{
+    s->last_result = RESULT_failed;
+    s->last_error = (uint8_t)(o->error < ERR_COUNT ? o->error : ERR_internal);
+    s->failures = (uint16_t)(s->failures + (s->failures < UINT16_MAX));
+    s->listing->failed++;
+    snprintf(s->listing->last_error, sizeof s->listing->last_error, "%s", error_class_name(o->error));
+}
+
 static void note_result(broker_t *b, source_t *s, const wire_outcome_t *o)
 {
     listing_t *l = s->listing;
@@ -473,6 +484,7 @@ void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
     bool open = is_open(s, o->due);
     bool repeated = s->polled == o->due; // after a death the same due may be polled twice
     if ((o->kind & OUTCOME_POLLED) && open && !repeated) note_result(b, s, o);
+    if ((o->kind & OUTCOME_STORED) && open && repeated && o->result == RESULT_failed) note_failed_end(s, o);
     if (o->kind == OUTCOME_POLLED) {
         if (open) s->polled = o->due;
         return;

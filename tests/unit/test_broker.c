@@ -126,6 +126,24 @@ static void only_stored_outcomes_advance_validators(void **state)
     assert_int_equal(c.stored, 1);
 }
 
+static void a_poll_that_fails_after_all(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "one", 1, "", false);
+    wire_assign_t *a = heard(w, 0, 1, WIRE_TYPE_ASSIGN, 0);
+    int64_t due = a->slot_start + a->dues.v[0].offset;
+    outcome(w, 1, a->dues.v[0].source, due, OUTCOME_POLLED, RESULT_changed, NULL, 0);
+    outcome(w, 1, a->dues.v[0].source, due, OUTCOME_BOTH, RESULT_failed, NULL, 0);
+    broker_counts_t c = broker_counts(w->broker);
+    assert_int_equal(c.failed, 1);
+    assert_int_equal(c.stored, 0);
+    wire_reply_t *r = command(w, "sources", NULL, 0);
+    assert_non_null(strstr(r->json, "\"last_result\":\"failed\""));
+    assert_non_null(strstr(r->json, "\"failures\":1"));
+}
+
 static void outcomes_sent_again_change_nothing(void **state)
 {
     world_t *w = *state;
@@ -512,6 +530,7 @@ int main(void)
         TEST(the_work_of_a_silent_miner_moves),
         TEST(a_second_miner_gets_its_share_and_what_runs_stays),
         TEST(only_stored_outcomes_advance_validators),
+        TEST(a_poll_that_fails_after_all),
         TEST(outcomes_sent_again_change_nothing),
         TEST(a_leaving_miner_hands_its_work_over),
         TEST(a_restarted_process_is_another_miner),
