@@ -54,6 +54,7 @@ void slots_book_range(slots_t *s, grid_t g, int64_t after, int64_t upto, slot_en
 {
     uint64_t all = grid_count(g, after, upto), booked = 0;
     int64_t first = slots_number(s, upto) - SLOTS_KEPT + 1; // older slots have left the ring
+    if (first < slots_number(s, after + 1)) first = slots_number(s, after + 1);
     for (int64_t n = first; n <= slots_number(s, upto) && booked < all; n++) {
         int64_t from = n * s->slot_ms - 1, to = from + s->slot_ms;
         uint64_t count = grid_count(g, from > after ? from : after, to < upto ? to : upto);
