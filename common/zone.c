@@ -53,7 +53,7 @@ static int add_change(zone_t *z, int64_t at, int32_t offset)
         int32_t earlier = z->n > 1 ? last[-1].offset : z->first;
         if (at - last->at <= (earlier > before ? earlier - before : 0)) return -1;
     }
-    if (z->n == z->cap) {
+    if (!z->changes || z->n == z->cap) {
         z->cap = z->cap ? 2 * z->cap : 64;
         z->changes = xrealloc(z->changes, z->cap * sizeof *z->changes);
     }
