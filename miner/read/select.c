@@ -92,6 +92,34 @@ static int compile_xpath(selector_t *sel, const char *text, size_t len, const ch
     return sel->xpath ? 0 : template_fail(error, path, "\"xpath:%.80s\": %s", text, why);
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+// "#1a" is no id selector, as an identifier does not start like that; lexbor takes it for one.
+static bool has_bad_id(const char *s, size_t len)
+{
+    char quote = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (s[i] == '\\')
+            i++;
+        else if (quote)
+            quote = s[i] == quote ? 0 : quote;
+        else if (s[i] == '"' || s[i] == '\'')
+            quote = s[i];
+        else if (s[i] == '#' && i + 1 < len && is_digit(s[i + 1 + (s[i + 1] == '-' && i + 2 < len)]))
+            return true;
+    }
+    return false;
+}
+
+static bool is_name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '-' || c == '_' ||
+           (c & 0x80);
+}
+
 static int compile(selector_t *sel, const char *text, const char *path, template_error_t *error)
 {
     char why[160];
@@ -103,11 +131,14 @@ static int compile(selector_t *sel, const char *text, const char *path, template
         return fail(error, path, text, "::attr() needs an attribute's name");
     trim(&css, &len);
     // lexbor does not know :scope, but at the start it means what a leading combinator means
-    if (len >= 6 && memcmp(css, ":scope", 6) == 0) css += 6, len -= 6;
+    if (len >= 6 && memcmp(css, ":scope", 6) == 0 && (len == 6 || !is_name_char(css[6]))) css += 6, len -= 6;
     trim(&css, &len);
     if (len == 0 && sel->take == TAKE_BY_TYPE && css == text)
         return fail(error, path, text, "the selector is empty");
     if (len == 0) return 0;
+    if (has_bad_id(css, len))
+        return fail(error, path, text,
+                    "no valid CSS selector: an id that starts with a digit is written \\31 23");
     sel->css = css_new(css, len, why, sizeof why);
     return sel->css ? 0 : fail(error, path, text, why);
 }
