@@ -1,8 +1,9 @@
 // needs: miner miner/read proto common
-// bench-miner URL CONCURRENCY SECONDS: pages a second of one real worker thread, from the assignment to the
-// batches that it hands to the link. The link is this program's main thread: it assigns sources (each is
-// polled once, so that all its items are new), takes batches and outcomes from the queue, and answers each
-// batch as a sink would. No ZeroMQ.
+// bench-miner URL CONCURRENCY SECONDS [unchanged]: pages a second of one real worker thread, from the
+// assignment to the batches that it hands to the link. The link is this program's main thread: it assigns
+// sources (each is polled once, so that all its items are new), takes batches and outcomes from the queue,
+// and answers each batch as a sink would. No ZeroMQ. unchanged: the same few sources are polled over and
+// over, with validators, and nothing changes.
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #include "miner/message.h"
 #include "miner/worker.h"
 
-enum { CHUNK = 256, INBOX = 1 << 16 };
+enum { CHUNK = 256, SOURCES = 1024, INBOX = 1 << 16 };
 
 static const char template_json[] =
     "{\"name\": \"hacker-news\", \"kind\": \"html\", \"urls\": [\"https://news.ycombinator.com/\"],"
@@ -32,6 +33,9 @@ typedef struct {
     const char *url;
     uint64_t assigned, polled, stored, items, failed;
     unsigned long cpu_us;
+    bool unchanged;
+    uint64_t ready[SOURCES]; // unchanged: to be polled again
+    size_t n_ready;
 } bench_t;
 
 static void push(bench_t *b, message_t *m)
@@ -55,14 +59,31 @@ static void assign(bench_t *b, size_t n)
     a->sources.n = a->dues.n = n;
     for (size_t i = 0; i < n; i++) {
         uint64_t id = ++b->assigned;
-        a->sources.v[i] = (wire_source_t){.id = id,
-                                          .template_id = 1,
-                                          .url = arena_strdup(m->arena, b->url),
-                                          .fetch_url = "",
-                                          .etag = "",
-                                          .last_modified = ""};
+        a->sources.v[i] =
+            (wire_source_t){.id = id,
+                            .template_id = 1,
+                            .url = arena_strdup(m->arena, b->url),
+                            .fetch_url = "",
+                            .etag = b->unchanged ? "\"64a7f1c2-1b2e\"" : "",
+                            .last_modified = b->unchanged ? "Tue, 24 Nov 2026 09:00:00 GMT" : "",
+                            .last_ok = b->unchanged};
         a->dues.v[i] = (wire_due_t){.source = id, .count = 1};
     }
+    push(b, m);
+}
+
+// Dues of the sources that are ready, at once.
+static void assign_again(bench_t *b)
+{
+    message_t *m = message_new(MESSAGE_ASSIGN, 0);
+    wire_assign_t *a = &m->assign.wire;
+    m->arena = arena_new(4 << 20);
+    m->assign.start = clock_mono_ms();
+    a->slot_start = (int64_t)b->polled; // dues of a source have to differ
+    a->dues.v = arena_calloc(m->arena, b->n_ready, sizeof *a->dues.v);
+    for (; a->dues.n < b->n_ready; a->dues.n++)
+        a->dues.v[a->dues.n] = (wire_due_t){.source = b->ready[a->dues.n], .count = 1};
+    b->n_ready = 0;
     push(b, m);
 }
 
@@ -85,7 +106,8 @@ static void answer_batch(bench_t *b, const message_t *batch)
 
 static void note_outcome(bench_t *b, const wire_outcome_t *o)
 {
-    b->failed += o->result == RESULT_failed || o->result == RESULT_skipped;
+    b->failed += b->unchanged ? o->result != RESULT_not_modified
+                              : o->result == RESULT_failed || o->result == RESULT_skipped;
     if (o->kind & OUTCOME_POLLED) {
         b->polled++;
         b->items += o->items;
@@ -93,7 +115,10 @@ static void note_outcome(bench_t *b, const wire_outcome_t *o)
     }
     if (!(o->kind & OUTCOME_STORED)) return;
     b->stored++;
-    give_up(b, o->source);
+    if (b->unchanged)
+        b->ready[b->n_ready++] = o->source;
+    else
+        give_up(b, o->source);
 }
 
 static void take_messages(bench_t *b)
@@ -106,7 +131,10 @@ static void take_messages(bench_t *b)
         if (m->type == MESSAGE_BATCH) answer_batch(b, m);
         message_free(m);
     }
-    if (b->assigned - b->stored < CHUNK) assign(b, CHUNK);
+    if (b->unchanged && b->n_ready >= CHUNK)
+        assign_again(b);
+    else if (b->unchanged ? !b->assigned : b->assigned - b->stored < CHUNK)
+        assign(b, b->unchanged ? SOURCES : CHUNK);
 }
 
 // CPU time of all threads but this one.
@@ -119,12 +147,16 @@ static int64_t worker_cpu_us(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 4) {
-        fprintf(stderr, "usage: bench-miner URL CONCURRENCY SECONDS\n");
+    bool unchanged = argc == 5 && !strcmp(argv[4], "unchanged");
+    if (argc != 4 && !unchanged) {
+        fprintf(stderr, "usage: bench-miner URL CONCURRENCY SECONDS [unchanged]\n");
         return 2;
     }
     static atomic_bool pressure;
-    bench_t b = {.url = argv[1], .inbox = queue_new(INBOX)};
+    static bench_t b;
+    b.url = argv[1];
+    b.inbox = queue_new(INBOX);
+    b.unchanged = unchanged;
     int64_t us = (int64_t)(atof(argv[3]) * 1e6);
     fetch_global_init();
     homes_add(&b.homes, "here");

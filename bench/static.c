@@ -1,7 +1,8 @@
 // needs: common
 // bench-static FILE: serves the file's bytes as text/html for any request, on a free port of 127.0.0.1 that
-// it prints. One thread and no more work per request than finding its end, so that it is faster than any
-// client that reads the page. Ends with its standard input.
+// it prints. Without FILE: says to any request that nothing has changed (304). One thread and no more work
+// per request than finding its end, so that it is faster than any client that reads the page. Ends with its
+// standard input.
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -42,6 +43,16 @@ static void load(const char *path)
                    "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %zu\r\n\r\n",
                    len) == 0);
     CHECK(buf_append(&response, page, len) == 0);
+}
+
+static void load_unchanged(void)
+{
+    buf_init(&response, 1 << 10);
+    CHECK(buf_puts(&response,
+                   "HTTP/1.1 304 Not Modified\r\nServer: nginx\r\nDate: Tue, 24 Nov 2026 10:00:00 GMT\r\n"
+                   "Last-Modified: Tue, 24 Nov 2026 09:00:00 GMT\r\nConnection: keep-alive\r\n"
+                   "ETag: \"64a7f1c2-1b2e\"\r\nCache-Control: max-age=60\r\nVary: Accept-Encoding\r\n\r\n") ==
+          0);
 }
 
 static int listen_anywhere(void)
@@ -116,11 +127,14 @@ static int serve(int epoll, int fd, uint32_t events)
 int main(int argc, char **argv)
 {
     struct epoll_event events[EVENTS];
-    if (argc != 2) {
-        fprintf(stderr, "usage: bench-static FILE\n");
+    if (argc > 2) {
+        fprintf(stderr, "usage: bench-static [FILE]\n");
         return 2;
     }
-    load(argv[1]);
+    if (argc == 2)
+        load(argv[1]);
+    else
+        load_unchanged();
     int epoll = epoll_create1(EPOLL_CLOEXEC), listener = listen_anywhere();
     watch(epoll, EPOLL_CTL_ADD, listener, EPOLLIN);
     watch(epoll, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN | EPOLLHUP);

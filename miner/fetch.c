@@ -37,6 +37,7 @@ struct transfer {
     fetch_done_fn *done;
     void *owner;
     char detail[CURL_ERROR_SIZE]; // curl's words for its error, or ""
+    int64_t timeout_ms;           // that is set
     size_t cut_at;
     fetch_jar_t *jar;
     bool too_big, cut, refused;
@@ -188,6 +189,7 @@ static transfer_t *transfer_new(fetch_t *f)
 {
     transfer_t *t = xcalloc(1, sizeof *t);
     t->fetch = f;
+    t->timeout_ms = -1;
     t->easy = curl_easy_init();
     CHECK(t->easy != NULL);
     buf_init(&t->body, f->max_document);
@@ -292,6 +294,8 @@ static void set_request(transfer_t *t, const fetch_request_t *r)
     if (r->body || r->method || r->jar || tls || t->proxied || r->stream) set_special(t, r);
     SET(t->easy, CURLOPT_URL, r->url);
     SET(t->easy, CURLOPT_HTTPHEADER, t->headers);
+    if (t->timeout_ms == r->timeout_ms) return; // of the transfer before, as a rule
+    t->timeout_ms = r->timeout_ms;
     SET(t->easy, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
     long connect =
         r->timeout_ms && r->timeout_ms < CONNECT_TIMEOUT_MS ? (long)r->timeout_ms : CONNECT_TIMEOUT_MS;
@@ -409,14 +413,16 @@ static const char *validator(CURL *easy, const char *name)
     return strlen(value) > MAX_VALIDATOR ? "" : value;
 }
 
+// Those that mean something with the status; looking one up takes a while.
 static void read_headers(transfer_t *t, fetch_result_t *r)
 {
-    const char *retry_after = header(t->easy, "Retry-After");
-    bool challenge = !strcmp(header(t->easy, "cf-mitigated"), "challenge");
+    const char *retry_after = r->status >= 400 ? header(t->easy, "Retry-After") : "";
+    bool challenge = r->status >= 400 && !strcmp(header(t->easy, "cf-mitigated"), "challenge");
     r->error = fetch_status_error(r->status, *retry_after, challenge);
     if (*retry_after) r->retry_after_s = fetch_retry_after(retry_after, clock_wall_ms() / 1000);
-    r->etag = validator(t->easy, "ETag");
-    r->last_modified = validator(t->easy, "Last-Modified");
+    if (r->error != ERR_none) return;
+    if (r->status != 304) r->etag = validator(t->easy, "ETag");
+    if (r->status != 304) r->last_modified = validator(t->easy, "Last-Modified");
     long long age = strtoll(header(t->easy, "Age"), NULL, 10);
     r->age_ms = age > 0 && age < INT32_MAX ? age * 1000 : 0;
 }

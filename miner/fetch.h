@@ -66,7 +66,7 @@ struct fetch_result {
     size_t len;
     const char *content_type, *url;   // NULL; that was fetched
     const char *redirect;             // where else it is (error: redirects), absolute; or NULL
-    const char *etag, *last_modified; // "" where there is none, or it is longer than MAX_VALIDATOR
+    const char *etag, *last_modified; // of a 2xx; "" where there is none, or it is longer than MAX_VALIDATOR
     int64_t age_ms;                   // time in shared caches (RFC 9111, 5.1)
     uint64_t retry_after_s;           // 0: not said
     uint64_t bytes;                   // of the body

@@ -97,15 +97,14 @@ static unsigned jitter(gate_t *g)
 static void queue(gate_t *g, visit_t *v, int64_t gap)
 {
     int64_t now = clock_mono_ms();
-    uint64_t host = polite_host(v->url);
-    if (polite_is_backed_off(g->polite, host, now)) {
+    if (polite_is_backed_off(g->polite, v->host, now)) {
         refuse(g, v, ERR_host_backoff, 0, 0);
         return;
     }
     v->state = VISIT_AT_HOST;
     v->ticket.concurrency = v->concurrency;
     v->ticket.gap = gap > v->gap ? gap : v->gap;
-    polite_enter(g->polite, &v->ticket, host, v->due, now);
+    polite_enter(g->polite, &v->ticket, v->host, v->due, now);
 }
 
 // Whom to trust is what the first visitor's template says. -1: it says a file that is not there.
@@ -131,7 +130,7 @@ static int trust(gate_t *g, errand_t *e, visit_t *first)
 static errand_t *send_errand(gate_t *g, visit_t *first)
 {
     errand_t *e = xcalloc(1, sizeof *e);
-    e->origin = robots_cache_origin(first->url);
+    e->origin = first->origin;
     if (trust(g, e, first) != 0) {
         free(e);
         return NULL;
@@ -141,6 +140,8 @@ static errand_t *send_errand(gate_t *g, visit_t *first)
                          .own = true,
                          .ignore_robots = true,
                          .url = xstrdup(e->url),
+                         .host = first->host,
+                         .origin = first->origin,
                          .concurrency = first->concurrency,
                          .gap = first->gap < ROBOTS_GAP_MS ? first->gap : ROBOTS_GAP_MS,
                          .due = first->due};
@@ -153,10 +154,10 @@ static errand_t *send_errand(gate_t *g, visit_t *first)
 static void ask_robots(gate_t *g, visit_t *v)
 {
     robots_verdict_t verdict = {.answer = ROBOTS_ALLOWED};
-    if (!v->ignore_robots) verdict = robots_cache_ask(g->robots, v->url, clock_mono_ms());
+    if (!v->ignore_robots) verdict = robots_cache_ask(g->robots, v->origin, v->url, clock_mono_ms());
     errand_t *e = NULL;
     if (verdict.answer == ROBOTS_UNKNOWN || verdict.renew) {
-        e = map_get(&g->errands, robots_cache_origin(v->url));
+        e = map_get(&g->errands, v->origin);
         if (!e) e = send_errand(g, v);
     }
     switch (verdict.answer) {
@@ -177,6 +178,8 @@ static void ask_robots(gate_t *g, visit_t *v)
 static void go(gate_t *g, visit_t *v)
 {
     char robots[MAX_URL];
+    v->host = polite_host(v->url);
+    v->origin = robots_cache_origin(v->url);
     if (robots_cache_url(v->url, robots))
         refuse(g, v, v->hops ? ERR_redirects : ERR_bad_url, 0, 0);
     else
@@ -255,7 +258,7 @@ bool gate_is_backed_off(const gate_t *g, const char *url)
 static void judge_host(gate_t *g, const visit_t *v, fetch_result_t *result)
 {
     int64_t now = clock_mono_ms();
-    uint64_t host = polite_host(v->url);
+    uint64_t host = v->host;
     bool strike = (result->status == 429 || result->status == 503) &&
                   (result->error == ERR_rate_limited || result->error == ERR_http_5xx);
     if (!strike) {
@@ -287,7 +290,7 @@ static void finish_errand(gate_t *g, errand_t *e, const fetch_result_t *result)
     bool limited = result->error == ERR_host_backoff || result->retry_after_s;
     map_del(&g->errands, e->origin);
     if (!limited)
-        robots_cache_put(g->robots, e->url, result->error, result->status, result->body, result->len,
+        robots_cache_put(g->robots, e->origin, result->error, result->status, result->body, result->len,
                          jitter(g), clock_mono_ms());
     visit_t *v = e->waiting;
     while (v && v->next) v = v->next; // who came first goes first
@@ -348,7 +351,7 @@ static void on_fetched(void *owner, const fetch_result_t *fetched)
 
 static error_class_t start_errand(const errand_t *e, fetch_request_t *request)
 {
-    bool own = robots_cache_origin(e->visit.url) == e->origin; // a redirect may lead elsewhere
+    bool own = e->visit.origin == e->origin; // a redirect may lead elsewhere
     request->insecure = own && e->insecure;
     request->tls13 = e->tls13;
     request->ca = own ? e->ca : NULL;
@@ -359,7 +362,7 @@ static error_class_t start_errand(const errand_t *e, fetch_request_t *request)
 
 static void start(gate_t *g, visit_t *v)
 {
-    fetch_request_t request = {.url = v->url, .foreign = robots_cache_origin(v->url) != v->home};
+    fetch_request_t request = {.url = v->url, .foreign = v->origin != v->home};
     v->state = VISIT_RUNNING;
     v->released = false;
     error_class_t error = v->own ? start_errand((errand_t *)v, &request) : v->ops->start(v, &request);

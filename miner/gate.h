@@ -41,7 +41,8 @@ typedef struct visit {
     gate_t *gate;
     transfer_t *transfer; // VISIT_RUNNING
     visit_state_t state;
-    char *url; // of the step
+    char *url; // of the step, and of it:
+    uint64_t host, origin;
     int64_t due;
     uint64_t home;      // origin that the template's secrets are meant for
     unsigned hops;      // redirects so far

@@ -110,9 +110,9 @@ static robots_verdict_t by_rules(const entry_t *e, const char *url, bool renew)
         .answer = allowed ? ROBOTS_ALLOWED : ROBOTS_FORBIDDEN, .gap_ms = e->gap_ms, .renew = renew};
 }
 
-robots_verdict_t robots_cache_ask(robots_cache_t *c, const char *url, int64_t now)
+robots_verdict_t robots_cache_ask(robots_cache_t *c, uint64_t origin, const char *url, int64_t now)
 {
-    entry_t *e = map_get(&c->entries, robots_cache_origin(url));
+    entry_t *e = map_get(&c->entries, origin);
     if (!e) return (robots_verdict_t){.answer = ROBOTS_UNKNOWN};
     heap_set(&c->used, &e->used, now);
     bool may_try = !e->retry_ms || now >= e->retry_at;
@@ -167,10 +167,10 @@ static bool is_unavailable(error_class_t error, long status)
     return (status >= 400 && status < 500 && status != 429) || error == ERR_redirects;
 }
 
-void robots_cache_put(robots_cache_t *c, const char *url, error_class_t error, long status, const char *body,
+void robots_cache_put(robots_cache_t *c, uint64_t origin, error_class_t error, long status, const char *body,
                       size_t len, unsigned jitter, int64_t now)
 {
-    entry_t *e = entry_of(c, robots_cache_origin(url));
+    entry_t *e = entry_of(c, origin);
     heap_set(&c->used, &e->used, now);
     if (error != ERR_none && !is_unavailable(error, status)) {
         note_failure(e, error, status, jitter, now);

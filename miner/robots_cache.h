@@ -36,10 +36,10 @@ void robots_cache_destroy(robots_cache_t **cache);
 uint64_t robots_cache_origin(const char *url);
 // Where the file is. -1: url is no http or https URL, or too long.
 __attribute__((warn_unused_result)) int robots_cache_url(const char *url, char out[MAX_URL]);
-// May url be fetched?
-robots_verdict_t robots_cache_ask(robots_cache_t *cache, const char *url, int64_t now);
-// What came of fetching the file for url: a success with its body, or a failure. jitter: 0 to 999, random.
-void robots_cache_put(robots_cache_t *cache, const char *url, error_class_t error, long status,
+// May url, which is of origin, be fetched?
+robots_verdict_t robots_cache_ask(robots_cache_t *cache, uint64_t origin, const char *url, int64_t now);
+// What came of fetching the file of origin: a success with its body, or a failure. jitter: 0 to 999, random.
+void robots_cache_put(robots_cache_t *cache, uint64_t origin, error_class_t error, long status,
                       const char *body, size_t len, unsigned jitter, int64_t now);
 // Hosts in it / bytes of their rules.
 size_t robots_cache_hosts(const robots_cache_t *cache);

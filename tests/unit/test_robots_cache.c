@@ -17,12 +17,12 @@ static const char *const url = "https://a.example/x";
 
 static robots_answer_t ask(robots_cache_t *c, int64_t now)
 {
-    return robots_cache_ask(c, url, now).answer;
+    return robots_cache_ask(c, robots_cache_origin(url), url, now).answer;
 }
 
 static void put(robots_cache_t *c, error_class_t error, long status, const char *body, int64_t now)
 {
-    robots_cache_put(c, url, error, status, body, strlen(body), 0, now);
+    robots_cache_put(c, robots_cache_origin(url), error, status, body, strlen(body), 0, now);
 }
 
 static void a_file_counts_for_a_day(void **state)
@@ -31,14 +31,14 @@ static void a_file_counts_for_a_day(void **state)
     robots_cache_t *c = robots_cache_new();
     assert_int_equal(ask(c, 0), ROBOTS_UNKNOWN);
     put(c, ERR_none, 200, "User-agent: *\nDisallow: /x\nCrawl-delay: 7000", 0);
-    robots_verdict_t v = robots_cache_ask(c, url, 23 * HOUR - 1);
+    robots_verdict_t v = robots_cache_ask(c, robots_cache_origin(url), url, 23 * HOUR - 1);
     assert_int_equal(v.answer, ROBOTS_FORBIDDEN);
     assert_int_equal(v.gap_ms, MINUTE);
     assert_false(v.renew);
-    v = robots_cache_ask(c, url, 23 * HOUR);
+    v = robots_cache_ask(c, robots_cache_origin(url), url, 23 * HOUR);
     assert_true(v.answer == ROBOTS_FORBIDDEN && v.renew);
     put(c, ERR_timeout, 0, "", 23 * HOUR); // the old one counts on, and it is not tried at once
-    v = robots_cache_ask(c, url, 23 * HOUR + 1);
+    v = robots_cache_ask(c, robots_cache_origin(url), url, 23 * HOUR + 1);
     assert_true(v.answer == ROBOTS_FORBIDDEN && !v.renew);
     assert_int_equal(ask(c, 24 * HOUR), ROBOTS_UNKNOWN);
     put(c, ERR_not_found, 404, "", 24 * HOUR);
@@ -53,7 +53,7 @@ static void what_cannot_be_had_forbids_and_is_tried_again(void **state)
     robots_cache_t *c = robots_cache_new();
     int64_t now = 1000;
     put(c, ERR_http_5xx, 500, "", now);
-    robots_verdict_t v = robots_cache_ask(c, url, now + 4999);
+    robots_verdict_t v = robots_cache_ask(c, robots_cache_origin(url), url, now + 4999);
     assert_true(v.answer == ROBOTS_UNREACHABLE && v.error == ERR_http_5xx && v.status == 500);
     assert_int_equal(ask(c, now + 5000), ROBOTS_UNKNOWN);
     int64_t waited = 0;
@@ -92,15 +92,17 @@ static void it_is_bounded(void **state)
     char name[64];
     for (int i = 0; i < 100; i++) {
         snprintf(name, sizeof name, "http://h%d/", i);
-        robots_cache_put(c, name, ERR_none, 200, big, sizeof big, 0, i);
+        robots_cache_put(c, robots_cache_origin(name), ERR_none, 200, big, sizeof big, 0, i);
         assert_true(robots_cache_bytes(c) <= 32 << 20);
     }
     assert_true(robots_cache_hosts(c) < 100);
-    assert_int_equal(robots_cache_ask(c, "http://h99/", 200).answer, ROBOTS_ALLOWED);
-    assert_int_equal(robots_cache_ask(c, "http://h0/", 200).answer, ROBOTS_UNKNOWN);
+    assert_int_equal(robots_cache_ask(c, robots_cache_origin("http://h99/"), "http://h99/", 200).answer,
+                     ROBOTS_ALLOWED);
+    assert_int_equal(robots_cache_ask(c, robots_cache_origin("http://h0/"), "http://h0/", 200).answer,
+                     ROBOTS_UNKNOWN);
     for (int i = 0; i < 20000; i++) {
         snprintf(name, sizeof name, "http://n%d/", i);
-        robots_cache_put(c, name, ERR_not_found, 404, "", 0, 0, 1000 + i);
+        robots_cache_put(c, robots_cache_origin(name), ERR_not_found, 404, "", 0, 0, 1000 + i);
     }
     assert_int_equal(robots_cache_hosts(c), 16384);
     robots_cache_destroy(&c);
