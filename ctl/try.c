@@ -59,7 +59,7 @@ static int refuse_template(const try_t *t, const template_error_t *error)
 // That this system knows the zone; the broker looks for itself.
 static int check_zone(const template_t *template, template_error_t *error)
 {
-    const char *why;
+    const char *why = "";
     zone_t *zone = strcmp(template->timezone, "UTC") ? zone_load(template->timezone, &why) : NULL;
     if (!zone && strcmp(template->timezone, "UTC") != 0)
         return template_fail(error, "timezone", "\"%.60s\": %s; right would be \"Europe/Berlin\" or \"UTC\"",
