@@ -613,7 +613,7 @@ static const struct {
     {"replay", command_replay},   {"backup", command_backup},   {"trigger", command_trigger},
     {"tasks", command_tasks},     {"cancel", command_cancel},   {"next", command_next},
     {"dlq", command_dlq},         {"release", command_release}, {"drain", command_drain},
-    {"explain", command_explain},
+    {"explain", command_explain}, {"refetch", command_refetch},
 };
 
 static void run(call_t *c)

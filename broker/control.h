@@ -49,6 +49,7 @@ void command_history(call_t *call);
 void command_errors(call_t *call);
 void command_replay(call_t *call);
 void command_backup(call_t *call);
+void command_refetch(call_t *call);
 void command_trigger(call_t *call);
 void command_tasks(call_t *call);
 void command_cancel(call_t *call);

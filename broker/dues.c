@@ -489,6 +489,8 @@ void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
         if (open) s->polled = o->due;
         return;
     }
+    bool outdated = o->has_state && o->generation != s->generation; // it missed what made it so
+    if (outdated && s->known_to_owner && s->lane->owner == m && !s->lane->moving) outbox_define(b, m, s);
     take_state(b, s, o);
     if (open)
         close_due(b, m, s, o);

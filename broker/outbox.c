@@ -108,6 +108,18 @@ void outbox_due(broker_t *b, miner_t *m, source_t *s, wire_due_t due, int64_t fi
     r->bytes += DUE_BYTES;
 }
 
+void outbox_define(broker_t *b, miner_t *m, const source_t *s)
+{
+    outbox_rows_t *r = &m->rows;
+    if (m->phase != MINER_LISTING && m->phase != MINER_LIVE) return;
+    enqueue(b, m);
+    flush_revoked(b, m);
+    if (r->bytes > ASSIGN_CHUNK / 2) flush_assigned(b, m);
+    if (!r->bytes) r->base = slots_number(&b->slots, b->now) * b->config.slot_ms;
+    if ((uintptr_t)map_get(&m->templates, s->listing->id) != s->listing->stamp) add_template(m, s->listing);
+    add_source(m, s);
+}
+
 void outbox_revoke(broker_t *b, miner_t *m, uint64_t source, const char *reason)
 {
     outbox_rows_t *r = &m->rows;

@@ -103,6 +103,8 @@ void dues_run_over(broker_t *broker, run_t *run);
 // -- outbox.c: rows to miners, gathered into messages ---------------------------------------------------
 
 void outbox_due(broker_t *broker, miner_t *miner, source_t *source, wire_due_t due, int64_t first);
+// The source's definition and state once more, without a due: they replace what the miner has.
+void outbox_define(broker_t *broker, miner_t *miner, const source_t *source);
 // Nothing if the miner's inventory is still to come: that is compared with what is so then.
 void outbox_revoke(broker_t *broker, miner_t *miner, uint64_t source, const char *reason);
 // Sends everything that is gathered.

@@ -51,6 +51,7 @@ int run_tasks(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_next(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_one(const command_t *command, ctl_t *ctl, int argc, char **argv); // cancel, explain, drain
 int run_dlq(const command_t *command, ctl_t *ctl, int argc, char **argv);
+int run_refetch(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_backup(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_status(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_wait(const command_t *command, ctl_t *ctl, int argc, char **argv);

@@ -105,6 +105,13 @@ static const command_t commands[] = {
      "out and polls it; `drop` forgets the letter. ID is one letter, NAME all of a template, --all all.",
      run_dlq},
     {"drain", "MINER", "have a miner finish what it does, hand the rest back, and exit", NULL, run_one},
+    {"refetch", "", "mine sources again whose stored items are lost",
+     "For a database that was restored to an earlier state. The sources' validators and what miners remember "
+     "of them\n"
+     "are void, so that their next polls send all that is still listed. What is stored already stays as it "
+     "is; what\n"
+     "comes back is marked as backfill, since nobody knows when it appeared.",
+     run_refetch},
     {"backup", "FILE", "have the broker write a copy of its state, while it runs",
      "The broker writes FILE on its own machine; a path that is not absolute counts from its --state folder. "
      "A\n"

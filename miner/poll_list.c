@@ -206,6 +206,8 @@ static int find(poll_t *p, const items_t *items, uint32_t *which)
         l->back += !seen && !anchor && l->page > pages_of(p) && !continuity_is_proven(&l->continuity);
         if (!seen || p->census) {
             if (add_finding(p, item, hash)) return -1;
+            p->findings[p->n_findings - 1].blind |=
+                seen || anchor; // it was listed: if the sink lacks it, it was lost
             which[l->found++] = (uint32_t)i;
         }
         continuity_item(&l->continuity, anchor, seen);

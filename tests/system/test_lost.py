@@ -7,9 +7,11 @@ import urllib.request
 
 import pytest
 
+from cluster import Cluster as Rtm
 from pg import Cluster
 from scripted_miner import CHANGED, DETAIL, NEW, REJECTED, T0, Miner, Sink, batch, item, wait_until
 from simsite import build_dir
+from truth import differences, settled
 
 MINUTE = 60_000
 
@@ -127,3 +129,54 @@ def test_another_database_is_noticed(cluster, tmp_path):
         miner.store(batch([item("a")]))
     with Sink(cluster.create(), "--spool", spool) as sink:
         sink.wait_log(r"database_restored mark=1 found=0 since_ms=0")
+
+
+# -- mining what was lost -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def rtm():
+    with Rtm(miners=2, slot="1s", site=dict(sources=40, hosts=10, rate=10, pinned=1, backlog=3, min_stay="600s")) as c:
+        c.add_site()
+        c.wait_rows("select count(*) from items", 130)
+        c.site.stop_posting()
+        wait_until(lambda: settled(c), 60)
+        yield c
+
+
+def test_refetch(rtm):
+    names = [t["name"] for t in rtm.ctl_json("list")]
+    lost = rtm.sql("delete from items using sources s where s.source_id = items.source_id and s.template = %s"
+                   " returning items.source_id, key", (names[0],))
+    rest = rtm.sql("select source_id, key, revision, stored_at from items order by 1, 2")
+    assert lost and rest
+    done = rtm.ctl("refetch", "--template", names[0], check=True)
+    assert "will be mined anew" in done.stdout
+    wait_until(lambda: settled(rtm), 30)
+    # nobody knows when what came back appeared; what was there stays as it was
+    assert rtm.sql("select count(*) from items where (source_id, key) in %s and backfill and last_absent_at is null",
+                   (tuple(lost),)) == [(len(lost),)]
+    assert rtm.sql("select source_id, key, revision, stored_at from items where (source_id, key) not in %s order by 1, 2",
+                   (tuple(lost),)) == rest
+
+
+@pytest.mark.parametrize("what", [["--all"], ["--since", "1h"]])
+def test_refetch_everything_while_processes_die(rtm, what):
+    """The command is durable: neither broker nor miners that are killed make anything of it undone."""
+    rtm.sql("delete from items")
+    assert rtm.ctl_json("refetch", *what)["sources"] == 40
+    rtm.broker.restart()
+    rtm.miners[0].restart()
+    wait_until(lambda: settled(rtm), 60)
+    assert not differences(rtm)
+
+
+def test_refetch_of_what_was_not_stored_since(rtm):
+    wait_until(lambda: all(s["last_stored_ms"] for s in rtm.ctl_json("sources")), 30)
+    assert rtm.ctl_json("refetch", "--since", "2100-01-01T00:00Z") == {"sources": 0}
+
+
+@pytest.mark.parametrize("args", [[], ["--all", "--since", "1h"], ["--since", "sometime"], ["--template", "none-such"]])
+def test_refetch_says_what_is_wrong(rtm, args):
+    done = rtm.ctl("refetch", *args)
+    assert done.returncode == (1 if args[:1] == ["--template"] else 2) and done.stderr

@@ -251,14 +251,14 @@ static uint64_t version(world_t *w, uint64_t peer)
 
 static uint64_t seqs[16]; // outcome numbers per peer
 
-static void outcome(world_t *w, uint64_t peer, uint64_t source, int64_t due, int kind, int result,
-                    const char *etag, int64_t last_ok)
+static void outcome_of(world_t *w, uint64_t peer, uint64_t source, int64_t due, int kind, int result,
+                       const char *etag, int64_t last_ok, uint64_t generation)
 {
     wire_outcome_t row = {.seq = ++seqs[peer],
                           .kind = (uint64_t)kind,
                           .source = source,
                           .due = due,
-                          .generation = defined(w, source) ? defined(w, source)->generation : 0,
+                          .generation = generation,
                           .result = (uint64_t)result,
                           .took_ms = 100,
                           .has_state = etag != NULL,
@@ -270,6 +270,13 @@ static void outcome(world_t *w, uint64_t peer, uint64_t source, int64_t due, int
     wire_outcomes_t o = {0};
     o.outcomes.v = &row, o.outcomes.n = 1;
     say(w, peer, WIRE_TYPE_OUTCOMES, &o);
+}
+
+static void outcome(world_t *w, uint64_t peer, uint64_t source, int64_t due, int kind, int result,
+                    const char *etag, int64_t last_ok)
+{
+    outcome_of(w, peer, source, due, kind, result, etag, last_ok,
+               defined(w, source) ? defined(w, source)->generation : 0);
 }
 
 static int setup(void **state)

@@ -249,6 +249,67 @@ static void what_miners_remember_survives_and_follows_the_list(void **state)
     assert_string_equal(a->sources.v[0].etag, "");
 }
 
+// The latest row of source that was sent to peer since mark; NULL: none.
+static wire_source_t *redefined(world_t *w, size_t mark, uint64_t peer, uint64_t source)
+{
+    wire_source_t *found = NULL;
+    wire_assign_t *a;
+    for (size_t n = 0; (a = heard(w, mark, peer, WIRE_TYPE_ASSIGN, n)); n++)
+        for (size_t i = 0; i < a->sources.n; i++)
+            if (a->sources.v[i].id == source) found = &a->sources.v[i];
+    return found;
+}
+
+static void a_refetch_voids_what_is_known_of_sources(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "one", 1, "", false);
+    add(w, "two", 1, "", false);
+    wire_assign_t *a = heard(w, 0, 1, WIRE_TYPE_ASSIGN, 0), *b = heard(w, 0, 1, WIRE_TYPE_ASSIGN, 1);
+    uint64_t one = a->dues.v[0].source, two = b->dues.v[0].source;
+    uint64_t old = defined(w, one)->generation;
+    int64_t early = w->now.wall, due = a->slot_start + a->dues.v[0].offset;
+    outcome(w, 1, one, due, OUTCOME_BOTH, RESULT_unchanged, "\"v1\"", early);
+    pass_beating(w, 5000, 1, 0);
+    outcome(w, 1, two, b->slot_start + b->dues.v[0].offset, OUTCOME_BOTH, RESULT_unchanged, "\"v1\"",
+            w->now.wall);
+
+    assert_int_equal(command(w, "refetch", NULL, 0)->code, 400);
+    wire_arg_t nobody[] = {{"name", "nobody"}}, bad[] = {{"since", "yesterday"}};
+    assert_int_equal(command(w, "refetch", nobody, 1)->code, 404);
+    assert_int_equal(command(w, "refetch", bad, 1)->code, 400);
+
+    char since[24];
+    snprintf(since, sizeof since, "%lld", (long long)early + 1000);
+    wire_arg_t late[] = {{"since", since}}, named[] = {{"name", "one"}}, all[] = {{"all", "1"}};
+    size_t mark = w->n_sent;
+    assert_string_equal(command(w, "refetch", late, 1)->json, "{\"sources\":1}");
+    assert_null(redefined(w, mark, 1, one));
+    assert_non_null(redefined(w, mark, 1, two));
+
+    mark = w->n_sent;
+    assert_string_equal(command(w, "refetch", named, 1)->json, "{\"sources\":1}");
+    wire_source_t *row = redefined(w, mark, 1, one);
+    assert_non_null(row);
+    assert_true(row->generation != old && row->last_ok == 0);
+    assert_string_equal(row->etag, "");
+    // a poll that was under way tells of the former generation: it is ignored, and its miner told again
+    mark = w->n_sent;
+    outcome_of(w, 1, one, due, OUTCOME_BOTH, RESULT_unchanged, "\"v1\"", w->now.wall, old);
+    assert_int_equal(redefined(w, mark, 1, one)->generation, row->generation);
+    assert_string_equal(command(w, "refetch", all, 1)->json, "{\"sources\":2}"); // polls may be under way
+
+    restart(w);
+    pass(w, LIVENESS + 100);
+    mark = w->n_sent;
+    join(w, 2, "m2");
+    wire_source_t *again = redefined(w, mark, 2, one);
+    assert_true(again->generation == row->generation + 1 && again->last_ok == 0);
+    assert_string_equal(again->etag, "");
+}
+
 static void a_restart_forgets_nothing_and_reshuffles_nothing(void **state)
 {
     world_t *w = *state;
@@ -536,6 +597,7 @@ int main(void)
         TEST(a_restarted_process_is_another_miner),
         TEST(a_lost_assignment_is_sent_again_after_a_reconnect),
         TEST(what_miners_remember_survives_and_follows_the_list),
+        TEST(a_refetch_voids_what_is_known_of_sources),
         TEST(a_restart_forgets_nothing_and_reshuffles_nothing),
         TEST(after_downtime_only_the_latest_due_is_caught_up),
         TEST(a_long_poll_stays_open_while_later_dues_are_skipped),
