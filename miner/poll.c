@@ -251,7 +251,10 @@ static void on_verdict(void *owner, uint32_t index, wire_verdict_t verdict)
                  (unsigned long long)p->source->id);
     if (first) judge(p, f, verdict);
     bool wanted = first && f->item && (is_new || verdict == VERDICT_lacks_detail);
-    f->state = wanted ? FINDING_WANTED : FINDING_DONE;
+    // Details whose row is not there: the next poll sends it again.
+    bool lost = !first && verdict == VERDICT_lacks_detail;
+    p->incomplete |= lost;
+    f->state = wanted ? FINDING_WANTED : lost ? FINDING_LEFT : FINDING_DONE;
     if (p->next_wanted > index) p->next_wanted = index;
     poll_advance(p);
 }

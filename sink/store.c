@@ -166,16 +166,23 @@ static const char write_sql[] = "INSERT INTO items AS i " COLUMNS " SELECT " STA
                                                                   "EXCLUDED.last_absent_at IS NOT NULL AND "
                                                                   "EXCLUDED.poll < i.poll)";
 
-// Details of an older poll than the row's only fill what is empty.
+// Details of an older poll than the row's only fill what is empty. They make no row: one that is not there
+// was lost, or waits in the spool, and a row of details alone would keep it out.
 static const char detail_sql[] = "INSERT INTO items AS i " COLUMNS " SELECT " STAGED(
     "$1::timestamptz",
-    "s.poll") " FROM rtm_stage s WHERE s.part = 1 AND NOT EXISTS (SELECT FROM gone g WHERE"
-              " g.source_id = s.source_id AND g.key_hash = hashtextextended(s.key, 0))"
+    "s.poll") " FROM rtm_stage s WHERE s.part = 1 AND EXISTS (SELECT FROM items e WHERE"
+              " e.source_id = s.source_id AND e.key = s.key)"
               " ORDER BY s.ord ON CONFLICT (source_id, key) DO UPDATE SET " MERGED_TEXTS(
                   "EXCLUDED.poll >= i.poll") "detail_at = EXCLUDED.detail_at, detail_poll = "
                                              "EXCLUDED.detail_poll, updated_at = EXCLUDED.updated_at,"
                                              " tx = EXCLUDED.tx WHERE i.detail_poll IS NULL OR "
                                              "EXCLUDED.detail_poll > i.detail_poll";
+
+static const char rowless_sql[] =
+    "SELECT s.ord FROM rtm_stage s WHERE s.part = 1"
+    " AND NOT EXISTS (SELECT FROM items i WHERE i.source_id = s.source_id AND i.key = s.key)"
+    " AND NOT EXISTS (SELECT FROM gone g WHERE g.source_id = s.source_id"
+    " AND g.key_hash = hashtextextended(s.key, 0))";
 
 // Locked in the order of the key, as by every sink.
 static const char listed_sql[] =
@@ -677,10 +684,24 @@ static pg_status_t merge_staged(store_t *s, const char *statement)
     return pg_execute(s->pg, statement, 1, values, lengths, formats, NULL);
 }
 
+// Says of which details the rows are not there, so that the miner sends all of it again.
+static pg_status_t find_rowless(store_t *s, row_t **rows, size_t n)
+{
+    PGresult *r = NULL;
+    pg_status_t status = pg_query(s->pg, rowless_sql, 0, NULL, NULL, NULL, &r);
+    for (int i = 0; status == PG_OK && i < PQntuples(r); i++) {
+        CHECK(cell_ord(r, i) < n);
+        rows[cell_ord(r, i)]->verdict = VERDICT_lacks_detail;
+    }
+    PQclear(r);
+    return status;
+}
+
 static pg_status_t merge_rows(store_t *s, row_t **rows, size_t n)
 {
     pg_status_t status = stage_merges(s, rows, n);
     if (status == PG_OK && s->n_todo[TODO_MERGE]) status = merge_staged(s, "write");
+    if (status == PG_OK && s->n_todo[TODO_DETAIL]) status = find_rowless(s, rows, n);
     if (status == PG_OK && s->n_todo[TODO_DETAIL]) status = merge_staged(s, "detail");
     return status;
 }

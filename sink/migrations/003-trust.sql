@@ -34,7 +34,7 @@ SELECT CASE
         'blocked', 'dependency', 'overloaded', 'host_backoff', 'sink_backpressure', 'still_running',
         'missed_while_down', 'no_miner', 'removed', 'limited'])[cause - 199], 'error_' || cause - 200)
     ELSE COALESCE((ARRAY['scheduled', 'added', 'reassigned', 'retry', 'triggered', 'catch_up',
-                         'probe', 'host_backoff', 'overloaded', 'waited'])[cause + 1],
+                         'probe', 'host_backoff', 'overloaded', 'waited', 'replay'])[cause + 1],
                   'cause_' || cause)
 END
 $$;

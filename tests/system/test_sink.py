@@ -113,9 +113,10 @@ def test_details_complete_a_row_without_a_revision(cluster, database, sink, mine
     assert ship([item("b", 1)], T0) == [NEW]
     assert ship([item("b", part=DETAIL)], T0) == [KNOWN]
     assert ship([item("b", 1)], T0 + MINUTE) == [KNOWN]
-    # details of a row that is not there are kept all the same
-    assert ship([item("c", 9, part=DETAIL, title="alone")], T0) == [KNOWN]
-    assert row(cluster, database, "c", "title", "detail_at IS NOT NULL") == ("alone", True)
+    # details of a row that is not there make none: it would keep the item out
+    assert ship([item("b", part=DETAIL, author="b"), item("c", 9, part=DETAIL, author="c")], T0 + MINUTE) == [KNOWN, LACKS_DETAIL]
+    assert ship([item("c", 9, title="C")], T0) == [NEW]
+    assert row(cluster, database, "c", "title", "author", "detail_at") == ("C", None, None)
 
 
 def test_whole_is_complete_at_once(cluster, database, sink, miner):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pg import Cluster
-from scripted_miner import CHANGED, KNOWN, LACKS_DETAIL, NEW, PROBE, T0, Miner, Sink, batch, item, wait_until
+from scripted_miner import CHANGED, DETAIL, KNOWN, LACKS_DETAIL, NEW, PROBE, T0, Miner, Sink, batch, item, wait_until
 
 MINUTE = 60_000
 
@@ -87,6 +87,27 @@ def test_fresh_items_first_and_nothing_turns_back(mortal, spool):
         assert {rows[f"k{i}"] for i in range(100)} == {str(last)}
         assert {rows[f"k{i}"] for i in range(100, 300)} == {str(T0 + 149 * MINUTE)}
         assert mortal.value(conninfo, "SELECT count(*) FROM items WHERE title::bigint <> content_hash") == 0
+
+
+def test_details_that_overtake_their_row(mortal, spool):
+    """A row waits in the spool of one sink, its details come to another: they must not keep the row out."""
+    conninfo = mortal.create()
+    with Miner() as miner, Miner("m2") as other:
+        mortal.stop()
+        with Sink(conninfo, "--spool", spool) as sink:
+            miner.connect(sink)
+            assert miner.store(batch([item("a", 1, title="title")], has_detail=True)) == [NEW]
+            sink.kill()
+        mortal.start()
+        with Sink(conninfo) as sink:
+            other.connect(sink)
+            detail = batch([item("a", 1, DETAIL, content="content")], has_detail=True)
+            assert other.store(detail) == [LACKS_DETAIL]
+        with Sink(conninfo, "--spool", spool) as sink:
+            sink.wait_log(r"spool state=empty")
+            other.connect(sink)
+            assert other.store(detail) == [KNOWN]
+    assert mortal.rows(conninfo, "SELECT title, content FROM items") == [("title", "content")]
 
 
 def test_sink_killed_with_a_full_spool(mortal, spool):
