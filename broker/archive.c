@@ -8,6 +8,7 @@ enum {
     SWEEP_ROWS = 4000,    // looked at for their age at once
     EXCESS_MAX = 20000,   // rows above the bound that leave at once
     ERRORS_AT_ONCE = 100, // groups that leave together
+    TURNS_MAX = 4,        // kinds of failures and skips that take turns
     KEEP_MS_DEFAULT = 7 * 24 * 3600 * 1000,
     ROWS_DEFAULT = 2000000,
 };
@@ -33,7 +34,8 @@ static const char *const sql[STATEMENTS] = {
         "insert into history(source, template, first_ms, last_ms, count, started_ms, took_ms, miner, result,"
         " error, status, items, fresh, cause, attempt, detail, key, fingerprint, task)"
         " values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
-    [LATEST] = "select id, key, fingerprint from history where source = ?1 order by id desc limit 1",
+    [LATEST] = "select id, key, fingerprint, result in ('failed', 'skipped') from history"
+               " where source = ?1 order by id desc limit ?2",
     [EXTEND] = "update history set last_ms = max(last_ms, ?2), count = count + ?3, result = ?4 where id = ?1",
     [OVER_SOURCE] = "delete from history where source = ?1 and id <="
                     " (select id from history where source = ?1 order by id desc limit 1 offset ?2)",
@@ -197,7 +199,7 @@ static int insert(archive_t *a, const store_history_t *r)
     sqlite3_bind_int64(st, 5, (sqlite3_int64)r->count);
     bind_time(st, 6, r->started);
     sqlite3_bind_null(st, 7);
-    if (!r->gathered) sqlite3_bind_int64(st, 7, (sqlite3_int64)r->took_ms);
+    if (r->started) sqlite3_bind_int64(st, 7, (sqlite3_int64)r->took_ms);
     bind_text(st, 8, r->miner);
     bind_text(st, 9, r->result);
     bind_text(st, 10, r->error);
@@ -218,17 +220,32 @@ static int insert(archive_t *a, const store_history_t *r)
     return drop_rows(a, st);
 }
 
-// Adds what has gathered to the source's latest row. 1: that is of another kind.
-static int extend(archive_t *a, const store_history_t *r)
+// The source's row that r goes on with: *id is 0 if there is none. Failures and skips that take turns, as
+// they do while a host is probed, go on with their rows until something else happens.
+static int find_row(archive_t *a, const store_history_t *r, int64_t *id, int64_t *fingerprint)
 {
     sqlite3_stmt *st = a->statements[LATEST];
+    int rc;
+    *id = *fingerprint = 0;
     sqlite3_bind_int64(st, 1, (sqlite3_int64)r->source);
-    int rc = sqlite3_step(st);
-    bool same = rc == SQLITE_ROW && (uint32_t)sqlite3_column_int64(st, 1) == r->key;
-    int64_t id = sqlite3_column_int64(st, 0), fingerprint = sqlite3_column_int64(st, 2);
-    sqlite3_reset(st);
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE) return -1;
-    if (!same) return 1;
+    sqlite3_bind_int64(st, 2, TURNS_MAX);
+    for (bool over = false; !over && (rc = sqlite3_step(st)) == SQLITE_ROW;) {
+        bool same = (uint32_t)sqlite3_column_int64(st, 1) == r->key;
+        over = same || !sqlite3_column_int(st, 3);
+        if (!same) continue;
+        *id = sqlite3_column_int64(st, 0);
+        *fingerprint = sqlite3_column_int64(st, 2);
+    }
+    return sqlite3_reset(st) ? -1 : 0;
+}
+
+// Adds what has gathered to the row that it goes on with. 1: there is none.
+static int extend(archive_t *a, const store_history_t *r)
+{
+    int64_t id, fingerprint;
+    sqlite3_stmt *st;
+    if (find_row(a, r, &id, &fingerprint)) return -1;
+    if (!id) return 1;
     st = a->statements[EXTEND];
     sqlite3_bind_int64(st, 1, id);
     sqlite3_bind_int64(st, 2, r->last);

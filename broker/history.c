@@ -106,6 +106,7 @@ static void record(broker_t *b, const miner_t *m, source_t *s, const wire_outcom
                            .detail = detail,
                            .pattern = pattern,
                            .fingerprint = fingerprint,
+                           .gathered = fingerprint && !task,
                            .key = s->run_key};
     store_row(b, s, &row);
 }

@@ -49,7 +49,7 @@ typedef struct {
     const char *detail, *pattern; // of the error, see fingerprint.h
     uint64_t fingerprint;         // 0: none
     uint32_t key;                 // what is of one kind in a row
-    bool gathered;                // it goes on with the source's latest row, if that has the same key
+    bool gathered;                // it may go on with an earlier row of the same key
 } store_history_t;
 
 typedef struct {

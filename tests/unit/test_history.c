@@ -178,6 +178,26 @@ static void errors_are_grouped_and_counted(void **state)
     assert_int_equal(number(f, "select sum(count) from history"), number(f, "select sum(count) from errors"));
 }
 
+static void what_takes_turns_goes_on_with_its_rows(void **state)
+{
+    file_t *f = *state;
+    for (int i = 0; i < 20; i++) { // a probe fails, then the host is left alone
+        store_history_t r = failure(1, 1000 + 20 * i, 11), skip = row(1, 1010 + 20 * i, 99, 1);
+        r.gathered = true;
+        skip.result = "skipped";
+        put(f, r);
+        put(f, skip);
+    }
+    assert_int_equal(number(f, "select count(*) from history"), 2);
+    assert_int_equal(number(f, "select min(count) from history"), 20);
+    assert_int_equal(number(f, "select count from errors"), 20);
+    put(f, row(1, 2000, 1, 3)); // it is well again
+    store_history_t again = failure(1, 3000, 11);
+    again.gathered = true;
+    put(f, again);
+    assert_int_equal(number(f, "select count(*) from history"), 4);
+}
+
 static void the_oldest_groups_leave(void **state)
 {
     file_t *f = *state;
@@ -262,6 +282,7 @@ int main(void)
         WITH_FILE(a_source_keeps_so_many_rows),
         WITH_FILE(old_rows_leave_and_so_does_what_is_too_much),
         WITH_FILE(errors_are_grouped_and_counted),
+        WITH_FILE(what_takes_turns_goes_on_with_its_rows),
         WITH_FILE(the_oldest_groups_leave),
         WITH_FILE(a_rollback_does_not_lose_count),
         cmocka_unit_test(the_departed_are_remembered_for_a_while),

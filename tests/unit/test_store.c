@@ -1,5 +1,6 @@
 // needs: broker proto common
 // The broker's store: real files in a temporary folder.
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #include <sqlite3.h>
 
 #include "broker/backup.h"
+#include "broker/lookup.h"
 #include "broker/schema.h"
 #include "broker/store.h"
 #include "common/check.h"
@@ -168,6 +170,36 @@ static void a_file_of_version_1_is_brought_up_to_date(void **state)
     }
 }
 
+// Files that later versions left, as they were made: each is opened, and holds what it held.
+static void files_of_all_versions_are_brought_up_to_date(void **state)
+{
+    const place_t *p = *state;
+    char path[64];
+    int opened = 0;
+    for (int version = 1; version <= schema_latest(); version++) {
+        snprintf(path, sizeof path, "tests/data/store/version-%d.sql", version);
+        if (access(path, R_OK)) continue; // nobody was given that one
+        unlink(p->file);
+        char *dump = read_file(path);
+        execute(p, dump);
+        free(dump);
+        int64_t sources = number(p, "select count(*) from sources");
+        store_t *s = open_store(p);
+        found_t f = load(s);
+        store_close(&s);
+        assert_int_equal(f.sources, sources);
+        assert_true(f.templates >= 1 && f.epoch == 2);
+        assert_int_equal(f.source.id, source_id("planet", "http://127.0.0.1:9/atom.xml"));
+        assert_int_equal(number(p, "pragma user_version"), schema_latest());
+        assert_int_equal(
+            number(p, "select count(*) from errors where count ="
+                      " (select sum(h.count) from history h where h.fingerprint = errors.fingerprint)"),
+            version < 5 ? 0 : 1);
+        opened++;
+    }
+    assert_true(opened >= 2);
+}
+
 static void a_file_of_a_newer_version_is_refused_and_left_alone(void **state)
 {
     const place_t *p = *state;
@@ -212,8 +244,6 @@ static void a_file_that_is_no_store_is_refused(void **state)
     assert_non_null(strstr(error, "not a database"));
 }
 
-// -- history through the thread, and copies -----------------------------------------------------------
-
 static void submit_history(store_t *s, uint64_t source, int64_t at, uint64_t fingerprint)
 {
     char detail[32];
@@ -245,6 +275,58 @@ static void wait_durable(store_t *s, uint64_t ticket)
     for (int i = 0; i < 10000 && store_durable(s) < ticket; i++) usleep(1000);
     assert_true(store_durable(s) >= ticket);
 }
+
+// -- questions ----------------------------------------------------------------------------------------
+
+static answer_t *wait_answer(lookup_t *l)
+{
+    answer_t *a = NULL;
+    for (int i = 0; i < 10000 && !a; i++) {
+        struct pollfd wait = {.fd = lookup_fd(l), .events = POLLIN};
+        poll(&wait, 1, 10);
+        lookup_clear(l);
+        a = lookup_take(l);
+    }
+    assert_non_null(a);
+    return a;
+}
+
+static void questions_are_answered_page_by_page_while_rows_come(void **state)
+{
+    const place_t *p = *state;
+    const char *error;
+    store_t *s = open_store(p);
+    lookup_t *l = lookup_new(p->folder, &error);
+    assert_non_null(l);
+    for (int i = 0; i < 250; i++) submit_history(s, 7, 1000 + i, i % 5 ? 0 : 3);
+    wait_durable(s, submit_number(s, "epoch", 2));
+    size_t rows = 0;
+    question_t q = {.kind = QUESTION_HISTORY, .peer = 5, .request = 9, .limit = 60};
+    q.sources[q.n_sources++] = 7;
+    do {
+        for (int i = 0; i < 50; i++) submit_history(s, 8, 1000 + i, 0); // of another source
+        assert_int_equal(lookup_ask(l, &q), 0);
+        answer_t *a = wait_answer(l);
+        assert_true(a->peer == 5 && a->request == 9 && a->code == 0);
+        for (const char *at = a->json; (at = strstr(at, "\"0000000000000007\"")); at++) rows++;
+        assert_null(strstr(a->json, "\"0000000000000008\""));
+        q.after = strtoll(a->cursor, NULL, 10);
+        answer_free(a);
+    } while (q.after);
+    assert_int_equal(rows, 200); // what a source keeps
+    q = (question_t){.kind = QUESTION_ERRORS, .limit = 10};
+    assert_int_equal(lookup_ask(l, &q), 0);
+    answer_t *a = wait_answer(l);
+    assert_non_null(strstr(a->json, "\"count\":50,\"sources\":1,"));
+    answer_free(a);
+    int asked = 0;
+    for (int i = 0; i < 1000; i++) asked += lookup_ask(l, &q) == 0;
+    assert_true(asked >= 64 && asked < 1000); // more are refused
+    lookup_destroy(&l);                       // those that wait are dropped
+    store_close(&s);
+}
+
+// -- history through the thread, and copies -----------------------------------------------------------
 
 static void history_goes_through_the_thread_in_order(void **state)
 {
@@ -320,10 +402,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_new_file_is_of_the_latest_version),
         TEST(a_file_of_version_1_is_brought_up_to_date),
+        TEST(files_of_all_versions_are_brought_up_to_date),
         TEST(a_file_of_a_newer_version_is_refused_and_left_alone),
         TEST(a_migration_that_fails_changes_nothing),
         TEST(one_folder_serves_one_broker),
         TEST(a_file_that_is_no_store_is_refused),
+        TEST(questions_are_answered_page_by_page_while_rows_come),
         TEST(history_goes_through_the_thread_in_order),
         TEST(a_copy_taken_under_load_is_whole),
         TEST(what_is_no_copy_is_not_restored),
