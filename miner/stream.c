@@ -49,6 +49,7 @@ struct stream {
 
     // the connection
     events_t *events;
+    bool exhausting; // an event took too much effort: the connection is ended
     bool paused, refused, resumed;
     int64_t began, byte_at, retry_at; // monotonic ms
     int64_t retry_ms;                 // asked for by the server, -1: not
@@ -395,6 +396,7 @@ static void note_unreadable(stream_t *st, read_status_t status, const char *deta
 {
     char line[MAX_DETAIL + 1];
     st->unreadable_error = read_error(status);
+    st->exhausting |= status == READ_TOO_COMPLEX;
     if (st->unreadable++ == 0)
         log_warn("event_unreadable", "template=%s source=%016llx error=%s detail=\"%s\"",
                  st->definition->name, (unsigned long long)st->source->id,
@@ -413,7 +415,7 @@ static void take_event(stream_t *st, const event_t *event)
         note_unreadable(st, status, items.detail);
         items.n_items = 0;
     }
-    st->failures = 0;
+    if (!st->exhausting) st->failures = 0;
     bool moved = position && (!st->position || strcmp(position, st->position) != 0);
     if (moved) set_text(&st->position, position);
     if (!items.n_items && !moved) return;
@@ -453,9 +455,14 @@ static fetch_take_t on_data(void *owner, const char *bytes, size_t len)
     note_byte(st);
     st->bytes += len;
     int64_t cpu = clock_thread_cpu_us();
-    while (events_next(st->events, &bytes, &len, &event)) take_event(st, &event);
+    while (!st->exhausting && events_next(st->events, &bytes, &len, &event)) take_event(st, &event);
     st->cpu_us += (uint64_t)(clock_thread_cpu_us() - cpu);
-    return FETCH_TAKEN;
+    if (!st->exhausting) return FETCH_TAKEN;
+    // a piece may hold a thousand of these, and others wait
+    st->refused = true;
+    st->error = ERR_too_complex;
+    snprintf(st->detail, sizeof st->detail, "an event takes too much time to read");
+    return FETCH_STOP;
 }
 
 // -- connections ----------------------------------------------------------------------------------
@@ -611,7 +618,7 @@ static error_class_t on_start(visit_t *visit, fetch_request_t *request)
     stream_t *st = (stream_t *)visit;
     int64_t now = clock_mono_ms();
     st->began = now;
-    st->paused = st->refused = false;
+    st->paused = st->refused = st->exhausting = false;
     st->status = st->retry_after_s = 0;
     stream_move(st, STREAM_CONNECTING, now + st->definition->template->timeout_ms);
     const template_t *t = st->definition->template;

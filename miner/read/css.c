@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "common/check.h"
+#include "miner/read/effort.h"
 
 typedef lxb_dom_node_t node_t;
 
@@ -434,6 +435,12 @@ static bool contains_text(const char *s, size_t len, const char *part, size_t n,
     return false;
 }
 
+// Counts one down; nothing is left when the document's time is up.
+static void step(int64_t *steps)
+{
+    if ((--*steps & 1023) == 0 && effort_over()) *steps = 0;
+}
+
 static bool match_attribute(const node_t *n, const test_t *t, int64_t *steps)
 {
     const lxb_dom_attr_t *a = find_attribute(n, t);
@@ -528,7 +535,7 @@ static bool is_root(const node_t *n)
 static bool has_twin(query_t *q, node_t *n, bool before)
 {
     for (node_t *s = n; (s = before ? element_before(s) : element_after(s));) {
-        --*q->steps;
+        step(q->steps);
         if (s->local_name == n->local_name && s->ns == n->ns) return true;
     }
     return false;
@@ -576,7 +583,8 @@ static bool match_nth(query_t *q, node_t *n, const test_t *t)
                    t->op == LXB_CSS_SELECTOR_PSEUDO_CLASS_FUNCTION_NTH_LAST_OF_TYPE;
     if (t->list && !match_list(q, t->list, n)) return false;
     long index = 1;
-    for (node_t *s = n; (s = from_end ? element_after(s) : element_before(s)) && *q->steps > 0; --*q->steps) {
+    for (node_t *s = n; (s = from_end ? element_after(s) : element_before(s)) && *q->steps > 0;
+         step(q->steps)) {
         if (of_type && (s->local_name != n->local_name || s->ns != n->ns)) continue;
         if (!t->list || match_list(q, t->list, s)) index++;
     }
@@ -639,7 +647,7 @@ static bool match_test(query_t *q, node_t *n, const test_t *t)
 
 static bool match_compound(query_t *q, node_t *n, const compound_t *c)
 {
-    --*q->steps;
+    step(q->steps);
     for (size_t i = 0; i < c->n; i++)
         if (!match_test(q, n, &c->tests[i])) return false;
     return true;
@@ -712,7 +720,8 @@ static node_t *next_in(node_t *n, const node_t *root)
 static int search_tree(const css_t *css, query_t *q, node_t *root, css_found_t found, void *ctx)
 {
     for (node_t *n = root; n; n = next_in(n, root)) {
-        if (--*q->steps <= 0) return -1;
+        step(q->steps);
+        if (*q->steps <= 0) return -1;
         if (css->tag ? n->local_name != css->tag : !is_element(n)) continue;
         if (css->classed && is_element(n) && !lxb_dom_interface_element(n)->attr_class) continue;
         if (is_element(n) && match_any_complex(q, css, n) && *q->steps > 0 && !found(ctx, n)) return 1;

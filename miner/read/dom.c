@@ -17,7 +17,7 @@ enum {
     MAX_FORMATTING = 256,  // open formatting elements, all of which each block may reopen
     MAX_ATTRIBUTES = 4096, // of one tag
     MAX_ROOTS = 64,        // <html> and <body> tags: each adds its attributes to those of the first
-    MAX_WORK = 100000000,  // steps through open elements and bytes copied, about 0.3 s
+    MAX_WORK = 40000000,   // steps through open elements and bytes copied, about 0.1 s
     MAX_TREE = 192 << 20,  // bytes of nodes
     USUAL_TREE = 4 << 20,  // memory that is kept from page to page
     LOOK_EVERY = 256,      // tokens between two looks at the memory

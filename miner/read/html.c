@@ -1,5 +1,6 @@
 // HTML: decode, parse, find the items, and put each field's first value into the item.
 #include "miner/read/html.h"
+#include "miner/read/effort.h"
 
 #include <lexbor/html/html.h>
 #include <stdio.h>
@@ -249,6 +250,8 @@ static bool take_match(void *ctx, node_t *node)
     raw_t raw;
     t->status = select_take(t->selector, node, field->type, t->one_line, t->page->arena, &raw);
     if (t->status == READ_OK && raw.text) t->status = item_put(t->writer, t->index, raw.text, raw.len);
+    if (t->status == READ_OK && effort_over())
+        t->status = READ_TOO_COMPLEX; // its text may be the whole page's
     if (t->status != READ_OK) return false;
     return field->all || field->type == TYPE_LIST || !item_has(t->writer, t->index);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "miner/read/effort.h"
 #include "miner/read/jsonpath_ast.h"
 
 // What is done with the nodes at the end of a query.
@@ -465,6 +466,7 @@ static bool select_names(const jsonpath_t *path, yyjson_val *root, int64_t *work
 
 jsonpath_status_t jsonpath_select(jsonpath_t *path, yyjson_val *root, int64_t *work, nodelist_t *out)
 {
+    if (effort_over()) return JSONPATH_TOO_COMPLEX;
     if (select_names(path, root, work, out)) return JSONPATH_OK;
     eval_t ev = {.path = path, .root = root, .work = *work};
     sink_t sink = {.list = out};

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "miner/read/effort.h"
 
 enum {
     MATCH_LIMIT = 200000, // steps of one match; an honest pattern takes some hundreds
@@ -59,6 +60,7 @@ void pattern_destroy(pattern_t **pattern)
 
 pattern_status_t pattern_find(const pattern_t *p, const char *text, const char **part, size_t *len)
 {
+    if (effort_over()) return PATTERN_EFFORT;
     int n = pcre2_match(p->code, (PCRE2_SPTR)text, strlen(text), 0, PCRE2_NO_UTF_CHECK, p->data, p->limits);
     if (n == PCRE2_ERROR_NOMATCH) return PATTERN_NONE;
     if (n < 0) return PATTERN_EFFORT;

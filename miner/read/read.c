@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "miner/read/effort.h"
 #include "miner/read/feed.h"
 #include "miner/read/filter.h"
 #include "miner/read/html.h"
@@ -175,7 +176,7 @@ const char *reader_page_url(const reader_t *r, arena_t *arena, const char *url, 
     return next_by_number(r->template->next->format, my_tools()->urls, arena, url, page, offset);
 }
 
-read_status_t reader_items(reader_t *r, arena_t *arena, const document_t *document, items_t *out)
+static read_status_t read_list(reader_t *r, arena_t *arena, const document_t *document, items_t *out)
 {
     *out = (items_t){.items = NULL};
     read_status_t status = read_kind(r, arena, document, out);
@@ -185,22 +186,44 @@ read_status_t reader_items(reader_t *r, arena_t *arena, const document_t *docume
     return apply_filters(r->filters, out);
 }
 
+read_status_t reader_items(reader_t *r, arena_t *arena, const document_t *document, items_t *out)
+{
+    effort_begin();
+    read_status_t status = read_list(r, arena, document, out);
+    if (effort_over() && status == READ_TOO_COMPLEX)
+        snprintf(out->detail, sizeof out->detail, "it takes more than %d ms to read", READ_BUDGET_MS);
+    effort_end();
+    return status;
+}
+
 read_status_t reader_event(reader_t *r, arena_t *arena, const char *url, const event_t *event, items_t *out,
                            const char **position)
 {
     CHECK(r->stream != NULL);
+    effort_begin();
     read_status_t status = stream_event(r->stream, arena, url, event, out, position);
-    return status == READ_OK ? apply_filters(r->filters, out) : status;
+    if (status == READ_OK) status = apply_filters(r->filters, out);
+    effort_end();
+    return status;
 }
 
-read_status_t reader_detail(reader_t *r, arena_t *arena, const document_t *document, item_t *out, bool *drop)
+static read_status_t read_detail(reader_t *r, arena_t *arena, const document_t *document, item_t *out,
+                                 bool *drop)
 {
-    CHECK(r->detail != NULL);
     read_status_t status = html_details(r->detail, my_tools(), arena, document, out, drop);
     if (status != READ_OK || *drop) return status;
     bool wanted = true;
     status = filters_judge(r->detail_filters, out, &wanted);
     *drop = !wanted;
+    return status;
+}
+
+read_status_t reader_detail(reader_t *r, arena_t *arena, const document_t *document, item_t *out, bool *drop)
+{
+    CHECK(r->detail != NULL);
+    effort_begin();
+    read_status_t status = read_detail(r, arena, document, out, drop);
+    effort_end();
     return status;
 }
 

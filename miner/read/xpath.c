@@ -15,12 +15,14 @@
 
 #include "common/arena.h"
 #include "common/check.h"
+#include "miner/read/effort.h"
 
 enum {
     MAX_NODES = 60000,   // of a copy: unions and comparisons of node sets take quadratic time
     MAX_COPY = 96 << 20, // bytes of a copy
     STEPS_PER_OP = 12,   // an operation of libxml2 costs as much as so many tests of a node
     BYTES_PER_OP = 128,  // allocated for strings
+    MAX_COMPARED = 2000, // nodes of a set that is compared with another set
 };
 
 typedef lxb_dom_node_t node_t;
@@ -32,6 +34,7 @@ typedef xmlErrorPtr xml_error_t;
 
 struct xpath {
     xmlXPathCompExprPtr expression;
+    bool compares; // sets of nodes with each other
 };
 
 // A page's copy. The page's document points to it (node.user), each node of the page to its twin.
@@ -45,15 +48,30 @@ typedef struct {
 // -- cost -----------------------------------------------------------------------------------------
 
 static _Thread_local xmlXPathContextPtr running;
+static _Thread_local bool running_compares;
+
+// libxml2 only reads its limit, so that this can be done at any time.
+static void stop_running(void)
+{
+    if (running) running->opLimit = 1;
+}
 
 static void charge(size_t size)
 {
-    if (running) running->opCount += size / BYTES_PER_OP;
+    if (!running) return;
+    running->opCount += size / BYTES_PER_OP;
+    if (effort_over()) stop_running();
 }
 
+// libxml2 compares two sets of nodes pair by pair, without counting. It first allocates an array as long as a
+// set; where it does not get that, the evaluation ends.
 static void *count_malloc(size_t size)
 {
     charge(size);
+    if (running_compares && size >= MAX_COMPARED * sizeof(void *)) {
+        stop_running();
+        return NULL;
+    }
     return malloc(size);
 }
 
@@ -217,6 +235,50 @@ static int check_names(const char *s, char *why, size_t size)
     return 0;
 }
 
+// The end of the literal that begins at s.
+static const char *skip_literal(const char *s, const char *end)
+{
+    const char *close = memchr(s + 1, *s, (size_t)(end - s - 1));
+    return close ? close + 1 : end;
+}
+
+// What begins at s is a string or a number, not a set of nodes: a literal, a number, a function but id().
+static bool begins_value(const char *s, const char *end)
+{
+    while (s < end && strchr(" \t\r\n(", *s)) s++;
+    if (s == end || strchr("\"'-0123456789", *s)) return true;
+    size_t n = 0;
+    while (s + n < end && is_name(s[n])) n++;
+    const char *behind = s + n;
+    while (behind < end && strchr(" \t\r\n", *behind)) behind++;
+    bool node_test = (n == 4 && (!memcmp(s, "text", 4) || !memcmp(s, "node", 4))) ||
+                     (n == 7 && !memcmp(s, "comment", 7)) || n == 22; // processing-instruction
+    bool id = n == 2 && !memcmp(s, "id", 2);
+    return n && behind < end && *behind == '(' && !node_test && !id;
+}
+
+// Whether a comparison may be one of two sets. It may be taken for one that is none, which only costs where
+// large pages are compared.
+static bool compares_sets(const char *s, size_t len)
+{
+    const char *end = s + len;
+    bool value = false; // what stands before is a literal
+    while (s < end) {
+        if (*s == '"' || *s == '\'') {
+            s = skip_literal(s, end);
+            value = true;
+        } else if (strchr("=<>", *s)) {
+            s += s + 1 < end && s[1] == '=' ? 2 : 1;
+            if (!value && !begins_value(s, end)) return true;
+            value = false;
+        } else {
+            if (!strchr(" \t\r\n!", *s)) value = false;
+            s++;
+        }
+    }
+    return false;
+}
+
 typedef struct {
     char *why;
     size_t size;
@@ -269,6 +331,7 @@ xpath_t *xpath_new(const char *text, size_t len, char *why, size_t size)
     if (!expression) return NULL;
     xpath_t *xpath = xcalloc(1, sizeof *xpath);
     xpath->expression = expression;
+    xpath->compares = compares_sets(text, len);
     return xpath;
 }
 
@@ -467,9 +530,12 @@ static xmlXPathObjectPtr evaluate(const xpath_t *xpath, copy_t *copy, node_t *sc
     c->opLimit = (unsigned long)(*steps / cost);
     c->opCount = 0;
     if (!c->node) return NULL;
+    effort_alarm(stop_running);
     running = c;
+    running_compares = xpath->compares;
     xmlXPathObjectPtr result = xmlXPathCompiledEval(xpath->expression, c);
     running = NULL;
+    running_compares = false;
     *steps -= (int64_t)c->opCount * cost;
     return result;
 }
