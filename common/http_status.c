@@ -1,9 +1,7 @@
 // Http status: one mutex guards the published texts; an answer copies what it sends.
 #include "common/http_status.h"
 
-#include <arpa/inet.h>
 #include <microhttpd.h>
-#include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +9,10 @@
 
 #include "common/check.h"
 #include "common/clock.h"
+#include "common/http_listen.h"
 #include "common/log.h"
 
-enum { CONNECTIONS_MAX = 32, CONNECTION_TIMEOUT_S = 10, HOST_MAX = 256 };
+enum { CONNECTIONS_MAX = 32, CONNECTION_TIMEOUT_S = 10 };
 
 struct http_status {
     struct MHD_Daemon *daemon;
@@ -89,51 +88,18 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
 
 // -- start and end --------------------------------------------------------------------------------
 
-// "HOST:PORT" -> host (empty: every address) and port. 0 or -1.
-static int split(const char *bind, char host[HOST_MAX], const char **port)
-{
-    const char *colon = strrchr(bind, ':');
-    if (!colon || !colon[1] || strlen(colon + 1) > 5 || colon[1 + strspn(colon + 1, "0123456789")]) return -1;
-    size_t len = (size_t)(colon - bind);
-    if (len >= 2 && bind[0] == '[' && bind[len - 1] == ']') bind++, len -= 2;
-    if (len >= HOST_MAX) return -1;
-    memcpy(host, bind, len);
-    host[len] = '\0';
-    if (!strcmp(host, "*")) host[0] = '\0';
-    *port = colon + 1;
-    return 0;
-}
-
-static struct addrinfo *resolve(const char *bind, char *err, size_t err_size)
-{
-    char host[HOST_MAX];
-    const char *port;
-    if (split(bind, host, &port)) {
-        snprintf(err, err_size, "%s is no HOST:PORT", bind);
-        return NULL;
-    }
-    struct addrinfo hints = {.ai_family = host[0] ? AF_UNSPEC : AF_INET,
-                             .ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
-                    *found = NULL;
-    int rc = getaddrinfo(host[0] ? host : NULL, port, &hints, &found);
-    if (rc) snprintf(err, err_size, "%s: %s", bind, gai_strerror(rc));
-    return rc ? NULL : found;
-}
-
 static void announce(http_status_t *status, const struct addrinfo *address)
 {
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(status->daemon, MHD_DAEMON_INFO_BIND_PORT);
     status->port = info ? info->port : 0;
-    char host[INET6_ADDRSTRLEN] = "";
-    getnameinfo(address->ai_addr, address->ai_addrlen, host, sizeof host, NULL, 0, NI_NUMERICHOST);
-    bool v6 = address->ai_family == AF_INET6;
-    log_info("http", "endpoint=http://%s%s%s:%u", v6 ? "[" : "", host, v6 ? "]" : "", status->port);
+    char url[128];
+    http_listen_url(address, status->port, url, sizeof url);
+    log_info("http", "endpoint=%s", url);
 }
 
 http_status_t *http_status_new(const char *bind, int64_t stall_ms, char *err, size_t err_size)
 {
-    struct addrinfo *address = resolve(bind, err, err_size);
+    struct addrinfo *address = http_listen_resolve(bind, NULL, err, err_size);
     if (!address) return NULL;
     http_status_t *status = xcalloc(1, sizeof *status);
     status->stall_ms = stall_ms;

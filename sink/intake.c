@@ -38,6 +38,7 @@ struct intake {
     int64_t broker_offset;
     int64_t next_tick, next_stats; // monotonic ms
     http_status_t *status;         // or NULL
+    api_t *api;                    // whose metrics go there too, or NULL
     bool writer_gone;
 };
 
@@ -285,10 +286,12 @@ static void measure(intake_t *in)
 // Without Postgres the sink is not well, even if the spool takes what comes.
 static void publish(intake_t *in)
 {
-    char metrics[4096], health[300], restored[128] = "";
+    char metrics[8192], health[300], restored[128] = "";
     if (!in->status) return;
     measure(in);
-    stats_metrics(&in->stats, metrics, sizeof metrics);
+    stats_metrics(&in->stats, metrics, sizeof metrics / 2);
+    size_t n = strlen(metrics);
+    if (in->api) api_metrics(in->api, metrics + n, sizeof metrics - n);
     if (in->stats.restored)
         snprintf(restored, sizeof restored, " database_restored since_ms=%" PRId64 " (see rtm-ctl refetch)",
                  in->stats.restored_since);
@@ -383,9 +386,10 @@ void intake_destroy(intake_t **intake)
     *intake = NULL;
 }
 
-void intake_publish_to(intake_t *in, http_status_t *status)
+void intake_publish_to(intake_t *in, http_status_t *status, api_t *api)
 {
     in->status = status;
+    in->api = api;
 }
 
 void intake_run(intake_t *in, int stop_fd)

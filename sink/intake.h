@@ -7,6 +7,7 @@
 
 #include "common/http_status.h"
 #include "common/queue.h"
+#include "sink/api.h"
 
 typedef struct intake intake_t;
 
@@ -15,8 +16,9 @@ typedef struct intake intake_t;
 intake_t *intake_new(const char *listen, size_t memory, queue_t *jobs, queue_t *done, char *err,
                      size_t err_size);
 void intake_destroy(intake_t **intake);
-// Publishes health and metrics there about once a second; status must outlive the intake.
-void intake_publish_to(intake_t *intake, http_status_t *status);
+// Publishes health and metrics there about once a second, with those of the api; both, or NULL, must outlive
+// the intake or be taken back.
+void intake_publish_to(intake_t *intake, http_status_t *status, api_t *api);
 
 // Serves until stop_fd is readable. Then returns; no further batch is taken.
 void intake_run(intake_t *intake, int stop_fd);

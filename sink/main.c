@@ -10,6 +10,7 @@
 #include "common/conf.h"
 #include "common/http_status.h"
 #include "common/log.h"
+#include "sink/api.h"
 #include "sink/intake.h"
 #include "sink/mark.h"
 #include "sink/pg.h"
@@ -22,7 +23,9 @@ enum { EXIT_USAGE = 2, STALL_MS = 15000 };
 
 static struct {
     const char *listen, *postgres, *log_level, *health, *spool;
-    int64_t memory, spool_max, retention_every;
+    const char *api, *api_token_file, *api_postgres;
+    bool api_insecure;
+    int64_t memory, spool_max, retention_every, api_streams;
 } options;
 
 static const conf_option_t table[] = {
@@ -39,6 +42,16 @@ static const conf_option_t table[] = {
      "how often items are looked for that templates keep no longer", &options.retention_every, 100,
      INT64_C(86400000)},
     {"health", CONF_STR, "HOST:PORT", NULL, "serve /healthz and /metrics there", &options.health, 0, 0},
+    {"api", CONF_STR, "HOST:PORT", NULL, "serve items to readers there; without HOST: on 127.0.0.1",
+     &options.api, 0, 0},
+    {"api-token-file", CONF_STR, "FILE", NULL, "what readers must show as Bearer: tokens, one a line",
+     &options.api_token_file, 0, 0},
+    {"api-insecure", CONF_FLAG, NULL, NULL, "let everybody read who can connect", &options.api_insecure, 0,
+     0},
+    {"api-postgres", CONF_STR, "CONNINFO", NULL, "for readers: a role that may only read, or a standby",
+     &options.api_postgres, 0, 0},
+    {"api-streams", CONF_INT, "N", "1000", "live streams at once, each about 16 KiB", &options.api_streams, 1,
+     20000},
     {"log-level", CONF_STR, "LEVEL", "info", "debug, info, warn or error", &options.log_level, 0, 0},
 };
 
@@ -70,6 +83,27 @@ static int stop_signals(void)
     return fd;
 }
 
+// What is wrong with the options of the api, or NULL.
+static const char *check_api(void)
+{
+    if (!options.api)
+        return options.api_token_file || options.api_insecure ? "--api HOST:PORT is missing" : NULL;
+    if (options.api_token_file && options.api_insecure)
+        return "--api-token-file and --api-insecure exclude each other";
+    if (!options.api_token_file && !options.api_insecure)
+        return "readers need a token: --api-token-file FILE, or --api-insecure to let everybody read";
+    return options.api_postgres ? pg_check_conninfo(options.api_postgres) : NULL;
+}
+
+static api_t *start_api(char *err, size_t err_size)
+{
+    api_options_t api = {.bind = options.api,
+                         .conninfo = options.api_postgres ? options.api_postgres : options.postgres,
+                         .token_file = options.api_token_file,
+                         .max_streams = (uint64_t)options.api_streams};
+    return api_start(&api, err, err_size);
+}
+
 int main(int argc, char **argv)
 {
     char err[256];
@@ -81,6 +115,8 @@ int main(int argc, char **argv)
     log_set_level((log_level_t)level);
     const char *wrong = pg_check_conninfo(options.postgres);
     if (wrong) return usage_error("postgres", wrong);
+    wrong = check_api();
+    if (wrong) return usage_error("api", wrong);
 
     if (replays) return replay_rejects(options.postgres);
 
@@ -106,7 +142,16 @@ int main(int argc, char **argv)
         spool_close(&spool);
         return usage_error("listen", err);
     }
-    intake_publish_to(intake, status);
+    api_t *api = options.api ? start_api(err, sizeof err) : NULL;
+    if (options.api && !api) {
+        intake_destroy(&intake);
+        queue_destroy(&jobs, free);
+        queue_destroy(&done, free);
+        http_status_destroy(&status);
+        spool_close(&spool);
+        return usage_error("api", err);
+    }
+    intake_publish_to(intake, status, api);
     mark_t mark;
     mark_open(&mark, options.spool);
     writer_t *writer = writer_start(options.postgres, &mark, jobs, done, spool);
@@ -114,6 +159,8 @@ int main(int argc, char **argv)
 
     intake_run(intake, stop_fd);
     log_info("stopping", "reason=signal");
+    intake_publish_to(intake, status, NULL);
+    api_stop(&api);
     retain_stop(&retain);
     writer_stop(writer);
     intake_finish(intake);

@@ -289,6 +289,25 @@ pg_status_t pg_execute(pg_t *pg, const char *name, int n, const char *const *val
     return sent(pg, PQsendQueryPrepared(pg->conn, name, n, values, lengths, formats, 1), result);
 }
 
+static bool take_notifies(pg_t *pg)
+{
+    bool any = false;
+    for (PGnotify *n; (n = PQnotifies(pg->conn)); any = true) PQfreemem(n);
+    return any;
+}
+
+pg_status_t pg_wait_notify(pg_t *pg, int wake_fd, int64_t ms)
+{
+    struct pollfd fds[3] = {{.fd = PQsocket(pg->conn), .events = POLLIN},
+                            {.fd = wake_fd, .events = POLLIN},
+                            {.fd = pg->stop_fd, .events = POLLIN}};
+    if (take_notifies(pg)) return PG_OK; // they came with the last answer
+    if (poll(fds, 3, (int)ms) <= 0 || !fds[0].revents) return PG_OK;
+    if (!PQconsumeInput(pg->conn)) return lost(pg);
+    take_notifies(pg);
+    return PG_OK;
+}
+
 // -- COPY -------------------------------------------------------------------------------------------
 
 pg_status_t pg_copy_begin(pg_t *pg, const char *sql)

@@ -53,6 +53,10 @@ pg_status_t pg_prepare(pg_t *pg, const char *name, const char *sql);
 pg_status_t pg_execute(pg_t *pg, const char *name, int n, const char *const *values, const int *lengths,
                        const int *formats, PGresult **result);
 
+// Waits for a notification that a LISTEN asked for, at most ms, or until wake_fd is readable or the process
+// is to stop. PG_FAILED: the connection is lost.
+pg_status_t pg_wait_notify(pg_t *pg, int wake_fd, int64_t ms);
+
 // COPY ... FROM STDIN: sql may hold statements before it. Then any number of pg_copy_put, and pg_copy_end.
 pg_status_t pg_copy_begin(pg_t *pg, const char *sql);
 pg_status_t pg_copy_put(pg_t *pg, const char *bytes, size_t len);
