@@ -59,6 +59,8 @@ int run_health(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_try(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_select(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_url(const command_t *command, ctl_t *ctl, int argc, char **argv);
+int run_tail(const command_t *command, ctl_t *ctl, int argc, char **argv);
+int run_items(const command_t *command, ctl_t *ctl, int argc, char **argv);
 int run_robots(const command_t *command, ctl_t *ctl, int argc, char **argv);
 
 // -- for the commands -----------------------------------------------------------------------------

@@ -117,6 +117,13 @@ static const command_t commands[] = {
      "A\n"
      "file that exists is not overwritten. `rtm-broker --restore FILE` starts from a copy.",
      run_backup},
+    {"tail", "", "print items as they are stored",
+     "Follows the stream of a sink that has --api, and goes on where it was when the connection ends. Each "
+     "line is\n"
+     "an item: when it was stored (UTC), template, title, URL; with --json, all of it.",
+     run_tail},
+    {"items", "[WORDS]", "print stored items, the newest first",
+     "Asks a sink that has --api. WORDS must all occur in title, summary, author or URL.", run_items},
     {"health", "HOST:PORT", "ask a process for its health (its --health address)", NULL, run_health},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -237,6 +237,7 @@ static enum MHD_Result start_stream(exchange_t *x, bool head)
         return answer_error(x, MHD_HTTP_SERVICE_UNAVAILABLE,
                             "there are as many streams as may be, try again later");
     MHD_add_response_header(response, "X-Accel-Buffering", "no");
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close"); // where it ends there is no more
     return queue(x, MHD_HTTP_OK, type, response);
 }
 
