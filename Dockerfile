@@ -20,5 +20,5 @@ COPY --from=build /out/usr/local /usr/local
 # what is not on stdin or in a volume is found here: rtm-ctl add templates/hacker-news.json
 WORKDIR /usr/local/share/rtm
 USER rtm
-EXPOSE 7440 7441
+EXPOSE 7440 7441 7442
 CMD ["rtm-ctl", "help"]

@@ -621,3 +621,20 @@ def test_ctl_tail_for_people(sink, miner):
     finally:
         tail.send_signal(signal.SIGTERM)
         tail.wait(10)
+
+
+def test_readme_s_commands(sink, miner, tmp_path):
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        block = re.search(r"<!-- test: readers -->\n```sh\n(.*?)```", file.read(), re.S).group(1)
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    miner.store(batch([item("a", title="A release")], template="planet-debian"))
+    ran = 0
+    for line in block.replace("build/", build_dir() + "/").replace("127.0.0.1:7442", sink.address).splitlines():
+        follows = "tail" in line or "stream" in line
+        done = subprocess.run(["timeout", "2" if follows else "20", "bash", "-c", line], cwd=tmp_path, capture_output=True,
+                              text=True, env={**os.environ, "RTM_API": sink.address})
+        assert done.returncode == (124 if follows else 0), (line, done.stderr)
+        assert follows or "A release" in done.stdout, line
+        assert "rtm-ctl:" not in done.stderr and '"error"' not in done.stdout
+        ran += 1
+    assert ran == 4
