@@ -100,8 +100,9 @@ typedef struct {
     size_t n_fields;
 
     // further pages of a list
-    field_t *next;  // the next page's URL, or what `format` makes one of in place of {}; or NULL
-    uint32_t pages; // of one poll, at most
+    field_t *next;       // the next page's URL, or what `format` makes one of in place of {}; or NULL
+    uint32_t pages;      // of one poll, at most
+    uint32_t first_page; // the number of the first one, where pages are counted
 
     bool may_be_empty; // a list without items says nothing
 

@@ -214,6 +214,14 @@ static int member_detail(parse_t *p, yyjson_val *value, const char *path)
 
 // -- further pages --------------------------------------------------------------------------------
 
+static int next_first(parse_t *p, yyjson_val *value, const char *path)
+{
+    if (!yyjson_is_uint(value) || yyjson_get_uint(value) > 1000000)
+        return template_fail(p->error, path, "must be a whole number, 0 or 1 as a rule");
+    p->t->first_page = (uint32_t)yyjson_get_uint(value);
+    return 0;
+}
+
 static bool holds_once(const char *format, const char *word)
 {
     const char *at = strstr(format, word);
@@ -234,7 +242,8 @@ static int check_counted(parse_t *p, field_t *f, const char *path)
 static int member_next(parse_t *p, yyjson_val *value, const char *path)
 {
     static const member_t rows[] = {
-        {"select", field_select}, {"match", field_match}, {"format", field_format}};
+        {"select", field_select}, {"match", field_match}, {"format", field_format}, {"first", next_first}};
+    p->t->first_page = 1;
     field_t *f = p->field = p->t->next = arena_calloc(p->arena, 1, sizeof *f);
     if (!f) return template_fail(p->error, path, "the template is too big");
     f->name = "next";

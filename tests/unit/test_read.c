@@ -232,6 +232,9 @@ static void pages_that_are_counted(void **state)
     open_template(&f, HTML "\"next\":{\"format\":\"/from/{offset}.html\"}}");
     assert_string_equal(reader_page_url(f.reader, f.arena, URL, 9, 40), "https://a.example/from/40.html");
     close_template(&f);
+    open_template(&f, HTML "\"next\":{\"format\":\"?p={page}\",\"first\":0}}");
+    assert_string_equal(reader_page_url(f.reader, f.arena, URL, 2, 40), "https://a.example/list?p=1");
+    close_template(&f);
     open_template(&f, HTML "\"next\":\"a\"}");
     assert_null(reader_page_url(f.reader, f.arena, URL, 9, 40));
     close_template(&f);
@@ -243,6 +246,7 @@ static void bad_paging_is_refused(void **state)
     refused(HTML "\"pages\":0}", "pages", "1 to 1000");
     refused(HTML "\"pages\":\"2\"}", "pages", "1 to 1000");
     refused(HTML "\"next\":\"a[\"}", "next", "CSS");
+    refused(HTML "\"next\":{\"format\":\"?p={page}\",\"first\":-1}}", "next.first", "whole number");
     refused(HTML "\"next\":{\"match\":\"x\"}}", "next", "select");
     refused(HTML "\"next\":{\"format\":\"/{}\"}}", "next.format", "{page}");
     refused(HTML "\"next\":{\"format\":\"/{page}{offset}\"}}", "next.format", "{page}");
