@@ -32,7 +32,7 @@ SELECT CASE
         'refused_address', 'http_4xx', 'not_found', 'gone', 'rate_limited', 'http_5xx', 'challenge', 'empty_body',
         'not_this_kind', 'parse', 'too_complex', 'rotted', 'robots', 'rejected', 'internal', 'quarantined',
         'blocked', 'dependency', 'overloaded', 'host_backoff', 'sink_backpressure', 'still_running',
-        'missed_while_down', 'no_miner', 'removed', 'limited'])[cause - 199], 'error_' || cause - 200)
+        'missed_while_down', 'no_miner', 'removed', 'limited', 'poison', 'no_secret'])[cause - 199], 'error_' || cause - 200)
     ELSE COALESCE((ARRAY['scheduled', 'added', 'reassigned', 'retry', 'triggered', 'catch_up',
                          'probe', 'host_backoff', 'overloaded', 'waited', 'replay'])[cause + 1],
                   'cause_' || cause)

@@ -114,5 +114,5 @@ def test_every_cause_has_its_name(cluster, database):
         return re.findall(r"X\((\w+)\)", re.search(rf"#define {macro}\(X\)(.*?[^\\])\n", text, re.S).group(1))
     for first, macro in ((0, "WIRE_CAUSES"), (200, "ERROR_CLASSES")):
         named = [cluster.value(database, f"SELECT rtm_cause({first + n}::smallint)") for n in range(len(words(macro)))]
-        assert named == words(macro)
+        assert named == words(macro), "a migration that replaces rtm_cause() is missing"
     assert cluster.value(database, "SELECT rtm_cause(100::smallint)") == "spooled"
