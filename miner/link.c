@@ -26,16 +26,17 @@
 
 enum {
     DRAIN_MS = 30000,
-    LINGER_MS = 1000, // for the last GOODBYE
-    BEAT_MS = 250,    // how old the numbers in a heartbeat may be
-    LINE_MS = 10000,  // between two `miner` lines in the log
-    STALL_MS = 5000,  // without a publication: the health endpoint says stalled
-    INBOX = 1 << 16,  // messages of all workers
-    BUSY_MS = 10,     // until sockets are looked at again while a worker's inbox is rather full
+    LINGER_MS = 1000,     // for the last GOODBYE
+    BEAT_MS = 250,        // how old the numbers in a heartbeat may be
+    LINE_MS = 10000,      // between two `miner` lines in the log
+    STUCK_LAST_MS = 2000, // for a stuck worker's last outcome to be acknowledged
+    STALL_MS = 5000,      // without a publication: the health endpoint says stalled
+    INBOX = 1 << 16,      // messages of all workers
+    BUSY_MS = 10,         // until sockets are looked at again while a worker's inbox is rather full
     ASSIGN_ARENA = 64 << 20,
 };
 
-typedef enum { LINK_RUNNING, LINK_DRAINING, LINK_DONE } link_state_t;
+typedef enum { LINK_RUNNING, LINK_DRAINING, LINK_STUCK, LINK_DONE } link_state_t;
 
 struct link {
     link_options_t options;
@@ -57,6 +58,9 @@ struct link {
     unsigned unanswered; // workers that have not said what runs
     uint64_t *running;   // sources
     size_t n_running;
+
+    // a worker is stuck
+    int64_t stuck_until; // monotonic ms, for which the outcome may take
 
     // the process, for heartbeats and the log
     int64_t beat_at, line_at; // monotonic ms
@@ -274,6 +278,50 @@ static void read_signals(link_t *l, int64_t now)
         }
         start_drain(l, now);
     }
+}
+
+// -- a worker that does not come back -------------------------------------------------------------
+
+// The document's poll has failed: so it counts against its source, not against those beside it.
+static void blame(link_t *l, const watch_subject_t *subject, int64_t absent)
+{
+    char detail[80];
+    snprintf(detail, sizeof detail, "a worker was stuck for %lld ms reading it", (long long)absent);
+    wire_outcome_t outcome = {.kind = OUTCOME_BOTH,
+                              .source = subject->source,
+                              .due = subject->due,
+                              .cause = subject->cause,
+                              .attempt = subject->attempt,
+                              .result = RESULT_failed,
+                              .error = ERR_too_complex,
+                              .took_ms = (uint64_t)absent,
+                              .detail = detail};
+    if (subject->source && subject->due) brokers_outcome(l->brokers, outcome_copy(&outcome));
+}
+
+static void watch_workers(link_t *l, int64_t now)
+{
+    watch_subject_t subject;
+    if (l->state == LINK_STUCK || !l->options.stuck_ms) return;
+    for (unsigned i = 0; i < l->options.workers; i++) {
+        int64_t absent = watch_absent(worker_watch(l->workers[i]), now);
+        if (absent < l->options.stuck_ms) continue;
+        watch_look(worker_watch(l->workers[i]), &subject);
+        log_error("worker_stuck", "worker=%u source=%016llx template=%s url=\"%s\" ms=%lld", i,
+                  (unsigned long long)subject.source, subject.source ? subject.template : "",
+                  subject.source ? subject.url : "", (long long)absent);
+        blame(l, &subject, absent);
+        l->state = LINK_STUCK;
+        l->stuck_until = now + STUCK_LAST_MS;
+    }
+}
+
+// When the broker has heard of it, or cannot: the rest of the work is handed back at once.
+static bool is_over(link_t *l, int64_t now)
+{
+    if (l->state != LINK_STUCK || (brokers_unacked(l->brokers) && now < l->stuck_until)) return false;
+    brokers_goodbye(l->brokers, true, NULL, 0);
+    return true;
 }
 
 // -- from the workers -----------------------------------------------------------------------------
@@ -513,10 +561,17 @@ static void wait_for_events(link_t *l, int64_t now, bool busy)
     if (zmq_poll(items, (int)n, until > now ? until - now : 0) < 0) CHECK(zmq_errno() == EINTR);
 }
 
-void link_run(link_t *l)
+int link_run(link_t *l)
 {
     while (l->state != LINK_DONE) {
         int64_t now = clock_mono_ms();
+        watch_workers(l, now);
+        if (is_over(l, now)) {
+            brokers_destroy(&l->brokers, LINGER_MS);
+            sinks_destroy(&l->sinks);
+            zmq_ctx_term(l->zmq); // when everything that was said has left
+            return -1;
+        }
         bool busy = is_busy(l);
         tell(l, now);
         brokers_tick(l->brokers, now);
@@ -530,6 +585,7 @@ void link_run(link_t *l)
         watch_buffer(l);
         check_drained(l, now);
     }
+    return 0;
 }
 
 void link_destroy(link_t **link)

@@ -20,14 +20,17 @@ typedef struct {
     size_t slots;  // transfers at once, per worker
     size_t buffer; // bytes of batches not acknowledged, above which nothing new is polled
     fetch_options_t fetch;
+    int64_t stuck_ms;   // a worker that is not in its loop for so long is stuck; 0: never
     const char *health; // HOST:PORT for /healthz and /metrics, or NULL
 } link_options_t;
 
 // Blocks SIGTERM and SIGINT (for all threads to come) and starts the workers. NULL: an option is wrong
 // (logged).
 link_t *link_new(const link_options_t *options);
-// Runs until a signal has drained the miner: at most DRAIN_MS. A second signal ends the process.
-void link_run(link_t *link);
+// Runs until a signal has drained the miner: at most DRAIN_MS; 0. A second signal ends the process. -1: a
+// worker is stuck, which was told the broker: nothing is left to do but to start the process anew, without
+// link_destroy, which would wait for it.
+int link_run(link_t *link);
 void link_destroy(link_t **link);
 
 #endif

@@ -1,4 +1,5 @@
 // rtm-miner: options, then the link runs until it is told to stop.
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,11 @@
 
 static struct {
     const char *brokers, *sinks, *id, *contact, *log_level, *health, *secrets, *proxy, *no_proxy;
-    int64_t workers, slots, max_document, buffer;
+    int64_t workers, slots, max_document, buffer, stuck;
     bool allow_private;
 } opt;
+
+enum { STUCK_EXIT = 70 }; // when it cannot start itself anew
 
 static const conf_option_t options[] = {
     {"broker", CONF_LIST, "ENDPOINTS", "tcp://127.0.0.1:7440",
@@ -35,6 +38,8 @@ static const conf_option_t options[] = {
      &opt.proxy, 0, 0},
     {"no-proxy", CONF_STR, "HOSTS", NULL, "but not from these hosts, and all below them; * for all",
      &opt.no_proxy, 0, 0},
+    {"stuck-after", CONF_DURATION, "SPAN", "10s", "start anew when a document is read for so long (0: never)",
+     &opt.stuck, 0, 3600000},
     {"allow-private", CONF_FLAG, NULL, NULL, "also fetch from private and loopback addresses",
      &opt.allow_private, 0, 0},
     {"log-level", CONF_STR, "LEVEL", "info", "debug, info, warn or error", &opt.log_level, 0, 0},
@@ -79,6 +84,16 @@ static unsigned worker_count(void)
     return cores < 1 ? 1 : cores > MAX_WORKERS ? MAX_WORKERS : (unsigned)cores;
 }
 
+// A thread that is stuck can only be ended with all others. The process stays, with another incarnation.
+static _Noreturn void start_anew(char **argv, const char *id)
+{
+    setenv("RTM_ID", id, 1); // it may have been made up
+    log_warn("restarting", "reason=worker_stuck");
+    execv("/proc/self/exe", argv);
+    log_error("restart", "reason=\"%s\"", strerror(errno));
+    _exit(STUCK_EXIT);
+}
+
 int main(int argc, char **argv)
 {
     char id[100], user_agent[300];
@@ -104,10 +119,11 @@ int main(int argc, char **argv)
                   .proxy = opt.proxy,
                   .no_proxy = opt.no_proxy,
                   .secrets = opt.secrets},
+        .stuck_ms = opt.stuck,
         .health = opt.health,
     });
     int code = link ? 0 : 2;
-    if (link) link_run(link);
+    if (link && link_run(link) != 0) start_anew(argv, opt.id ? opt.id : id);
     link_destroy(&link);
     fetch_global_cleanup();
     return code;

@@ -299,6 +299,7 @@ polls_t *polls_new(const polls_options_t *options)
                                                    .context = options->context,
                                                    .gate = ps->gate,
                                                    .quays = ps->stream_quays,
+                                                   .watch = options->watch,
                                                    .pressure = options->pressure});
     return ps;
 }

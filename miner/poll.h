@@ -18,6 +18,7 @@
 #include "miner/gate.h"
 #include "miner/quays.h"
 #include "miner/source.h"
+#include "miner/watch.h"
 
 typedef struct polls polls_t;
 
@@ -34,6 +35,7 @@ typedef struct {
     fetch_options_t fetch;
     int watched;                 // see fetch_new
     const homes_t *homes;        // of the sources
+    watch_t *watch;              // told what is read; may be NULL
     const atomic_bool *pressure; // streams are not read while it is set; may be NULL
 } polls_options_t;
 

@@ -46,7 +46,9 @@ static void settle_read(poll_t *p, uint32_t index, const document_t *document)
     bool drop = false, gated = definition_is_gated(p->definition);
     arena_reset(p->polls->arena);
     int64_t cpu = clock_thread_cpu_us();
+    watch_begin(p->polls->options.watch, &p->outcome, p->definition->name, document->url);
     read_status_t status = reader_detail(p->definition->reader, p->polls->arena, document, &page, &drop);
+    watch_end(p->polls->options.watch);
     p->outcome.cpu_us += (uint64_t)(clock_thread_cpu_us() - cpu);
     if (status == READ_EMPTY_BODY ||
         (status == READ_OK && rot_page_is_bare(p->definition->template, &page))) {

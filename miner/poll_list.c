@@ -385,7 +385,9 @@ static read_status_t read_page(poll_t *p, const fetch_result_t *result, items_t 
     document_t document = {result->body, result->len, result->content_type, result->url};
     arena_reset(ps->arena);
     int64_t cpu = clock_thread_cpu_us();
+    watch_begin(ps->options.watch, &p->outcome, p->definition->name, document.url);
     read_status_t status = reader_items(p->definition->reader, ps->arena, &document, items);
+    watch_end(ps->options.watch);
     p->outcome.cpu_us += (uint64_t)(clock_thread_cpu_us() - cpu);
     if (status != READ_ROTTED || !p->definition->template->may_be_empty) return status;
     items->n_items = items->matched = 0;

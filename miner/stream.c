@@ -455,7 +455,10 @@ static fetch_take_t on_data(void *owner, const char *bytes, size_t len)
     note_byte(st);
     st->bytes += len;
     int64_t cpu = clock_thread_cpu_us();
+    wire_outcome_t poll = {.source = st->source->id, .due = st->last_due.due, .cause = st->last_due.cause};
+    watch_begin(st->streams->options.watch, &poll, st->definition->name, source_fetch_url(st->source));
     while (!st->exhausting && events_next(st->events, &bytes, &len, &event)) take_event(st, &event);
+    watch_end(st->streams->options.watch);
     st->cpu_us += (uint64_t)(clock_thread_cpu_us() - cpu);
     if (!st->exhausting) return FETCH_TAKEN;
     // a piece may hold a thousand of these, and others wait

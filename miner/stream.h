@@ -19,6 +19,7 @@
 #include "miner/gate.h"
 #include "miner/quays.h"
 #include "miner/source.h"
+#include "miner/watch.h"
 
 typedef struct streams streams_t;
 typedef struct stream stream_t;
@@ -40,6 +41,7 @@ typedef struct {
     void *context;
     gate_t *gate;
     quays_t *quays;              // of their own: see streams_verdict
+    watch_t *watch;              // told what is read; may be NULL
     const atomic_bool *pressure; // nothing is read while it is set; may be NULL
 } streams_options_t;
 

@@ -25,6 +25,7 @@ struct worker {
     worker_options_t options;
     pthread_t thread;
     queue_t *inbox;
+    watch_t *watch;
     polls_t *polls;
     map_t sources;     // id -> source_t, those revoked but running included
     map_t definitions; // id -> definition_t
@@ -360,6 +361,7 @@ static void *run(void *context)
     worker_t *w = context;
     while (!w->stop) {
         int64_t now = clock_mono_ms();
+        watch_turn(w->watch, now);
         read_inbox(w);
         fire_all(w, now);
         post_stats(w, now);
@@ -378,12 +380,14 @@ worker_t *worker_start(const worker_options_t *options)
     worker_t *w = xcalloc(1, sizeof *w);
     w->options = *options;
     w->inbox = queue_new(WORKER_INBOX);
+    w->watch = watch_new();
     w->polls = polls_new(&(polls_options_t){.report = on_outcome,
                                             .send = on_batch,
                                             .finished = on_finished,
                                             .backed_off = on_backed_off,
                                             .context = w,
                                             .slots = options->slots,
+                                            .watch = w->watch,
                                             .pressure = options->pressure,
                                             .fetch = options->fetch,
                                             .watched = queue_fd(w->inbox),
@@ -394,6 +398,11 @@ worker_t *worker_start(const worker_options_t *options)
     CHECK(pthread_create(&w->thread, NULL, run, w) == 0);
     pthread_setname_np(w->thread, "worker");
     return w;
+}
+
+watch_t *worker_watch(worker_t *w)
+{
+    return w->watch;
 }
 
 queue_t *worker_inbox(worker_t *w)
@@ -415,6 +424,7 @@ void worker_join(worker_t **worker)
     map_free(&w->definitions);
     heap_free(&w->dues);
     queue_destroy(&w->inbox, message_free);
+    watch_destroy(&w->watch);
     free(w);
     *worker = NULL;
 }

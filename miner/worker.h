@@ -9,6 +9,7 @@
 #include "common/queue.h"
 #include "miner/fetch.h"
 #include "miner/homes.h"
+#include "miner/watch.h"
 
 typedef struct worker worker_t;
 
@@ -25,6 +26,8 @@ enum { WORKER_INBOX = 1 << 20 }; // messages
 
 // Starts the thread.
 worker_t *worker_start(const worker_options_t *options);
+// Whether it comes back to its loop.
+watch_t *worker_watch(worker_t *worker);
 // Its inbox; MESSAGE_STOP ends the thread.
 queue_t *worker_inbox(worker_t *worker);
 // Waits for the thread's end, then frees it.
