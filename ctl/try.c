@@ -379,12 +379,26 @@ static char *detail_url(const template_t *template, const item_t *item)
     return copy;
 }
 
+// The feed that a page names, where a feed was expected: a miner goes there too, once. A copy, or NULL.
+static char *feed_of(const look_t *look)
+{
+    return look->read == READ_NOT_THIS_KIND && look->items.next_url ? xstrdup(look->items.next_url) : NULL;
+}
+
 static void try_url(try_t *t, const char *url)
 {
     look_t look;
     char *follow[DETAILS_MAX];
     size_t n = 0;
+    int before = t->result;
     if (look_at(t, url, NULL, &look) != 0) return;
+    char *feed = feed_of(&look);
+    if (feed) {
+        t->result = before;
+        int rc = look_at(t, feed, NULL, &look);
+        free(feed);
+        if (rc != 0) return;
+    }
     // copies: the details are read in the same arena
     for (size_t i = 0; i < look.items.n_items && (int64_t)n < t->details; i++) {
         follow[n] = detail_url(t->template, &look.items.items[i]);

@@ -373,7 +373,8 @@ class Pages(http.server.BaseHTTPRequestHandler):
     """Two posts, in an encoding that only the header tells, and their own pages; no robots.txt."""
     def do_GET(self):
         links = "".join(f'<li><a href="/post/{i}">\u043f\u043e\u0441\u0442 {i}</a> <b>{i}</b></li>' for i in (1, 2))
-        page = {"/list": f"<ul>{links}</ul>"}.get(self.path) or (f"<p>{self.path}" if "post" in self.path else None)
+        page = {"/list": f"<ul>{links}</ul>", "/home": "<html><link rel=alternate type=application/rss+xml href=/rss>",
+                "/rss": "<rss><channel><item><title>a</title></item></channel></rss>"}.get(self.path) or (f"<p>{self.path}" if "post" in self.path else None)
         self.send_response(200 if page else 404)
         self.send_header("Content-Type", "text/html; charset=windows-1251")
         self.end_headers()
@@ -411,6 +412,15 @@ def test_what_try_saves_reads_the_same(pages, tmp_path):
     assert json.loads(ctl("select", "li:first-child a::text", tmp_path / "kept" / "list-1.html").stdout) == "\u043f\u043e\u0441\u0442 1"
     refused = ctl("try", "--allow-private", "--save", template, template)
     assert refused.returncode == 1 and str(template) in refused.stderr
+
+
+def test_try_goes_to_the_feed_that_a_page_names(pages, tmp_path):
+    template = write(tmp_path, "t.json", {"name": "f", "url": pages + "/home", "politeness": {"gap": "0ms"}})
+    done = ctl("try", "--json", "--allow-private", template)
+    assert done.returncode == 0, done.stderr
+    page, feed = [json.loads(line) for line in done.stdout.splitlines()]
+    assert page["result"] == "not_this_kind" and page["next_url"] == feed["url"] == pages + "/rss"
+    assert [item["title"] for item in feed["items"]] == ["a"]
 
 
 def test_a_replacing_template_is_compared_first(empty, pages, tmp_path):
