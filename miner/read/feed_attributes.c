@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "miner/read/feed_item.h"
+#include "miner/read/json_text.h"
 
 bool span_is(span_t s, const char *word)
 {
@@ -37,8 +38,8 @@ void span_put_json(buf_t *out, const char *name, span_t value)
 {
     if (!value.s) return;
     size_t before = out->len;
-    if (buf_append(out, before ? "," : "{", 1) != 0 || feed_json_string(out, name, strlen(name)) != 0 ||
-        buf_append(out, ":", 1) != 0 || feed_json_string(out, value.s, value.len) != 0)
+    if (buf_append(out, before ? "," : "{", 1) != 0 || json_text(out, name, strlen(name)) != 0 ||
+        buf_append(out, ":", 1) != 0 || json_text(out, value.s, value.len) != 0)
         out->len = before;
 }
 

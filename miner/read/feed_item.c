@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "miner/read/dates.h"
+#include "miner/read/json_text.h"
 #include "miner/read/text.h"
 #include "proto/limits.h"
 
@@ -190,22 +191,6 @@ void feed_item_date(feed_list_t *l, feed_item_t *item, int rank, const char *tex
 
 // -- `fields` -------------------------------------------------------------------------------------
 
-int feed_json_string(buf_t *out, const char *s, size_t len)
-{
-    int rc = buf_append(out, "\"", 1);
-    for (size_t i = 0; i < len && rc == 0;) {
-        size_t n = i;
-        while (n < len && (unsigned char)s[n] >= 0x20 && s[n] != '"' && s[n] != '\\') n++;
-        rc = buf_append(out, s + i, n - i);
-        if (rc == 0 && n < len) {
-            unsigned char c = (unsigned char)s[n];
-            rc = c >= 0x20 ? buf_printf(out, "\\%c", c) : c ? buf_printf(out, "\\u%04x", c) : 0;
-        }
-        i = n + 1;
-    }
-    return rc == 0 ? buf_append(out, "\"", 1) : -1;
-}
-
 void feed_item_json(feed_list_t *l, feed_item_t *item, const char *name)
 {
     if (item->n_pairs < MAX_PAIRS && l->json.len) {
@@ -229,13 +214,13 @@ void feed_item_text(feed_list_t *l, feed_item_t *item, const char *name, const c
     trim(&text, &len);
     len = text_cut(text, len, MAX_VALUE);
     buf_reset(&l->json);
-    if (len && feed_json_string(&l->json, text, len) == 0) feed_item_json(l, item, name);
+    if (len && json_text(&l->json, text, len) == 0) feed_item_json(l, item, name);
 }
 
 static int put_member(buf_t *out, const feed_pair_t *pair, bool list)
 {
     if (buf_append(out, out->len ? "," : "{", 1) != 0 ||
-        feed_json_string(out, pair->name, strlen(pair->name)) != 0 || buf_puts(out, list ? ":[" : ":") != 0 ||
+        json_text(out, pair->name, strlen(pair->name)) != 0 || buf_puts(out, list ? ":[" : ":") != 0 ||
         buf_puts(out, pair->json) != 0)
         return -1;
     for (const feed_pair_t *p = pair->next; list && p; p = p->next) {

@@ -69,9 +69,6 @@ void feed_item_date(feed_list_t *list, feed_item_t *item, int rank, const char *
 void feed_item_text(feed_list_t *list, feed_item_t *item, const char *name, const char *text, size_t len);
 void feed_item_json(feed_list_t *list, feed_item_t *item, const char *name);
 
-// Appends text as a JSON string.
-int feed_json_string(buf_t *out, const char *text, size_t len);
-
 // Is text markup rather than plain text: does it hold a tag or character reference of HTML?
 bool feed_looks_like_html(const char *text, size_t len);
 

@@ -7,6 +7,7 @@
 
 #include "miner/read/feed_item.h"
 #include "miner/read/json.h"
+#include "miner/read/json_text.h"
 
 typedef struct {
     const char *name;
@@ -77,8 +78,7 @@ static void keep(feed_list_t *l, feed_item_t *item, const char *name, yyjson_val
     if (yyjson_is_str(v) ? yyjson_get_len(v) == 0 : yyjson_is_null(v)) return;
     if (yyjson_is_str(v)) {
         buf_reset(&l->json);
-        if (feed_json_string(&l->json, yyjson_get_str(v), yyjson_get_len(v)) == 0)
-            feed_item_json(l, item, name);
+        if (json_text(&l->json, yyjson_get_str(v), yyjson_get_len(v)) == 0) feed_item_json(l, item, name);
         return;
     }
     char *json = yyjson_val_write(v, YYJSON_WRITE_ALLOW_INVALID_UNICODE, &len);

@@ -9,6 +9,7 @@
 #include "common/buf.h"
 #include "common/check.h"
 #include "miner/read/identity.h"
+#include "miner/read/json_text.h"
 #include "miner/read/value.h"
 #include "proto/limits.h"
 
@@ -55,8 +56,11 @@ typedef struct {
     const field_t *field;
     value_rule_t *rule;
     column_t column;
+    char *name; // in JSON, with a colon
+    size_t name_len;
     bool one_line, many;
     size_t max;
+    piece_t only; // the first one
     piece_t *first, *last;
     size_t n;
     int64_t ms;         // of a time
@@ -96,8 +100,21 @@ static bool slot_init(slot_t *s, const field_t *field, const char *where, templa
         s->one_line = columns[i].one_line;
         s->max = columns[i].max;
     }
+    buf_t name;
+    buf_init(&name, 8 * MAX_NAME);
+    CHECK(json_text(&name, field->name, strlen(field->name)) == 0 && buf_append(&name, ":", 1) == 0);
+    s->name = name.data;
+    s->name_len = name.len;
     s->rule = value_rule_new(field, path, error);
-    return s->rule != NULL;
+    if (s->rule) return true;
+    free(s->name);
+    return false;
+}
+
+static void slot_free(slot_t *s)
+{
+    value_rule_destroy(&s->rule);
+    free(s->name);
 }
 
 item_writer_t *item_writer_new(const template_t *t, bool detail, template_error_t *error)
@@ -129,8 +146,8 @@ void item_writer_destroy(item_writer_t **writer)
 {
     item_writer_t *w = *writer;
     if (!w) return;
-    for (size_t i = 0; i < w->n_slots; i++) value_rule_destroy(&w->slots[i].rule);
-    if (w->key) value_rule_destroy(&w->key->rule);
+    for (size_t i = 0; i < w->n_slots; i++) slot_free(&w->slots[i]);
+    if (w->key) slot_free(w->key);
     identity_free(&w->identity);
     buf_free(&w->json);
     free(w->slots);
@@ -170,7 +187,7 @@ static slot_t *slot_at(const item_writer_t *w, int index)
 static read_status_t add_piece(item_writer_t *w, slot_t *s, const char *text, bool json)
 {
     if (s->n >= (s->many ? MAX_VALUES : 1)) return READ_OK;
-    piece_t *piece = arena_alloc(w->arena, sizeof *piece);
+    piece_t *piece = s->n ? arena_alloc(w->arena, sizeof *piece) : &s->only;
     if (!piece) return READ_TOO_BIG;
     *piece = (piece_t){.text = text, .json = json};
     if (s->last)
@@ -330,30 +347,10 @@ static read_status_t fill_column(item_writer_t *w, const slot_t *s, item_t *item
 
 // -- `fields` -------------------------------------------------------------------------------------
 
-static int json_string(buf_t *out, const char *s)
-{
-    int rc = buf_append(out, "\"", 1);
-    while (rc == 0 && *s) {
-        size_t n = 0;
-        while ((unsigned char)s[n] >= 0x20 && s[n] != '"' && s[n] != '\\') n++;
-        rc = buf_append(out, s, n);
-        s += n;
-        if (rc != 0 || !*s) break;
-        if (*s == '"' || *s == '\\')
-            rc = buf_printf(out, "\\%c", *s);
-        else if (*s == '\n')
-            rc = buf_append(out, "\\n", 2);
-        else
-            rc = buf_printf(out, "\\u%04x", (unsigned char)*s);
-        s++;
-    }
-    return rc == 0 ? buf_append(out, "\"", 1) : -1;
-}
-
 static int json_piece(buf_t *out, const slot_t *s, const char *text, bool verbatim)
 {
     bool number = s->field->type == TYPE_INTEGER || s->field->type == TYPE_NUMBER;
-    return verbatim || number ? buf_puts(out, text) : json_string(out, text);
+    return verbatim || number ? buf_puts(out, text) : json_text(out, text, strlen(text));
 }
 
 static int json_list(buf_t *out, const slot_t *s)
@@ -376,10 +373,9 @@ static bool is_list(const slot_t *s)
 static int json_member(item_writer_t *w, const slot_t *s)
 {
     buf_t *out = &w->json;
-    if (buf_append(out, out->len ? "," : "{", 1) != 0 || json_string(out, s->field->name) != 0 ||
-        buf_append(out, ":", 1) != 0)
+    if (buf_append(out, out->len ? "," : "{", 1) != 0 || buf_append(out, s->name, s->name_len) != 0)
         return -1;
-    if (s->n == 0) return json_string(out, s->unread);
+    if (s->n == 0) return json_text(out, s->unread, strlen(s->unread));
     if (is_list(s)) return json_list(out, s);
     const char *text = joined(w->arena, s);
     return text ? json_piece(out, s, text, s->first->json) : -1;
