@@ -124,6 +124,11 @@ void archive_bound(archive_t *a, int64_t keep_ms, int64_t rows)
     a->max_rows = rows;
 }
 
+int64_t archive_rows(const archive_t *a)
+{
+    return a->rows;
+}
+
 void archive_rolled_back(archive_t *a)
 {
     a->counted = false;

@@ -27,6 +27,8 @@ void archive_bound(archive_t *archive, int64_t keep_ms, int64_t rows);
 __attribute__((warn_unused_result)) int archive_put(archive_t *archive, const store_history_t *row);
 // Removes what is too much in all, and what is too old of the next few thousand rows. 0, or -1.
 __attribute__((warn_unused_result)) int archive_trim(archive_t *archive);
+// Rows of history in the table.
+int64_t archive_rows(const archive_t *archive);
 // What was written since the last commit was rolled back.
 void archive_rolled_back(archive_t *archive);
 

@@ -507,6 +507,7 @@ static void put_miner(call_t *c, yyjson_mut_val *rows, const miner_t *m)
     put_str(c, o, "state",
             m->phase == MINER_LIVE && m->beat.state ? wire_miner_state_name(m->beat.state)
                                                     : phases[m->phase]);
+    put_str(c, o, "reason", "");
     put_int(c, o, "hosts", m->n_lanes);
     put_int(c, o, "sources", (int64_t)sources);
     yyjson_mut_obj_add_real(c->doc, o, "load", miner_load(m));
@@ -523,7 +524,6 @@ static void put_miner(call_t *c, yyjson_mut_val *rows, const miner_t *m)
             !m->last_outcome ? ""
             : m->last_error  ? error_class_name(m->last_error)
                              : wire_result_name(m->last_result));
-    put_str(c, o, "reason", "");
 }
 
 // One that is gone: the same members.
@@ -532,6 +532,7 @@ static void put_gone(call_t *c, yyjson_mut_val *rows, const gone_t *g)
     yyjson_mut_val *o = yyjson_mut_arr_add_obj(c->doc, rows);
     put_str(c, o, "miner", g->name);
     put_str(c, o, "state", !strcmp(g->reason, "drained") ? "gone" : "dead");
+    put_str(c, o, "reason", g->reason);
     put_int(c, o, "hosts", 0);
     put_int(c, o, "sources", 0);
     yyjson_mut_obj_add_real(c->doc, o, "load", 0);
@@ -548,7 +549,6 @@ static void put_gone(call_t *c, yyjson_mut_val *rows, const gone_t *g)
             !g->last_outcome ? ""
             : g->last_error  ? error_class_name(g->last_error)
                              : wire_result_name(g->last_result));
-    put_str(c, o, "reason", g->reason);
 }
 
 static int by_miner_name(const void *a, const void *b)

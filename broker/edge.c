@@ -280,11 +280,12 @@ static void publish(edge_t *e)
              "# TYPE rtm_broker_failed_total counter\nrtm_broker_failed_total %llu\n"
              "# TYPE rtm_broker_skipped_total counter\nrtm_broker_skipped_total %llu\n"
              "# TYPE rtm_broker_malformed_total counter\nrtm_broker_malformed_total %llu\n"
-             "# TYPE rtm_broker_oversized_total counter\nrtm_broker_oversized_total %llu\n",
+             "# TYPE rtm_broker_oversized_total counter\nrtm_broker_oversized_total %llu\n"
+             "# TYPE rtm_broker_history_rows gauge\nrtm_broker_history_rows %lld\n",
              c.miners, c.sources, c.templates, (unsigned long long)c.due,
              (unsigned long long)(c.polled + c.failed), (unsigned long long)c.stored,
              (unsigned long long)c.failed, (unsigned long long)c.skipped, (unsigned long long)e->malformed,
-             (unsigned long long)e->oversized);
+             (unsigned long long)e->oversized, (long long)store_history_rows(e->store));
     http_status_publish(e->status, !failing, health, metrics);
 }
 

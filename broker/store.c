@@ -90,6 +90,7 @@ struct store {
     node_t *first, **last;
     uint64_t submitted, taken, durable; // tickets
     bool stopping, failing;
+    int64_t history_rows;
 };
 
 // -- opening ------------------------------------------------------------------------------------------
@@ -334,6 +335,7 @@ static void *write_loop(void *arg)
         set_failing(s, false);
         pthread_mutex_lock(&s->lock);
         s->durable = upto;
+        s->history_rows = archive_rows(s->archive);
         pthread_mutex_unlock(&s->lock);
         uint64_t one = 1;
         bool told = write(s->fd, &one, sizeof one) > 0; // else the counter is full: it is readable anyway
@@ -419,6 +421,14 @@ uint64_t store_durable(store_t *s)
     uint64_t durable = s->durable;
     pthread_mutex_unlock(&s->lock);
     return durable;
+}
+
+int64_t store_history_rows(store_t *s)
+{
+    pthread_mutex_lock(&s->lock);
+    int64_t rows = s->history_rows;
+    pthread_mutex_unlock(&s->lock);
+    return rows;
 }
 
 bool store_failing(store_t *s)

@@ -89,6 +89,8 @@ uint64_t store_submit(store_t *store, const store_op_t *op);
 uint64_t store_durable(store_t *store);
 int store_fd(const store_t *store);
 void store_clear(store_t *store);
+// Rows of history in the file, as of the last commit.
+int64_t store_history_rows(store_t *store);
 // The store cannot write any more (disk full, I/O error): true; it keeps trying.
 bool store_failing(store_t *store);
 
