@@ -292,6 +292,11 @@ static void tell_table(const try_t *t, const look_t *look, bool detail)
             printf(" (%zu more are dropped by filters or have no key)",
                    look->items.matched - look->items.n_items);
         puts("");
+        if (look->items.next_url && look->read == READ_OK) {
+            fputs("goes on at ", stdout);
+            term_print(stdout, look->items.next_url, false);
+            puts("");
+        }
     }
     if (look->items.n_items) puts(""), print_rows_of(item_rows(doc, &look->items, false));
     if (!detail && look->items.selector_matches)
