@@ -15,6 +15,7 @@
 #include "common/heap.h"
 #include "common/line.h"
 #include "common/log.h"
+#include "miner/memory.h"
 #include "miner/read/next.h"
 #include "miner/read/url.h"
 #include "miner/request.h"
@@ -242,10 +243,44 @@ static void settle_skipped(stream_t *st, error_class_t reason)
     finished(st);
 }
 
+static wire_sink_template_t sink_template(const stream_t *st)
+{
+    const template_t *t = st->definition->template;
+    return (wire_sink_template_t){.id = st->definition->id,
+                                  .name = t->name,
+                                  .fresh_within = t->fresh_within_ms,
+                                  .keep_age = t->keep_age_ms,
+                                  .keep_items = t->keep_items};
+}
+
+// Tells the sink what it does not know of the stream's continuity. memory: for the outcome's.
+static void ship_proof(stream_t *st, wire_outcome_t *o, char memory[MAX_MEMORY + 1])
+{
+    source_t *s = st->source;
+    memory_t m;
+    memory_parse(&m, s->memory);
+    if (!o->gap_since && o->continuity == m.told) return;
+    m.told = (uint8_t)o->continuity;
+    memory_write(&m, memory);
+    o->memory = memory;
+    source_remember(s, memory);
+    wire_sink_template_t template = sink_template(st);
+    wire_sink_source_t source = {s->id, st->definition->id, s->url};
+    wire_poll_t poll = {.source = s->id,
+                        .due = o->due,
+                        .started = o->started,
+                        .fetched = clock_mono_ms() + st->streams->offset,
+                        .continuity = o->continuity,
+                        .gap_since = o->gap_since,
+                        .gap_reason = o->gap_reason};
+    ship_add_poll(quays_of(st->streams->options.quays, s->id), clock_mono_ms(), &template, &source, &poll,
+                  NULL);
+}
+
 // The stream is there: the due is settled with what was stored since the last one.
 static void settle_open(stream_t *st)
 {
-    char text[80];
+    char text[80], memory[MAX_MEMORY + 1];
     if (!st->due.due) return;
     uint64_t unreadable = st->unreadable;
     st->unreadable = 0;
@@ -264,6 +299,7 @@ static void settle_open(stream_t *st)
     o.gap_since = st->gap_since;
     o.gap_reason = st->gap_since ? GAP_not_resumed : GAP_none;
     st->gap_since = 0;
+    ship_proof(st, &o, memory);
     report(st, &o);
     finished(st);
 }
@@ -308,6 +344,7 @@ static void pop_marks(stream_t *st)
 
 void streams_verdict(void *owner, uint32_t index, wire_verdict_t verdict)
 {
+    if (index == SHIP_POLL) return;
     stream_t *st = owner;
     uint32_t at = index - st->base;
     CHECK(at < st->n);
@@ -356,13 +393,8 @@ static const char *part_text(const char *text)
 static void ship_item(stream_t *st, const item_t *item, uint32_t index)
 {
     const source_t *s = st->source;
-    const template_t *t = st->definition->template;
     int64_t now = clock_mono_ms();
-    wire_sink_template_t template = {.id = st->definition->id,
-                                     .name = t->name,
-                                     .fresh_within = t->fresh_within_ms,
-                                     .keep_age = t->keep_age_ms,
-                                     .keep_items = t->keep_items};
+    wire_sink_template_t template = sink_template(st);
     wire_sink_source_t source = {s->id, st->definition->id, s->url};
     wire_poll_t poll = {.source = s->id,
                         .due = version_of(st, item->key),

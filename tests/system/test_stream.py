@@ -192,6 +192,8 @@ def test_what_cannot_resume_says_so(rtm):
         rtm.miners[0].wait_log(r" stream_gap .*reason=not_resumed")
         gap = wait_until(lambda: [g for g in rtm.ctl_json("gaps", "live") if g["state"] == "open"], 20, "a gap")[0]
         assert gap["reason"] == "not_resumed" and gap["from_ms"] < gap["to_ms"]
+        kept = "select reason, closed_at, extract(epoch from since)::numeric * 1000 from gaps join sources using (source_id)"
+        wait_until(lambda: [(r, c, int(s)) for r, c, s in rtm.sql(kept)] == [("not_resumed", None, gap["from_ms"])], 20, "its row")
 
 
 def test_types_revisions_and_what_cannot_be_read(rtm):
