@@ -214,6 +214,7 @@ class Cluster:
                 self.broker.start()
                 for sink in self.sinks:
                     sink.start()
+                    sink.wait_log(r" postgres +state=up")  # the schema is there
                 for _ in range(self.n_miners):
                     self.add_miner()
         except BaseException:

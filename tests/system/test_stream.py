@@ -232,7 +232,7 @@ def test_a_changed_template_reads_on(rtm):
         wait_until(lambda: site.listening == 1, 20, "a connection")
         post(site, [1])
         wait_until(lambda: numbers(rtm) == [1], 20, "a row")
-        rtm.add(template(site, fields={"title": "$.n", "n": "$.n"}), "--replace")
+        rtm.add(template(site, fields={"title": "$.n", "n": "$.n"}), "--replace", "--force")
         wait_until(lambda: len(site.requests) >= 2 and site.listening == 1, 20, "another connection")
         post(site, [2])
         wait_until(lambda: "2" in titles(rtm), 20, "a row by the new template")
