@@ -230,11 +230,10 @@ static int insert(archive_t *a, const store_history_t *r)
 static int find_row(archive_t *a, const store_history_t *r, int64_t *id, int64_t *fingerprint)
 {
     sqlite3_stmt *st = a->statements[LATEST];
-    int rc;
     *id = *fingerprint = 0;
     sqlite3_bind_int64(st, 1, (sqlite3_int64)r->source);
     sqlite3_bind_int64(st, 2, TURNS_MAX);
-    for (bool over = false; !over && (rc = sqlite3_step(st)) == SQLITE_ROW;) {
+    for (bool over = false; !over && sqlite3_step(st) == SQLITE_ROW;) {
         bool same = (uint32_t)sqlite3_column_int64(st, 1) == r->key;
         over = same || !sqlite3_column_int(st, 3);
         if (!same) continue;
