@@ -26,6 +26,9 @@ void get_init(get_t *get, const fetch_options_t *options);
 void get_free(get_t *get);
 // One step: a redirect is told, not followed. 0: a success; -1: get->error and get->status say what came.
 int get_request(get_t *get, const fetch_request_t *request);
+// The beginning of a response that does not end, as get->body: so many events, or what comes within for_ms
+// after it was opened.
+int get_events(get_t *get, const fetch_request_t *request, size_t events, int64_t for_ms);
 // Fetches url, and follows where it leads.
 int get_url(get_t *get, const char *url, int64_t timeout_ms);
 // "timeout", "http_5xx (HTTP 503)": the latest failure in words; returns out.

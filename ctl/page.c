@@ -13,6 +13,7 @@
 #include "miner/robots_cache.h"
 
 enum { ROBOTS_ARENA = 16 << 20, ROBOTS_TIMEOUT_MS = 10000 };
+enum { SAMPLE_EVENTS = 20, SAMPLE_MS = 5000 }; // of a stream
 
 void page_init(page_t *page, const page_options_t *options)
 {
@@ -78,7 +79,10 @@ static int ask(page_t *page, const template_t *template, const char *url, const 
     if (template->request.cookies) request.jar = page->jar;
     if (!robots_let(page, template, url)) return -1;
     wait_politely(page, template->host_gap_ms);
-    if (get_request(&page->get, &request) == 0 || page->get.redirect) return 0;
+    bool stream = template->kind == KIND_STREAM && page->is_list;
+    int result = stream ? get_events(&page->get, &request, SAMPLE_EVENTS, SAMPLE_MS)
+                        : get_request(&page->get, &request);
+    if (result == 0 || page->get.redirect) return 0;
     return ctl_refuse("%s: %s", url, get_failure(&page->get, failure));
 }
 

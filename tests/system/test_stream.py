@@ -181,6 +181,27 @@ def test_lines_with_an_offset(rtm):
         assert [r["path"] for r in site.requests] == ["/stream", "/stream?since=3"]
 
 
+def test_try(rtm, tmp_path):
+    with StreamSite() as site:
+        post(site, range(1, 50))
+        path = tmp_path / "live.json"
+        path.write_text(json.dumps(template(site, url=site.url + "?since=0")))
+        start = time.monotonic()
+        done = rtm.ctl("try", "--json", "--allow-private", path, check=True)
+        found = json.loads(done.stdout)
+        assert [i["n"] for i in found["items"]] == list(range(1, 21)) and found["result"] == "ok"
+        assert time.monotonic() - start < 5
+
+
+def test_a_secret_goes_along(cluster, tmp_path):
+    (tmp_path / "key").write_text("s3cret\n")
+    (tmp_path / "key").chmod(0o600)
+    with Cluster(miners=1, postgres=cluster, miner=dict(secrets=str(tmp_path))) as rtm, StreamSite() as site:
+        rtm.add(template(site, auth={"bearer": "key"}))
+        wait_until(lambda: site.listening == 1, 20, "a connection")
+        assert site.requests[0]["headers"]["authorization"] == "Bearer s3cret"
+
+
 def test_what_cannot_resume_says_so(rtm):
     with StreamSite(ids=False, retry=100) as site:
         rtm.add(template(site, key="$.n"))
