@@ -352,8 +352,9 @@ static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
     int64_t oldest =
         h->held - 2 * b->config.slot_ms; // nobody is given dues for longer; `done` may be none yet
     int64_t done = h->done > oldest ? h->done : oldest;
+    bool one = s->listing->template->mode == MODE_CONTINUOUS; // of any age: no later due will settle it
     if (s->entered)
-        dues_send(b, s, h->held, CAUSE_scheduled);
+        dues_send(b, s, one ? INT64_MIN : h->held, CAUSE_scheduled);
     else if (h->held > 0)
         dues_enter(b, s, done, h->held > done ? h->held : done);
     if (jobs_gate(s) && s->entered && (h->running || h->held > h->done)) jobs_adopt(b, m, s);

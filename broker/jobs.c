@@ -314,7 +314,7 @@ static void look_again(broker_t *b, job_t *job, error_class_t why, int64_t at)
     turns_return(&b->jobs.queue, &job->entry, at);
 }
 
-// A job of a source whose dues go out by themselves: it only opens one more.
+// A job of a source whose dues go out by themselves, again perhaps: it only opens one more.
 static void start_single(broker_t *b, job_t *job)
 {
     source_t *s = job->source;
@@ -325,7 +325,10 @@ static void start_single(broker_t *b, job_t *job)
     wire_cause_t cause = (wire_cause_t)job->cause;
     uint8_t attempt = job->attempt;
     discard(b, job);
-    if (cause != CAUSE_scheduled) dues_extra(b, s, cause, attempt);
+    if (cause == CAUSE_scheduled)
+        dues_send(b, s, INT64_MIN, CAUSE_waited); // what was open when its turns ended
+    else
+        dues_extra(b, s, cause, attempt);
 }
 
 // Its turn came, but the due has not: later, or not at all.
