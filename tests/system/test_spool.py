@@ -239,6 +239,67 @@ def test_read_only_database(cluster, spool):
         assert cluster.value(conninfo, "SELECT count(*) FROM items") == 2
 
 
+def test_out_of_connections(cluster, spool):
+    conninfo = cluster.create()
+    name = conninfo.rsplit("=", 1)[1]
+    cluster.execute("postgres", f"CREATE ROLE only_{name} LOGIN CONNECTION LIMIT 3")
+    cluster.execute("postgres", f"ALTER DATABASE {name} OWNER TO only_{name}")
+    cluster.execute(conninfo, f"GRANT CREATE ON SCHEMA public TO only_{name}")
+    with Sink(conninfo.replace("user=postgres", f"user=only_{name}"), "--spool", spool) as sink, Miner() as miner:
+        miner.connect(sink)
+        miner.store(batch([item("a")]))
+        cluster.execute("postgres", f"ALTER ROLE only_{name} CONNECTION LIMIT 0")
+        cluster.execute("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", f"only_{name}")
+        assert miner.store(batch([item("b"), item("c")])) == [NEW, NEW]
+        sink.wait_log(r"spool state=filling")
+        sink.stop()
+    with Sink(conninfo.replace("user=postgres", f"user=only_{name}"), "--spool", spool) as sink, Miner() as miner:
+        miner.connect(sink)
+        assert miner.store(batch([item("d")])) == [NEW]
+        sink.wait_log(r'state=down reason=".*too many connections')
+        cluster.execute("postgres", f"ALTER ROLE only_{name} CONNECTION LIMIT 3")
+        sink.wait_log(r"spool state=empty")
+        assert cluster.value(conninfo, "SELECT count(*) FROM items") == 4
+
+
+def test_postgres_disk_full(cluster, tmp_path, spool):
+    """Its rows are not refused for that: they wait until there is room."""
+    folder = os.path.join(cluster.folder, "small-disk")
+    os.mkdir(folder)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "none", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no right to mount a small tmpfs")
+    try:
+        subprocess.run(["chown", "--reference", cluster.data, folder], check=True)
+        cluster.execute("postgres", f"CREATE TABLESPACE small LOCATION '{folder}'")
+        conninfo = cluster.create()
+        name = conninfo.rsplit("=", 1)[1]
+        cluster.execute("postgres", f"ALTER DATABASE {name} SET TABLESPACE small")
+        with Sink(conninfo, "--spool", spool) as sink, Miner() as miner:
+            miner.connect(sink)
+            miner.store(batch([item("a")]))
+            ballast = os.path.join(folder, "ballast")
+            with open(ballast, "wb") as f:
+                with pytest.raises(OSError):
+                    for _ in range(20000):
+                        f.write(b"x" * 8192)
+                        f.flush()
+            noise = random.Random(1)
+            for n in range(40):
+                miner.ship(batch([item(f"k{n}-{i}", content=noise.randbytes(3000).hex()) for i in range(20)]))
+            miner.settle(60)
+            sink.wait_log(r'state=down reason="53100')
+            sink.wait_log(r"spool state=filling")
+            os.unlink(ballast)
+            sink.wait_log(r"spool state=empty", seconds=60)
+            assert cluster.value(conninfo, "SELECT count(*) FROM items") == 801
+            assert cluster.value(conninfo, "SELECT count(*) FROM rejects") == 0
+        cluster.execute("postgres", f"DROP DATABASE {name}")
+        cluster.execute("postgres", "DROP TABLESPACE small")
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
 def test_sigterm_while_postgres_is_away_spools_what_waits(mortal, spool):
     conninfo = mortal.create()
     mortal.stop()
