@@ -88,8 +88,6 @@ static void begin(poll_t *p)
     p->census = p->due.cause == CAUSE_replay ||
                 ((t->keep_age_ms || t->keep_items) && source_wants_census(s, p->due.due));
     l->page = 1;
-    memory_parse(&l->memory, s->memory);
-    l->continuity.anchors = l->memory.n_anchors;
 }
 
 static error_class_t on_start(visit_t *visit, fetch_request_t *request)
@@ -97,7 +95,6 @@ static error_class_t on_start(visit_t *visit, fetch_request_t *request)
     poll_t *p = ((task_t *)visit)->poll;
     const source_t *s = p->source;
     if (p->state == POLL_WAITING) begin(p);
-    map_put(&p->list.visited, text_hash(visit->url), p);
     bool valid = s->validated_url ? !strcmp(visit->url, s->validated_url) : visit->hops == 0;
     p->asked = valid && !p->census && !p->list.url && !p->definition->template->request.method &&
                (s->etag || s->last_modified);
@@ -335,19 +332,26 @@ void poll_list_decide(poll_t *p)
     send_further(p);
 }
 
-static void note_next(poll_t *p, const items_t *items)
+static void visited(poll_t *p, const char *url)
+{
+    map_put(&p->list.visited, text_hash(url), p);
+}
+
+// url: the page's own, after redirects.
+static void note_next(poll_t *p, const items_t *items, const char *url)
 {
     const template_t *t = p->definition->template;
     const char *next = items->next_url;
     if (t->next && t->next->n_selectors == 0)
         next = reader_page_url(p->definition->reader, p->polls->arena, p->list.base, p->list.page + 1,
                                p->list.matched);
+    if (next) visited(p, url), visited(p, p->list.url ? p->list.url : source_fetch_url(p->source));
     if (next && (strlen(next) > MAX_URL || map_get(&p->list.visited, text_hash(next)))) next = NULL;
     replace_text(&p->list.next, text_or_null(next));
 }
 
 // Takes what a page lists. -1: it does not fit into memory.
-static int take_page(poll_t *p, const items_t *items)
+static int take_page(poll_t *p, const items_t *items, const char *url)
 {
     uint32_t *which = arena_alloc(p->polls->arena, items->n_items * sizeof *which + 1);
     uint32_t before = p->n_findings;
@@ -358,7 +362,7 @@ static int take_page(poll_t *p, const items_t *items)
     p->outcome.items += items->n_items;
     p->polls->counts.items += items->n_items;
     p->list.matched += items->matched;
-    note_next(p, items);
+    note_next(p, items, url);
     ship_findings(p, items, which);
     return 0;
 }
@@ -403,10 +407,11 @@ static void adopt_redirect(poll_t *p, const fetch_result_t *result)
 
 // A page came where a feed was wanted, and it names its feed. Not if the source has been a feed itself: then
 // the page is an error page, and its feed another one.
-static bool discover(poll_t *p, const items_t *items)
+static bool discover(poll_t *p, const items_t *items, const char *url)
 {
     list_t *l = &p->list;
     if (!items->next_url || l->discovered || (l->memory.items && !l->memory.found)) return false;
+    visited(p, url), visited(p, source_fetch_url(p->source));
     if (strlen(items->next_url) > MAX_URL || map_get(&l->visited, text_hash(items->next_url))) return false;
     l->discovered = l->memory.found = true;
     replace_text(&l->url, xstrdup(items->next_url));
@@ -427,8 +432,10 @@ static void read_first(poll_t *p, const fetch_result_t *result)
 {
     items_t items = {0};
     char why[MAX_DETAIL + 1];
+    if (!p->list.discovered) memory_parse(&p->list.memory, p->source->memory);
+    p->list.continuity.anchors = p->list.memory.n_anchors;
     read_status_t status = read_page(p, result, &items);
-    if (status == READ_NOT_THIS_KIND && discover(p, &items)) return;
+    if (status == READ_NOT_THIS_KIND && discover(p, &items, result->url)) return;
     if (status != READ_OK) {
         poll_failed(p, read_error(status), items.detail);
         return;
@@ -440,7 +447,7 @@ static void read_first(poll_t *p, const fetch_result_t *result)
     adopt_redirect(p, result); // not before, as the target may be no such page
     rot_learn(&p->list.memory, p->definition->template, &items);
     p->list.base = xstrdup(result->url);
-    if (take_page(p, &items)) {
+    if (take_page(p, &items, result->url)) {
         poll_failed(p, ERR_too_big, "no memory for what was found");
         return;
     }
@@ -478,7 +485,7 @@ static void read_further(poll_t *p, const fetch_result_t *result)
         end_of_list(p);
     else if (status != READ_OK)
         fail_later(p, read_error(status), items.detail);
-    else if (take_page(p, &items))
+    else if (take_page(p, &items, result->url))
         fail_later(p, ERR_too_big, "no memory for what was found");
     else {
         poll_list_decide(p);
