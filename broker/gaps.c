@@ -26,6 +26,7 @@ const gap_t *gaps_at(const gaps_t *g, size_t i)
 void gaps_put(gaps_t *g, const gap_t *gap)
 {
     if (!g->ring) g->ring = xcalloc(GAPS_KEPT, sizeof *g->ring);
+    CHECK(g->ring != NULL);
     gap_t *old;
     for (size_t i = 0; i < SEARCHED && (old = at(g, i)); i++)
         if (old->source == gap->source && old->due == gap->due) {

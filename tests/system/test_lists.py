@@ -1,6 +1,8 @@
 """The lists that a miner reads: further pages, feeds that a page names, rot, and what proves that nothing was missed.
 Between a scripted broker, sink and web."""
+import collections
 import json
+import random
 import threading
 
 import pytest
@@ -495,3 +497,97 @@ def test_a_gap_is_told_before_the_poll_counts_as_stored(world):
     for b in world.batches[batches:]:
         world.ack(b)
     world.pump(lambda: any(o["kind"] & STORED for o in world.of_source(source, due)))
+
+
+def as_kept(before, outcome):
+    """What the broker keeps: an outcome without memory leaves it as it was."""
+    return {**outcome, "memory": outcome["memory"] or before["memory"]}
+
+
+class Board:
+    """A list in order of time that publishes, deletes and pins, and knows what a reader must have."""
+
+    SIZE = 8
+
+    def __init__(self, world, path, depth):
+        self.world, self.path, self.depth = world, path, depth
+        self.items, self.pinned, self.low, self.last = [], [], [], 0  # newest first; low: pinned below all others
+        self.publish(20)
+
+    def publish(self, n):
+        for _ in range(n):
+            self.last += 1
+            self.items.insert(0, self.last)
+
+    def show(self):
+        """Puts the pages on the web; the ids on the first one."""
+        rest = [i for i in self.items if i not in self.pinned + self.low]
+        for n in range(1, self.depth + 1):
+            ids = (self.pinned if n == 1 else []) + rest[(n - 1) * self.SIZE:n * self.SIZE] + (self.low if n == 1 else [])
+            more = f'<a rel="next" href="{self.path}?p={n + 1}">older</a>' if n < self.depth else ""
+            body = listing(*[(i, f"/item/{i}", f"title {i}") for i in ids]).replace("</ul>", "</ul>" + more)
+            self.world.web.pages[self.path if n == 1 else f"{self.path}?p={n}"] = (200, {}, body)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_poll_claims_what_is_not_so(world, seed):
+    """Seeded rounds of a list that moves fast and slowly, under miners that die: what a poll calls continuous is."""
+    random_ = random.Random(seed)
+    template = newest(world, fresh_within="1h")
+    board = Board(world, "/a", depth=random_.choice((1, 2, 4)))
+    board.show()
+    source = world.add(template, "/a")
+    stored = last(world.poll(source))
+    excused = set(board.items) - {int(k) for s, k in world.stored if s == source}  # older than the first poll
+    said = collections.Counter()
+    for _ in range(40):
+        news, before = random_.choice((0, 1, 2, 4, 7, 12, 30)), set(board.items)
+        board.publish(news)
+        if random_.random() < 0.2:
+            board.pinned = random_.sample(board.items[:12], random_.choice((0, 1, 2)))
+            board.low = random_.sample([i for i in board.items[:12] if i not in board.pinned], random_.choice((0, 1)))
+        deleted = random_.random() < 0.3 and random_.choice(board.items[:10])
+        if deleted:
+            board.items.remove(deleted)
+            board.pinned, board.low = ([i for i in p if i != deleted] for p in (board.pinned, board.low))
+        board.show()
+        event = random_.choice(("none", "none", "none", "owner", "dies", "fails"))
+        if event == "fails" and board.depth > 1:
+            good, world.web.pages["/a?p=2"] = world.web.pages["/a?p=2"], (400, {}, "")
+            outcomes = world.poll(source)
+            world.web.pages["/a?p=2"] = good
+            if told(outcomes)[0] == "failed":
+                continue
+        elif event == "dies" and board.depth > 1 and news:
+            asked, dead = len(world.web.asked("/a?p=2")), threading.Event()
+            good, world.web.pages["/a?p=2"] = world.web.pages["/a?p=2"], lambda handler: dead.wait(20) and None
+            due = world.due(source)
+            world.pump(lambda: len(world.web.asked("/a?p=2")) > asked or
+                       any(o["kind"] & STORED for o in world.of_source(source, due)), what="the second page, or none")
+            world.settle(0.1)
+            done = [o for o in world.of_source(source, due) if o["kind"] & STORED]
+            kept = as_kept(stored, done[-1]) if done else stored
+            known = dict(world.stored)
+            world.process.kill()
+            dead.set()
+            world.web.pages["/a?p=2"] = good
+            old, source = source, again(world, template, "/a", kept)
+            world.stored = {(source, k): v for (s, k), v in known.items() if s == old}
+            outcomes = [*done, *world.poll(source)]
+        else:
+            if event == "owner":
+                old, source = source, again(world, template, "/a", stored)
+                world.stored = {(source, k): v for (s, k), v in world.stored.items() if s == old}
+            outcomes = world.poll(source)
+        stored = as_kept(stored, last(outcomes))
+        claims = [CONTINUITY[o["continuity"]] for o in outcomes if o["kind"] & STORED and told([o])[0] != "failed"]
+        said.update(claims)
+        missing = set(board.items) - {int(k) for s, k in world.stored if s == source} - excused
+        if "gap" in claims:
+            excused |= missing
+        else:
+            assert not missing, f"{claims} in spite of {missing}, {event}, {news} new"
+        if news <= Board.SIZE - 2 and not deleted and not board.pinned + board.low and event == "none" and before:
+            assert "gap" not in claims or missing or board.depth == 1, f"a gap after {news} new ones"
+    print(dict(said))
+    assert said["continuous"] > 5
