@@ -2,6 +2,7 @@
 #include "common/queue.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -49,21 +50,26 @@ static void grow(queue_t *q)
     q->head = 0;
 }
 
-int queue_push(queue_t *q, void *message)
+size_t queue_push_all(queue_t *q, void **messages, size_t n)
 {
-    CHECK(message != NULL);
+    size_t taken = 0;
     pthread_mutex_lock(&q->lock);
-    int full = q->count >= q->max, was_empty = q->count == 0;
-    if (!full) {
+    bool was_empty = q->count == 0;
+    for (; taken < n && q->count < q->max; taken++) {
+        CHECK(messages[taken] != NULL);
         if (q->count == q->cap) grow(q);
-        q->ring[(q->head + q->count++) % q->cap] = message;
+        q->ring[(q->head + q->count++) % q->cap] = messages[taken];
     }
     pthread_mutex_unlock(&q->lock);
-    if (full) return -1;
-    if (!was_empty) return 0; // whoever pops until NULL comes to it without being woken again
+    if (!was_empty || !taken) return taken; // whoever pops until NULL comes to them without being woken again
     uint64_t one = 1;
-    if (write(q->fd, &one, sizeof one) < 0) return 0; // the counter is full: it is readable anyway
-    return 0;
+    if (write(q->fd, &one, sizeof one) < 0) return taken; // the counter is full: it is readable anyway
+    return taken;
+}
+
+int queue_push(queue_t *q, void *message)
+{
+    return queue_push_all(q, &message, 1) ? 0 : -1;
 }
 
 void *queue_pop(queue_t *q)

@@ -13,6 +13,8 @@ queue_t *queue_new(size_t max);
 void queue_destroy(queue_t **queue, void (*free_message)(void *));
 // Takes over message (not NULL). -1: full, the message is still the caller's.
 __attribute__((warn_unused_result)) int queue_push(queue_t *queue, void *message);
+// Several at once: whoever waits is woken once. How many it took over, from the first on.
+__attribute__((warn_unused_result)) size_t queue_push_all(queue_t *queue, void **messages, size_t n);
 // The oldest message, now the caller's, or NULL.
 void *queue_pop(queue_t *queue);
 size_t queue_length(queue_t *queue);

@@ -231,8 +231,10 @@ static void give_back(fetch_t *f, transfer_t *t)
 static void add_header(transfer_t *t, const char *name, const char *value)
 {
     char line[MAX_HEADER + 32];
-    if (!value || !*value || strlen(value) > MAX_HEADER) return;
-    snprintf(line, sizeof line, "%s%s", name, value);
+    size_t n = strlen(name), len = value ? strlen(value) : 0;
+    if (len == 0 || len > MAX_HEADER) return;
+    memcpy(line, name, n);
+    memcpy(line + n, value, len + 1);
     t->headers = curl_slist_append(t->headers, line);
 }
 

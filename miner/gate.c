@@ -175,11 +175,15 @@ static void ask_robots(gate_t *g, visit_t *v)
     }
 }
 
+static void locate(visit_t *v)
+{
+    v->host = polite_host(v->url);
+    v->origin = robots_cache_origin_at(v->host, v->url);
+}
+
 static void go(gate_t *g, visit_t *v)
 {
     char robots[MAX_URL];
-    v->host = polite_host(v->url);
-    v->origin = robots_cache_origin(v->url);
     if (robots_cache_url(v->url, robots))
         refuse(g, v, v->hops ? ERR_redirects : ERR_bad_url, 0, 0);
     else
@@ -193,12 +197,13 @@ void gate_enter(gate_t *g, visit_t *v, const visit_ops_t *ops, const char *url, 
     *v = (visit_t){.gate = g,
                    .ops = ops,
                    .url = xstrdup(url),
-                   .home = robots_cache_origin(home),
                    .due = due,
                    .ignore_robots = t->ignore_robots,
                    .concurrency = t->host_concurrency,
                    .gap = t->host_gap_ms,
                    .how = &t->request};
+    locate(v);
+    v->home = strcmp(home, url) ? robots_cache_origin(home) : v->origin;
     go(g, v);
 }
 
@@ -332,6 +337,7 @@ static bool follow(gate_t *g, visit_t *v, const fetch_result_t *result)
     free(v->url);
     v->url = xstrndup(result->redirect, strcspn(result->redirect, "#"));
     v->hops++;
+    locate(v);
     go(g, v);
     return true;
 }

@@ -43,10 +43,11 @@ void message_free(void *message)
     free(m);
 }
 
-void message_post(queue_t *queue, message_t *message)
+void message_post(queue_t *queue, message_t **messages, size_t n)
 {
     const struct timespec a_moment = {0, 1000000};
-    while (queue_push(queue, message)) nanosleep(&a_moment, NULL);
+    for (size_t done = 0; (done += queue_push_all(queue, (void **)messages + done, n - done)) < n;)
+        nanosleep(&a_moment, NULL);
 }
 
 static const char *put_text(char **at, const char *text)

@@ -82,8 +82,9 @@ typedef struct {
 message_t *message_new(message_type_t type, unsigned worker);
 // Frees it and all it still owns.
 void message_free(void *message);
-// For a worker: waits (a millisecond at a time) while the link's queue is full, which is the back pressure.
-void message_post(queue_t *queue, message_t *message);
+// For a worker, n messages at once: waits (a millisecond at a time) while the link's queue is full, which is
+// the back pressure.
+void message_post(queue_t *queue, message_t **messages, size_t n);
 
 // One allocation that holds the row and its texts; free() it.
 wire_outcome_t *outcome_copy(const wire_outcome_t *outcome);

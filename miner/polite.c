@@ -2,7 +2,6 @@
 // only until its gap has passed.
 #include "miner/polite.h"
 
-#include <ctype.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,7 +59,7 @@ void polite_destroy(polite_t **polite)
 
 uint64_t polite_host(const char *url)
 {
-    char host[280] = "";
+    char host[280];
     const char *at = strstr(url, "://");
     bool tls = !strncasecmp(url, "https", 5);
     at = at ? at + 3 : url;
@@ -71,7 +70,7 @@ uint64_t polite_host(const char *url)
         at = user + 1;
     }
     if (len > 256) len = 256;
-    for (size_t i = 0; i < len; i++) host[n++] = (char)tolower((unsigned char)at[i]);
+    for (; n < len; n++) host[n] = at[n] >= 'A' && at[n] <= 'Z' ? (char)(at[n] | 0x20) : at[n];
     const char *bracket = memchr(host, ']', n), *from = bracket ? bracket : host;
     if (!memchr(from, ':', n - (size_t)(from - host))) {
         memcpy(host + n, tls ? ":443" : ":80", tls ? 4 : 3);

@@ -399,13 +399,17 @@ void polls_verdicts(polls_t *ps, uint64_t token, const uint8_t *verdicts, size_t
         quays_verdicts(ps->quays, token, verdicts, n, on_verdict);
 }
 
-void polls_run(polls_t *ps, int64_t until)
+void polls_run(polls_t *ps)
 {
     int64_t now = clock_mono_ms();
     streams_run(ps->streams, now);
     gate_run(ps->gate);
     quays_tick(ps->quays, now);
     quays_tick(ps->stream_quays, now);
+}
+
+void polls_wait(polls_t *ps, int64_t until)
+{
     if (streams_deadline(ps->streams) < until) until = streams_deadline(ps->streams);
     if (quays_deadline(ps->stream_quays) < until) until = quays_deadline(ps->stream_quays);
     if (quays_deadline(ps->quays) < until) until = quays_deadline(ps->quays);

@@ -68,8 +68,10 @@ bool polls_busy(const source_t *source);
 bool polls_has_due(const source_t *source, int64_t due);
 void polls_verdicts(polls_t *polls, uint64_t token, const uint8_t *verdicts, size_t n);
 
-// Does what is due, then waits for transfers, at most until the time `until` (monotonic ms).
-void polls_run(polls_t *polls, int64_t until);
+// Does what is due.
+void polls_run(polls_t *polls);
+// Waits for transfers, at most until the time `until` (monotonic ms), and lets them progress.
+void polls_wait(polls_t *polls, int64_t until);
 
 // Polls that have begun to fetch and are not finished, and closed streams.
 size_t polls_running(const polls_t *polls);

@@ -84,9 +84,14 @@ void robots_cache_destroy(robots_cache_t **cache)
     *cache = NULL;
 }
 
+uint64_t robots_cache_origin_at(uint64_t host, const char *url)
+{
+    return host ^ (strncmp(url, "https", 5) ? 0 : 0x9e3779b97f4a7c15ULL);
+}
+
 uint64_t robots_cache_origin(const char *url)
 {
-    return polite_host(url) ^ (strncmp(url, "https", 5) ? 0 : 0x9e3779b97f4a7c15ULL);
+    return robots_cache_origin_at(polite_host(url), url);
 }
 
 int robots_cache_url(const char *url, char out[MAX_URL])

@@ -34,6 +34,8 @@ void robots_cache_destroy(robots_cache_t **cache);
 
 // The number of the file that rules over an http(s) URL: of its scheme, host and port.
 uint64_t robots_cache_origin(const char *url);
+// The same, of a URL whose host (see polite_host) is known.
+uint64_t robots_cache_origin_at(uint64_t host, const char *url);
 // Where the file is. -1: url is no http or https URL, or too long.
 __attribute__((warn_unused_result)) int robots_cache_url(const char *url, char out[MAX_URL]);
 // May url, which is of origin, be fetched?

@@ -17,6 +17,8 @@
 
 enum {
     STATS_MS = 1000,
+    OUTBOX = 64, // messages
+    OUTBOX_MS = 5,
     KEPT_MEMORY = 4 << 20, // free bytes per thread that go from page to page instead of back to the kernel
     LARGE_MEMORY = 1 << 20,
 };
@@ -25,6 +27,9 @@ struct worker {
     worker_options_t options;
     pthread_t thread;
     queue_t *inbox;
+    message_t *outbox[OUTBOX]; // to the link
+    size_t n_outbox;
+    int64_t outbox_at; // monotonic ms of the oldest
     watch_t *watch;
     polls_t *polls;
     map_t sources;     // id -> source_t, those revoked but running included
@@ -36,9 +41,20 @@ struct worker {
     bool draining, drained, stop;
 };
 
+// What is to be told goes out before the thread waits, so that the link is woken once for all of it; or when
+// it has become much, or old.
+static void flush(worker_t *w)
+{
+    message_post(w->options.to_link, w->outbox, w->n_outbox);
+    w->n_outbox = 0;
+}
+
 static void post(worker_t *w, message_t *m)
 {
-    message_post(w->options.to_link, m);
+    int64_t now = clock_mono_ms();
+    if (!w->n_outbox) w->outbox_at = now;
+    w->outbox[w->n_outbox++] = m;
+    if (w->n_outbox == OUTBOX || now - w->outbox_at > OUTBOX_MS) flush(w);
 }
 
 // -- outcomes and batches of the polls ------------------------------------------------------------
@@ -368,8 +384,12 @@ static void *run(void *context)
         post_drained(w);
         const heap_node_t *next = heap_min(&w->dues);
         int64_t until = next && next->key < w->stats_at ? next->key : w->stats_at;
-        if (!w->stop) polls_run(w->polls, until);
+        if (w->stop) break;
+        polls_run(w->polls);
+        flush(w);
+        polls_wait(w->polls, until);
     }
+    flush(w);
     return NULL;
 }
 
