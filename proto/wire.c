@@ -1,10 +1,13 @@
 // Wire: one table-driven codec for all messages. Encoding goes straight to msgpack-c's packer. Decoding first
-// walks the bytes (wire_check): every length fits what is there, nesting is bounded, so that msgpack-c never
-// allocates for counts that a hostile frame only claims.
+// walks the bytes (check_value): every length fits what is there, nesting is bounded. Then it walks them
+// again, straight into the message; msgpack-c's own objects would take 24 bytes for each byte of a hostile
+// frame.
 #include "proto/wire.h"
 
 #include <msgpack.h>
 #include <string.h>
+
+#include "common/check.h"
 
 typedef enum {
     WIRE_KIND_U64,
@@ -300,126 +303,231 @@ static int refuse(decoder_t *d, int code, const char *why)
     return code;
 }
 
-static int unpack_int(decoder_t *d, wire_kind_t kind, const msgpack_object *o, void *to)
+// One value as it stands in the bytes; of arrays and maps only the head, their entries follow. The bytes have
+// passed check_value.
+typedef struct {
+    enum {
+        VALUE_NIL,
+        VALUE_BOOL,
+        VALUE_UINT,
+        VALUE_NEGATIVE,
+        VALUE_STR,
+        VALUE_BIN,
+        VALUE_ARRAY,
+        VALUE_MAP,
+        VALUE_OTHER
+    } kind;
+    uint64_t n;       // number, or length in bytes, or entries
+    int64_t negative; // VALUE_NEGATIVE
+    const char *bytes;
+} value_t;
+
+static value_t signed_value(int64_t v)
 {
-    if (o->type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
-        if (kind == WIRE_KIND_I64 && o->via.u64 > INT64_MAX)
+    return v < 0 ? (value_t){.kind = VALUE_NEGATIVE, .negative = v}
+                 : (value_t){.kind = VALUE_UINT, .n = (uint64_t)v};
+}
+
+// The number in the width bytes behind the type byte.
+static value_t number(const uint8_t *p, uint8_t type)
+{
+    size_t width = (size_t)1 << (type & 3);
+    uint64_t v = big_endian(p, width);
+    if (type < 0xd0) return (value_t){.kind = VALUE_UINT, .n = v};
+    return signed_value((int64_t)(v << (64 - 8 * width)) >> (64 - 8 * width));
+}
+
+static int kind_of(uint8_t b)
+{
+    if ((b & 0xe0) == 0xa0 || (b >= 0xd9 && b <= 0xdb)) return VALUE_STR;
+    if (b >= 0xc4 && b <= 0xc6) return VALUE_BIN;
+    if ((b & 0xf0) == 0x90 || b == 0xdc || b == 0xdd) return VALUE_ARRAY;
+    if ((b & 0xf0) == 0x80 || b == 0xde || b == 0xdf) return VALUE_MAP;
+    return b == 0xc0 ? VALUE_NIL : b == 0xc2 || b == 0xc3 ? VALUE_BOOL : VALUE_OTHER;
+}
+
+// Takes a value, but not what is nested in it.
+static value_t take(cursor_t *c)
+{
+    const uint8_t *p = c->p;
+    uint64_t skip, children;
+    CHECK(head_of(c, &skip, &children) == 0);
+    c->p += 1 + skip;
+    if (*p <= 0x7f) return (value_t){.kind = VALUE_UINT, .n = *p};
+    if (*p >= 0xe0) return signed_value((int8_t)*p);
+    if (*p >= 0xcc && *p <= 0xd3) return number(p + 1, *p);
+    value_t v = {.kind = kind_of(*p)};
+    if (v.kind == VALUE_BOOL) v.n = *p & 1;
+    if (v.kind == VALUE_ARRAY) v.n = children;
+    if (v.kind == VALUE_MAP) v.n = children / 2;
+    if (v.kind == VALUE_STR || v.kind == VALUE_BIN) {
+        size_t width = (*p & 0xe0) == 0xa0 ? 0 : (size_t)1 << (*p <= 0xc6 ? *p - 0xc4 : *p - 0xd9);
+        v.n = skip - width;
+        v.bytes = (const char *)p + 1 + width;
+    }
+    return v;
+}
+
+// Passes over a value and all that is nested in it. The depth is bounded, so is the recursion.
+static void pass_over(cursor_t *c)
+{
+    value_t v = take(c);
+    uint64_t n = v.kind == VALUE_MAP ? 2 * v.n : v.kind == VALUE_ARRAY ? v.n : 0;
+    while (n--) pass_over(c);
+}
+
+static int unpack_int(decoder_t *d, wire_kind_t kind, const value_t *v, void *to)
+{
+    if (v->kind == VALUE_UINT) {
+        if (kind == WIRE_KIND_I64 && v->n > INT64_MAX)
             return refuse(d, BAD_REQUEST, "a number is out of range");
-        *(uint64_t *)to = o->via.u64;
+        *(uint64_t *)to = v->n;
         return 0;
     }
-    if (o->type != MSGPACK_OBJECT_NEGATIVE_INTEGER || kind != WIRE_KIND_I64)
+    if (v->kind != VALUE_NEGATIVE || kind != WIRE_KIND_I64)
         return refuse(d, BAD_REQUEST, "a member that must be a number is none");
-    *(int64_t *)to = o->via.i64;
+    *(int64_t *)to = v->negative;
     return 0;
 }
 
-static int unpack_text(decoder_t *d, const wire_field_t *f, const msgpack_object *o, const char **to)
+static int unpack_text(decoder_t *d, const wire_field_t *f, const value_t *v, const char **to)
 {
-    if (o->type != MSGPACK_OBJECT_STR)
-        return refuse(d, BAD_REQUEST, "a member that must be a string is none");
-    if (o->via.str.size > f->max) return refuse(d, BAD_REQUEST, "a string is longer than its bound");
-    if (o->via.str.size && memchr(o->via.str.ptr, 0, o->via.str.size))
-        return refuse(d, BAD_REQUEST, "a string holds a NUL");
-    *to = arena_strndup(d->arena, o->via.str.ptr, o->via.str.size);
+    if (v->kind != VALUE_STR) return refuse(d, BAD_REQUEST, "a member that must be a string is none");
+    if (v->n > f->max) return refuse(d, BAD_REQUEST, "a string is longer than its bound");
+    if (v->n && memchr(v->bytes, 0, v->n)) return refuse(d, BAD_REQUEST, "a string holds a NUL");
+    *to = v->n ? arena_strndup(d->arena, v->bytes, v->n) : "";
     return *to ? 0 : refuse(d, TOO_LARGE, "the message needs too much memory");
 }
 
-static int unpack_bin(decoder_t *d, const wire_field_t *f, const msgpack_object *o, wire_bin_t *to)
+static int unpack_bin(decoder_t *d, const wire_field_t *f, const value_t *v, wire_bin_t *to)
 {
-    if (o->type != MSGPACK_OBJECT_BIN) return refuse(d, BAD_REQUEST, "a member that must be binary is not");
-    if (o->via.bin.size > f->max) return refuse(d, BAD_REQUEST, "a binary member is longer than its bound");
-    void *copy = arena_strndup(d->arena, o->via.bin.ptr, o->via.bin.size);
+    if (v->kind != VALUE_BIN) return refuse(d, BAD_REQUEST, "a member that must be binary is not");
+    if (v->n > f->max) return refuse(d, BAD_REQUEST, "a binary member is longer than its bound");
+    void *copy = arena_strndup(d->arena, v->bytes, v->n);
     if (!copy) return refuse(d, TOO_LARGE, "the message needs too much memory");
-    *to = (wire_bin_t){copy, o->via.bin.size};
+    *to = (wire_bin_t){copy, v->n};
     return 0;
 }
 
-static int unpack_member(decoder_t *d, const wire_field_t *f, const msgpack_object *o, void *base);
+static int unpack_member(decoder_t *d, const wire_field_t *f, cursor_t *c, void *base);
 
-static int unpack_row(decoder_t *d, const wire_table_t *t, const msgpack_object *o, void *row)
+static void absent_member(const wire_field_t *f, void *base)
 {
-    if (o->type != MSGPACK_OBJECT_ARRAY) return refuse(d, BAD_REQUEST, "a row is no array");
+    if (f->kind == WIRE_KIND_STR) *(const char **)((char *)base + f->offset) = "";
+}
+
+static int unpack_row(decoder_t *d, const wire_table_t *t, cursor_t *c, void *row)
+{
+    value_t v = take(c);
+    if (v.kind != VALUE_ARRAY) return refuse(d, BAD_REQUEST, "a row is no array");
     for (size_t i = 0; i < t->n_fields; i++) {
-        static const msgpack_object nil = {.type = MSGPACK_OBJECT_NIL};
-        int code = unpack_member(d, &t->fields[i], i < o->via.array.size ? &o->via.array.ptr[i] : &nil, row);
+        int code = 0;
+        if (i < v.n)
+            code = unpack_member(d, &t->fields[i], c, row);
+        else
+            absent_member(&t->fields[i], row);
         if (code) return code;
     }
+    for (uint64_t i = t->n_fields; i < v.n; i++) pass_over(c); // what a later version has more
     return 0;
 }
 
-static int unpack_rows(decoder_t *d, const wire_field_t *f, const msgpack_object *o, rows_t *to)
+static int unpack_id(decoder_t *d, cursor_t *c, void *to)
 {
-    if (o->type != MSGPACK_OBJECT_ARRAY)
-        return refuse(d, BAD_REQUEST, "a member that must be an array is none");
-    size_t n = o->via.array.size, size = f->kind == WIRE_KIND_IDS ? sizeof(uint64_t) : f->rows->size;
+    value_t v = take(c);
+    return unpack_int(d, WIRE_KIND_U64, &v, to);
+}
+
+static int unpack_rows(decoder_t *d, const wire_field_t *f, const value_t *head, cursor_t *c, rows_t *to)
+{
+    if (head->kind != VALUE_ARRAY) return refuse(d, BAD_REQUEST, "a member that must be an array is none");
+    size_t n = head->n, size = f->kind == WIRE_KIND_IDS ? sizeof(uint64_t) : f->rows->size;
     if (n > f->max) return refuse(d, BAD_REQUEST, "an array has more entries than its bound");
     char *v = arena_calloc(d->arena, n, size);
     if (!v) return refuse(d, TOO_LARGE, "the message needs too much memory");
     for (size_t i = 0; i < n; i++) {
-        int code = f->kind == WIRE_KIND_IDS ? unpack_int(d, WIRE_KIND_U64, &o->via.array.ptr[i], v + i * size)
-                                            : unpack_row(d, f->rows, &o->via.array.ptr[i], v + i * size);
+        int code = f->kind == WIRE_KIND_IDS ? unpack_id(d, c, v + i * size)
+                                            : unpack_row(d, f->rows, c, v + i * size);
         if (code) return code;
     }
     *to = (rows_t){v, n};
     return 0;
 }
 
-static int unpack_member(decoder_t *d, const wire_field_t *f, const msgpack_object *o, void *base)
+static int unpack_member(decoder_t *d, const wire_field_t *f, cursor_t *c, void *base)
 {
     void *to = (char *)base + f->offset;
-    if (o->type == MSGPACK_OBJECT_NIL) { // absent
-        if (f->kind == WIRE_KIND_STR) *(const char **)to = "";
+    value_t v = take(c);
+    if (v.kind == VALUE_NIL) {
+        absent_member(f, base);
         return 0;
     }
     switch (f->kind) {
     case WIRE_KIND_U64:
-    case WIRE_KIND_I64: return unpack_int(d, f->kind, o, to);
+    case WIRE_KIND_I64: return unpack_int(d, f->kind, &v, to);
     case WIRE_KIND_BOOL:
-        if (o->type != MSGPACK_OBJECT_BOOLEAN)
-            return refuse(d, BAD_REQUEST, "a member that must be a boolean is none");
-        *(bool *)to = o->via.boolean;
+        if (v.kind != VALUE_BOOL) return refuse(d, BAD_REQUEST, "a member that must be a boolean is none");
+        *(bool *)to = v.n;
         return 0;
-    case WIRE_KIND_STR: return unpack_text(d, f, o, to);
-    case WIRE_KIND_BIN: return unpack_bin(d, f, o, to);
+    case WIRE_KIND_STR: return unpack_text(d, f, &v, to);
+    case WIRE_KIND_BIN: return unpack_bin(d, f, &v, to);
     case WIRE_KIND_IDS:
-    case WIRE_KIND_ROWS: return unpack_rows(d, f, o, to);
+    case WIRE_KIND_ROWS: return unpack_rows(d, f, &v, c, to);
     }
     return refuse(d, BAD_REQUEST, "a member of an unknown kind");
 }
 
-static bool str_is(const msgpack_object *o, const char *s)
+static bool str_is(const value_t *v, const char *s)
 {
     size_t len = strlen(s);
-    return o->type == MSGPACK_OBJECT_STR && o->via.str.size == len && !memcmp(o->via.str.ptr, s, len);
+    return v->kind == VALUE_STR && v->n == len && !memcmp(v->bytes, s, len);
 }
 
-static wire_type_t type_of(const msgpack_object *o)
+static wire_type_t type_of(const value_t *v)
 {
     for (size_t t = 1; t < WIRE_TYPE_COUNT; t++)
-        if (str_is(o, messages[t].name)) return (wire_type_t)t;
+        if (str_is(v, messages[t].name)) return (wire_type_t)t;
     return WIRE_NONE;
 }
 
-static int unpack_message(decoder_t *d, const msgpack_object *root, wire_type_t *type, void **message)
+// A member of the message: its name, then its value.
+static int unpack_named(decoder_t *d, const wire_table_t *t, cursor_t *c, void *message)
 {
-    if (root->type != MSGPACK_OBJECT_ARRAY || root->via.array.size != 2 ||
-        root->via.array.ptr[1].type != MSGPACK_OBJECT_MAP)
-        return refuse(d, BAD_REQUEST, "the message is not [TYPE, {...}]");
-    *type = type_of(&root->via.array.ptr[0]);
+    const uint8_t *at = c->p;
+    value_t name = take(c);
+    if (name.kind == VALUE_ARRAY || name.kind == VALUE_MAP) {
+        c->p = at;
+        pass_over(c);
+    }
+    for (size_t f = 0; f < t->n_fields; f++)
+        if (str_is(&name, t->fields[f].name)) return unpack_member(d, &t->fields[f], c, message);
+    pass_over(c);
+    return 0;
+}
+
+static int unpack_message(decoder_t *d, cursor_t *c, wire_type_t *type, void **message)
+{
+    static const char form[] = "the message is not [TYPE, {...}]";
+    value_t root = take(c);
+    if (root.kind != VALUE_ARRAY || root.n != 2) return refuse(d, BAD_REQUEST, form);
+    const uint8_t *at = c->p;
+    value_t name = take(c);
+    if (name.kind == VALUE_ARRAY || name.kind == VALUE_MAP) {
+        c->p = at;
+        pass_over(c);
+    }
+    value_t map = take(c);
+    if (map.kind != VALUE_MAP) return refuse(d, BAD_REQUEST, form);
+    *type = type_of(&name);
     if (*type == WIRE_NONE) return refuse(d, BAD_REQUEST, "unknown message type");
     const wire_table_t *t = &messages[*type];
     *message = arena_calloc(d->arena, 1, t->size);
     if (!*message) return refuse(d, TOO_LARGE, "the message needs too much memory");
-    for (size_t f = 0; f < t->n_fields; f++)
-        if (t->fields[f].kind == WIRE_KIND_STR) *(const char **)((char *)*message + t->fields[f].offset) = "";
-    const msgpack_object_map *map = &root->via.array.ptr[1].via.map;
-    for (uint32_t i = 0; i < map->size; i++)
-        for (size_t f = 0; f < t->n_fields; f++) {
-            if (!str_is(&map->ptr[i].key, t->fields[f].name)) continue;
-            int code = unpack_member(d, &t->fields[f], &map->ptr[i].val, *message);
-            if (code) return code;
-        }
+    for (size_t f = 0; f < t->n_fields; f++) absent_member(&t->fields[f], *message);
+    for (uint64_t i = 0; i < map.n; i++) {
+        int code = unpack_named(d, t, c, *message);
+        if (code) return code;
+    }
     return 0;
 }
 
@@ -428,20 +536,12 @@ int wire_decode(arena_t *arena, const void *bytes, size_t len, wire_type_t *type
 {
     decoder_t d = {arena, ""};
     cursor_t c = {bytes, (const uint8_t *)bytes + len};
-    int code;
     *type = WIRE_NONE;
-    if (len == 0 || check_value(&c, 0) || c.p != c.end) {
-        code = refuse(&d, BAD_REQUEST, "the frame is not one msgpack value");
-    } else {
-        msgpack_unpacked u;
-        msgpack_unpacked_init(&u);
-        size_t off = 0;
-        if (msgpack_unpack_next(&u, bytes, len, &off) != MSGPACK_UNPACK_SUCCESS)
-            code = refuse(&d, BAD_REQUEST, "the frame is not one msgpack value");
-        else
-            code = unpack_message(&d, &u.data, type, message);
-        msgpack_unpacked_destroy(&u);
-    }
+    int code = len == 0 || check_value(&c, 0) || c.p != c.end
+                   ? refuse(&d, BAD_REQUEST, "the frame is not one msgpack value")
+                   : 0;
+    c.p = bytes;
+    if (code == 0) code = unpack_message(&d, &c, type, message);
     *why = d.why;
     return code;
 }

@@ -32,7 +32,7 @@ static const conf_option_t table[] = {
     {"listen", CONF_STR, "ENDPOINT", "tcp://*:7441", "where miners connect", &options.listen, 0, 0},
     {"postgres", CONF_STR, "CONNINFO", "postgresql://localhost/rtm",
      "URI or key=value list, as libpq takes it", &options.postgres, 0, 0},
-    {"memory", CONF_SIZE, "SIZE", "64M", "batches that may wait for Postgres", &options.memory, 1 << 20,
+    {"memory", CONF_SIZE, "SIZE", "32M", "batches that may wait for Postgres", &options.memory, 1 << 20,
      INT64_C(1) << 40},
     {"spool", CONF_STR, "FOLDER", NULL,
      "keep batches there while Postgres is away (default: they wait with the miners)", &options.spool, 0, 0},
