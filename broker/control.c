@@ -167,22 +167,23 @@ static void drop_sources(broker_t *b, listing_t *l)
     }
 }
 
-// What a replaced template's source keeps: its place, and what is known of it, but not its validators: the
-// new template reads the page anew.
+// What a replaced template's source keeps: its place, and when it was stored last, but not its validators:
+// the new template reads the page anew. Where that finds other items, nobody knows how long they have been
+// there.
 typedef struct {
     uint64_t id;
     uint32_t ordinal;
     int64_t last_ok;
 } kept_t;
 
-static kept_t *keep(const listing_t *l, size_t *n)
+static kept_t *keep(const listing_t *l, bool alike, size_t *n)
 {
     kept_t *kept = calloc(l->n_sources + 1, sizeof *kept);
     if (!kept) return NULL;
     *n = l->n_sources;
     for (size_t i = 0; i < l->n_sources; i++) {
         const source_t *s = l->sources[i];
-        kept[i] = (kept_t){s->id, s->ordinal, s->last_ok};
+        kept[i] = (kept_t){s->id, s->ordinal, alike ? s->last_ok : 0};
     }
     return kept;
 }
@@ -205,7 +206,7 @@ static listing_t *replace(broker_t *b, listing_t *old, arena_t *arena, template_
                           const char *json)
 {
     size_t n = 0;
-    kept_t *kept = keep(old, &n);
+    kept_t *kept = keep(old, template_reads_alike(old->json, json), &n);
     uint64_t version = old->version + 1;
     leave_all(b, old, "replaced");
     drop_sources(b, old);

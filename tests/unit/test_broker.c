@@ -503,6 +503,25 @@ static void a_replacement_that_was_half_written_keeps_its_sources(void **state)
 
 // -- commands -------------------------------------------------------------------------------------------
 
+static void a_template_that_finds_other_items_begins_anew(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "one", 1, "", false);
+    wire_assign_t *a = heard(w, 0, 1, WIRE_TYPE_ASSIGN, 0);
+    uint64_t source = a->dues.v[0].source;
+    outcome(w, 1, source, a->slot_start + a->dues.v[0].offset, OUTCOME_BOTH, RESULT_unchanged, "\"v1\"",
+            w->now.wall);
+    int64_t stored = w->now.wall;
+    size_t mark = w->n_sent;
+    add(w, "one", 1, ", \"every\": \"40s\"", true); // nothing else is found
+    assert_true(redefined(w, mark, 1, source)->last_ok == stored);
+    mark = w->n_sent;
+    add(w, "one", 1, ", \"every\": \"40s\", \"drop\": {\"title\": \"ad\"}", true);
+    assert_true(redefined(w, mark, 1, source)->last_ok == 0);
+}
+
 static void templates_are_refused_replaced_and_removed(void **state)
 {
     world_t *w = *state;
@@ -605,6 +624,7 @@ int main(void)
         TEST(a_run_elsewhere_ends_with_the_next_inventory),
         TEST(a_run_elsewhere_ends_with_its_lease),
         TEST(a_replacement_that_was_half_written_keeps_its_sources),
+        TEST(a_template_that_finds_other_items_begins_anew),
         TEST(templates_are_refused_replaced_and_removed),
         TEST(tables_come_in_pages),
         TEST(nonsense_disturbs_nobody),

@@ -121,6 +121,13 @@ static void what_is_implied(void **state)
 static const struct {
     const char *json, *field, *words;
 } wrong[] = {
+    {"{\"name\":\"a\",\"url\":\"https://a.example/\",\"retention\":{}}", "retention",
+     "neither `age` nor `items`"},
+    {"{\"name\":\"a\",\"url\":\"https://a.example/\",\"retention\":{\"items\":0}}", "retention.items",
+     "from 1"},
+    {"{\"name\":\"a\",\"url\":\"https://a.example/\",\"retention\":{\"age\":\"5s\"}}", "retention.age",
+     "too short"},
+    {"{\"name\":\"a\",\"url\":\"https://a.example/\",\"retention\":\"90d\"}", "retention", ""},
     {"", "", "empty"},
     {"[]", "", "JSON object"},
     {"{\"name\":\"a\"}", "url", "missing"},
@@ -365,6 +372,19 @@ static void requests_that_are_refused(void **state)
     }
 }
 
+static void what_two_versions_find(void **state)
+{
+    (void)state;
+    const char *a = "{\"name\":\"a\",\"url\":\"https://a.example/\",\"items\":\"li\",\"every\":\"30s\"}";
+    assert_true(template_reads_alike(a, a));
+    assert_true(template_reads_alike(a, "{\"url\":\"https://a.example/\", \"items\":\"li\", \"name\":\"a\","
+                                        "\"retention\":{\"age\":\"1d\"}, // longer\n \"comment\":\"x\"}"));
+    assert_false(template_reads_alike(a, "{\"name\":\"a\",\"url\":\"https://a.example/\",\"items\":\"p\"}"));
+    assert_false(template_reads_alike(
+        a, "{\"name\":\"a\",\"url\":\"https://a.example/\",\"items\":\"li\",\"drop\":{\"title\":\"x\"}}"));
+    assert_false(template_reads_alike(a, "no JSON"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +398,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_prototypes_dialect, setup, teardown),
         cmocka_unit_test_setup_teardown(policies, setup, teardown),
         cmocka_unit_test_setup_teardown(ids_depend_on_name_and_url_alone, setup, teardown),
+        cmocka_unit_test(what_two_versions_find),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
