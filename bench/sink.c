@@ -74,7 +74,8 @@ static void make_item(wire_item_t *item, texts_t *t, uint64_t n, int64_t due)
                           .content = "",
                           .image = "",
                           .published = INT64_C(1700000000000) + (int64_t)n,
-                          .fields = t->fields};
+                          .fields = t->fields,
+                          .url_norm = t->url};
 }
 
 // -- load ---------------------------------------------------------------------------------------------
@@ -209,12 +210,12 @@ static char *put_row(char *p, uint64_t n, int64_t due)
     texts_t t = {0};
     wire_item_t item;
     make_item(&item, &t, n, due);
-    p = copy_i64(copy_row(p, 14), (int64_t)source_id(n / ITEMS_A_POLL));
+    p = copy_i64(copy_row(p, 15), (int64_t)source_id(n / ITEMS_A_POLL));
     p = copy_i64(copy_i64(p, (int64_t)template_id()), (int64_t)item.content_hash);
     p = copy_time(copy_time(p, due), item.published);
     p = copy_time(copy_time(p, due + 100), due - 60000);
     p = put_str(put_str(put_str(p, item.key), item.url), item.title);
-    p = put_str(put_str(put_str(p, item.author), item.summary), item.content);
+    p = put_str(put_str(put_str(put_str(p, item.author), item.summary), item.content), item.url_norm);
     return copy_jsonb(p, item.fields, strlen(item.fields));
 }
 
