@@ -236,6 +236,7 @@ static wire_gap_reason_t gap_reason(const poll_t *p, wire_continuity_t continuit
 {
     const list_t *l = &p->list;
     if (continuity == CONTINUITY_continuous) return GAP_paged_back;
+    if (l->broken) return GAP_page_failed;
     if (l->page == 1 && !l->next) return GAP_no_next_page;
     return !l->next || l->unlisted == 0 ? GAP_list_ended : GAP_page_limit;
 }
@@ -469,25 +470,35 @@ static void end_of_list(poll_t *p)
     poll_advance(p);
 }
 
+// A further page cannot be had. Beyond the template's pages that leaves a gap, sooner or later; else the poll
+// fails.
+static void further_failed(poll_t *p, error_class_t error, const char *detail)
+{
+    bool ended =
+        error == ERR_not_found || error == ERR_gone || error == ERR_empty_body || error == ERR_rotted;
+    bool lasting = error != ERR_host_backoff && detail_is_permanent(error);
+    bool beyond = p->list.page > pages_of(p);
+    p->list.broken =
+        !ended && beyond && (lasting || source_try(p->source, (uint64_t)p->row.absent) >= DETAIL_TRIES);
+    if (ended || p->list.broken)
+        end_of_list(p);
+    else
+        fail_later(p, error, detail);
+}
+
 static void read_further(poll_t *p, const fetch_result_t *result)
 {
     items_t items = {0};
-    if (result->error == ERR_not_found || result->error == ERR_gone) {
-        end_of_list(p);
-        return;
-    }
     if (result->error != ERR_none || result->status == 304) {
-        fail_later(p, result->error ? result->error : ERR_empty_body, result->detail);
+        further_failed(p, result->error ? result->error : ERR_http_4xx, result->detail);
         return;
     }
     read_status_t status = read_page(p, result, &items);
-    if (status == READ_EMPTY_BODY || status == READ_ROTTED)
-        end_of_list(p);
-    else if (status != READ_OK)
-        fail_later(p, read_error(status), items.detail);
-    else if (take_page(p, &items, result->url))
+    if (status != READ_OK) {
+        further_failed(p, read_error(status), items.detail);
+    } else if (take_page(p, &items, result->url)) {
         fail_later(p, ERR_too_big, "no memory for what was found");
-    else {
+    } else {
         poll_list_decide(p);
         poll_advance(p);
     }

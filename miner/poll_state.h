@@ -42,6 +42,7 @@ typedef struct {
     char *base;      // the first page's final URL
     bool discovered; // url is a feed that the source's page names
     bool done;       // no further page is fetched
+    bool broken;     // a further page could not be had
     bool judging;    // whether one is hangs on verdicts that have not come yet
 
     uint64_t *keys; // hashes of the keys listed so far, in the list's order

@@ -292,7 +292,8 @@ typedef enum {
 #define WIRE_VERDICT_NAMES(X) X(known) X(new) X(changed) X(lacks_detail) X(rejected) X(older)
 // Whether a poll proves that nothing was missed since the one before; and why paging back did not prove it.
 #define WIRE_CONTINUITIES(X) X(unknown) X(continuous) X(gap) X(unprovable)
-#define WIRE_GAP_REASONS(X) X(none) X(paged_back) X(no_next_page) X(page_limit) X(list_ended) X(not_resumed)
+#define WIRE_GAP_REASONS(X) X(none) X(paged_back) X(no_next_page) X(page_limit) X(list_ended) X(not_resumed) \
+    X(page_failed)
 // clang-format on
 
 #define WIRE_RESULT_ENUM(name)     RESULT_##name,

@@ -462,6 +462,20 @@ def test_paging_back_has_an_end(world):
     assert continuity(world.poll(source)) == ("gap", "list_ended", 0)
 
 
+def test_pages_that_cannot_be_had_do_not_hold_up_a_source(world):
+    for name, status, fails in (("a", 403, 0), ("b", 500, 4)):
+        world.web.pages[f"/{name}"] = page(20, 10)
+        source = world.add(newest(world, name), f"/{name}")
+        world.poll(source)
+        world.web.pages.update({f"/{name}": page(50, 10, f"/{name}?p=2"), f"/{name}?p=2": (status, {}, "")})
+        for _ in range(fails):
+            assert told(world.poll(source))[0] == "failed"
+        outcomes = world.poll(source)
+        assert told(outcomes)[0] == "changed" and continuity(outcomes) == ("gap", "page_failed", 0)
+        assert last(outcomes)["has_state"]
+        assert continuity(world.poll(source)) == ("unknown", "none", 0)  # unchanged
+
+
 def test_within_pages_nothing_was_missed(world):
     world.web.pages["/a"] = page(20, 10)
     source = world.add(newest(world, pages=3), "/a")
@@ -553,7 +567,7 @@ def test_no_poll_claims_what_is_not_so(world, seed):
         board.show()
         event = random_.choice(("none", "none", "none", "owner", "dies", "fails"))
         if event == "fails" and board.depth > 1:
-            good, world.web.pages["/a?p=2"] = world.web.pages["/a?p=2"], (400, {}, "")
+            good, world.web.pages["/a?p=2"] = world.web.pages["/a?p=2"], (random_.choice((400, 500)), {}, "")
             outcomes = world.poll(source)
             world.web.pages["/a?p=2"] = good
             if told(outcomes)[0] == "failed":
