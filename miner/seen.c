@@ -6,10 +6,28 @@
 #include <xxhash.h>
 
 #include "common/check.h"
+#include "common/map.h"
+
+static const uint64_t KEY = (UINT64_C(1) << 28) - 1; // the bits of a hash that are of the key
 
 uint64_t seen_hash(const char *key, uint64_t content_hash)
 {
-    return XXH3_64bits_withSeed(key, strlen(key), content_hash);
+    size_t len = strlen(key);
+    return (XXH3_64bits_withSeed(key, len, content_hash) & ~KEY) | (XXH3_64bits(key, len) & KEY);
+}
+
+// Takes out what was seen of the keys of hashes.
+static void forget_keys(seen_t *s, const uint64_t *hashes, size_t n)
+{
+    map_t keys;
+    uint32_t kept = 0;
+    if (s->n == 0) return;
+    map_init(&keys);
+    for (size_t i = 0; i < n; i++) map_put(&keys, (hashes[i] & KEY) + 1, s);
+    for (uint32_t i = 0; i < s->n; i++)
+        if (!map_get(&keys, (s->hashes[i] & KEY) + 1)) s->hashes[kept++] = s->hashes[i];
+    s->n = kept;
+    map_free(&keys);
 }
 
 bool seen_has(const seen_t *s, uint64_t hash, uint32_t *hint)
@@ -30,6 +48,7 @@ void seen_add(seen_t *s, const uint64_t *hashes, size_t n, size_t listed)
         n = max;
     }
     if (n == 0) return;
+    forget_keys(s, hashes, n);
     size_t kept = s->n < max - n ? s->n : max - n;
     if (kept < s->n) memmove(s->hashes, s->hashes + (s->n - kept), kept * sizeof *s->hashes);
     s->hashes = xrealloc(s->hashes, (kept + n) * sizeof *s->hashes);

@@ -79,3 +79,11 @@ def test_a_poll_that_waited_long_for_its_turn_says_so(world):
     world.web.pages["/a"] = (200, {}, listing((1, "/1", "one")))
     world.poll(source, offset=-1500, at=world.now())
     assert [p["cause"] for p in polls(world)] == [8]  # overloaded
+
+
+def test_what_is_changed_back_is_sent_again(world):
+    source = world.add(world.template(), "/a", last_ok=world.now())
+    for title in ("one", "two", "one", "two", "two"):
+        world.web.pages["/a"] = (200, {}, listing((1, "/1", title), (2, "/2", "other")))
+        world.poll(source)
+    assert [i["title"] for i in world.items()] == ["one", "other", "two", "one", "two"]

@@ -79,6 +79,24 @@ static void test_long_documents_are_kept_whole(void **state)
     seen_free(&s);
 }
 
+static void test_the_latest_content_of_a_key_counts(void **state)
+{
+    (void)state;
+    seen_t s = {0};
+    uint32_t hint = 0;
+    uint64_t one = seen_hash("a", 1), two = seen_hash("a", 2), other = seen_hash("b", 1);
+    uint64_t first[] = {one, other};
+    seen_add(&s, first, 2, 2);
+    seen_add(&s, &two, 1, 2);
+    assert_false(seen_has(&s, one, &hint));
+    assert_true(seen_has(&s, two, &hint) && seen_has(&s, other, &hint));
+    assert_int_equal(s.n, 2);
+    seen_add(&s, &one, 1, 2);
+    assert_true(seen_has(&s, one, &hint));
+    assert_false(seen_has(&s, two, &hint));
+    seen_free(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -86,6 +104,7 @@ int main(void)
         cmocka_unit_test(test_hash_is_of_key_and_content),
         cmocka_unit_test(test_hint_follows_any_order),
         cmocka_unit_test(test_oldest_leave),
+        cmocka_unit_test(test_the_latest_content_of_a_key_counts),
         cmocka_unit_test(test_long_documents_are_kept_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
