@@ -244,6 +244,7 @@ static void handle(sinks_t *ss, sink_t *s, wire_type_t type, const void *message
     case WIRE_TYPE_ACK: handle_ack(ss, s, message); break;
     case WIRE_TYPE_HEARTBEAT: break; // that it came is all it says
     case WIRE_TYPE_DISCONNECT:
+        if (!s->granted) break; // of each batch that was on the wire; HELLO is out already
         log_warn("sink_disconnected", "endpoint=%s reason=\"%s\"", s->dealer.endpoint, bye->reason);
         greet(ss, s);
         break;

@@ -505,8 +505,11 @@ def test_silent_sink_gets_its_batches_again(world):
 
 def test_sink_disconnect_is_answered_with_hello(world):
     world.start()
-    world.sink.send("DISCONNECT", reason="test")
+    for _ in range(5):  # one for each batch that was on its way
+        world.sink.send("DISCONNECT", reason="test")
     world.pump(lambda: len(world.of("HELLO")) == 2)
+    world.settle()
+    assert len(world.of("HELLO")) == 2
 
 
 def test_credit_bounds_what_is_on_the_wire(world):
