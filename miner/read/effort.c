@@ -76,7 +76,7 @@ static void on_signal(int signal)
 
 static void install(void)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_NODEFER};
     sigemptyset(&action.sa_mask);
     CHECK(sigaction(SIGPROF, &action, NULL) == 0);
 }

@@ -14,7 +14,7 @@ void effort_end(void);
 // Whether the budget is used up. Some nanoseconds.
 bool effort_over(void);
 // For code that does not ask: stop is called when the budget is used up, by a signal of this thread, until
-// effort_end. It may only write.
+// effort_end. It may jump out of the code; else it only writes.
 void effort_alarm(void (*stop)(void));
 
 #endif

@@ -7,8 +7,10 @@
 #include <libxml/parserInternals.h>
 #include <libxml/xpath.h>
 #include <libxml/xpathInternals.h>
+#include <limits.h>
 #include <math.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +18,13 @@
 #include "common/arena.h"
 #include "common/check.h"
 #include "miner/read/effort.h"
+#include "miner/read/xpath_pool.h"
 
 enum {
     MAX_NODES = 60000,   // of a copy: unions and comparisons of node sets take quadratic time
     MAX_COPY = 96 << 20, // bytes of a copy
     STEPS_PER_OP = 12,   // an operation of libxml2 costs as much as so many tests of a node
     BYTES_PER_OP = 128,  // allocated for strings
-    MAX_COMPARED = 2000, // nodes of a set that is compared with another set
 };
 
 typedef lxb_dom_node_t node_t;
@@ -34,7 +36,6 @@ typedef xmlErrorPtr xml_error_t;
 
 struct xpath {
     xmlXPathCompExprPtr expression;
-    bool compares; // sets of nodes with each other
 };
 
 // A page's copy. The page's document points to it (node.user), each node of the page to its twin.
@@ -47,49 +48,75 @@ typedef struct {
 
 // -- cost -----------------------------------------------------------------------------------------
 
-static _Thread_local xmlXPathContextPtr running;
-static _Thread_local bool running_compares;
+// Most of libxml2's loops over sets of nodes neither count nor ask, so an evaluation may be broken off at any
+// instruction: all that it allocates is in a pool, and it changes nothing else that is used afterwards.
+static _Thread_local struct {
+    volatile xmlXPathContextPtr context; // NULL: nothing is evaluated
+    volatile bool in_libc;               // which is not left by a jump
+    bool giving; // the result of the last one is still looked at, and in the pool
+    sigjmp_buf end;
+} running;
 
-// libxml2 only reads its limit, so that this can be done at any time.
-static void stop_running(void)
+static void break_off(void)
 {
-    if (running) running->opLimit = 1;
+    if (!running.context) return;
+    if (!running.in_libc) siglongjmp(running.end, 1);
+    running.context->opLimit = 1;
 }
 
 static void charge(size_t size)
 {
-    if (!running) return;
-    running->opCount += size / BYTES_PER_OP;
-    if (effort_over()) stop_running();
+    running.context->opCount += size / BYTES_PER_OP;
+    if (effort_over()) break_off();
 }
 
-// libxml2 compares two sets of nodes pair by pair, without counting. It first allocates an array as long as a
-// set; where it does not get that, the evaluation ends.
+static void *or_break_off(void *p)
+{
+    if (!p) break_off();
+    return p;
+}
+
 static void *count_malloc(size_t size)
 {
+    if (!running.context) return malloc(size);
     charge(size);
-    if (running_compares && size >= MAX_COMPARED * sizeof(void *)) {
-        stop_running();
-        return NULL;
+    return or_break_off(xpath_pool_alloc(size));
+}
+
+static void count_free(void *p)
+{
+    if (xpath_pool_has(p)) {
+        xpath_pool_free(p);
+        return;
     }
-    return malloc(size);
+    running.in_libc = true;
+    free(p);
+    running.in_libc = false;
 }
 
 static void *count_realloc(void *old, size_t size)
 {
-    charge(size);
-    return realloc(old, size);
+    if (!old) return count_malloc(size);
+    if (!xpath_pool_has(old)) {
+        running.in_libc = true;
+        void *p = realloc(old, size);
+        running.in_libc = false;
+        return p;
+    }
+    if (running.context) charge(size);
+    return or_break_off(xpath_pool_realloc(old, size));
 }
 
 static char *count_strdup(const char *s)
 {
-    charge(strlen(s));
-    return strdup(s);
+    size_t size = strlen(s) + 1;
+    char *copy = count_malloc(size);
+    return copy ? memcpy(copy, s, size) : NULL;
 }
 
 static void install(void)
 {
-    CHECK(xmlMemSetup(free, count_malloc, count_realloc, count_strdup) == 0);
+    CHECK(xmlMemSetup(count_free, count_malloc, count_realloc, count_strdup) == 0);
 }
 
 void xpath_setup(void)
@@ -235,50 +262,6 @@ static int check_names(const char *s, char *why, size_t size)
     return 0;
 }
 
-// The end of the literal that begins at s.
-static const char *skip_literal(const char *s, const char *end)
-{
-    const char *close = memchr(s + 1, *s, (size_t)(end - s - 1));
-    return close ? close + 1 : end;
-}
-
-// What begins at s is a string or a number, not a set of nodes: a literal, a number, a function but id().
-static bool begins_value(const char *s, const char *end)
-{
-    while (s < end && strchr(" \t\r\n(", *s)) s++;
-    if (s == end || strchr("\"'-0123456789", *s)) return true;
-    size_t n = 0;
-    while (s + n < end && is_name(s[n])) n++;
-    const char *behind = s + n;
-    while (behind < end && strchr(" \t\r\n", *behind)) behind++;
-    bool node_test = (n == 4 && (!memcmp(s, "text", 4) || !memcmp(s, "node", 4))) ||
-                     (n == 7 && !memcmp(s, "comment", 7)) || n == 22; // processing-instruction
-    bool id = n == 2 && !memcmp(s, "id", 2);
-    return n && behind < end && *behind == '(' && !node_test && !id;
-}
-
-// Whether a comparison may be one of two sets. It may be taken for one that is none, which only costs where
-// large pages are compared.
-static bool compares_sets(const char *s, size_t len)
-{
-    const char *end = s + len;
-    bool value = false; // what stands before is a literal
-    while (s < end) {
-        if (*s == '"' || *s == '\'') {
-            s = skip_literal(s, end);
-            value = true;
-        } else if (strchr("=<>", *s)) {
-            s += s + 1 < end && s[1] == '=' ? 2 : 1;
-            if (!value && !begins_value(s, end)) return true;
-            value = false;
-        } else {
-            if (!strchr(" \t\r\n!", *s)) value = false;
-            s++;
-        }
-    }
-    return false;
-}
-
 typedef struct {
     char *why;
     size_t size;
@@ -331,7 +314,6 @@ xpath_t *xpath_new(const char *text, size_t len, char *why, size_t size)
     if (!expression) return NULL;
     xpath_t *xpath = xcalloc(1, sizeof *xpath);
     xpath->expression = expression;
-    xpath->compares = compares_sets(text, len);
     return xpath;
 }
 
@@ -520,23 +502,39 @@ static int64_t op_cost(const copy_t *copy)
     return STEPS_PER_OP * (1 + copy->n / 5000);
 }
 
-// NULL: the budget ran out.
+static xmlXPathObjectPtr run(const xpath_t *xpath, xmlXPathContextPtr c)
+{
+    xmlXPathObjectPtr result = NULL;
+    CHECK(!running.giving);
+    xpath_pool_reset();
+    effort_alarm(break_off);
+    if (sigsetjmp(running.end, 0) == 0) {
+        running.context = c;
+        result = xmlXPathCompiledEval(xpath->expression, c);
+        running.context = NULL;
+        return result;
+    }
+    running.context = NULL;
+    c->opCount = c->opLimit = ULONG_MAX; // nothing is left of the budget
+    return NULL;
+}
+
+// NULL: the budget ran out. What it points to lives until the next one.
 static xmlXPathObjectPtr evaluate(const xpath_t *xpath, copy_t *copy, node_t *scope, int64_t *steps)
 {
     xmlXPathContextPtr c = copy->context;
     int64_t cost = op_cost(copy);
-    if (!c || *steps < cost) return NULL;
+    if (!c || *steps < cost || effort_over()) return NULL;
     c->node = scope->type == LXB_DOM_NODE_TYPE_DOCUMENT ? (xmlNode *)copy->document : scope->user;
     c->opLimit = (unsigned long)(*steps / cost);
     c->opCount = 0;
     if (!c->node) return NULL;
-    effort_alarm(stop_running);
-    running = c;
-    running_compares = xpath->compares;
-    xmlXPathObjectPtr result = xmlXPathCompiledEval(xpath->expression, c);
-    running = NULL;
-    running_compares = false;
-    *steps -= (int64_t)c->opCount * cost;
+    xmlXPathObjectPtr result = run(xpath, c);
+    *steps = c->opCount == ULONG_MAX ? 0 : *steps - (int64_t)c->opCount * cost;
+    // these are in the pool, if there are any
+    memset(&c->lastError, 0, sizeof c->lastError);
+    c->tmpNsList = NULL;
+    c->tmpNsNr = 0;
     return result;
 }
 
@@ -546,7 +544,9 @@ int xpath_find(const xpath_t *xpath, node_t *scope, int64_t *steps, xpath_found_
     if (!root->user) root->user = make_copy(root);
     xmlXPathObjectPtr result = evaluate(xpath, root->user, scope, steps);
     if (!result) return -1;
+    running.giving = true;
     give(result, found, ctx);
+    running.giving = false;
     xmlXPathFreeObject(result);
     return 0;
 }

@@ -111,6 +111,8 @@ DOCUMENTS = {
     "XPath strings": (SETS, HTML, {}, html("xpath://*[contains(concat(., ., ., .), 'nosuch')]"), {"too_complex", "rotted"}),
     "XPath compares sets": (SETS, HTML, {}, html("xpath:/*[//p = //a]"), {"too_complex", "rotted"}),
     "XPath orders sets": (SETS, HTML, {}, html("xpath:/*[//p < //a]"), {"too_complex", "rotted"}),
+    "XPath merges sets": (SETS, HTML, {}, html("xpath://*" + "/..//*" * 10), {"too_complex"}),
+    "XPath unions": (SETS, HTML, {}, html("xpath://*/ancestor::*|//*/following::*"), {"too_complex"}),
     "bytes as html": (noise(2 * MB), HTML, {}, html("p"), {"rotted", "not_this_kind"}),
     "bytes as a feed": (b"<rss><channel><item><title>" + noise(MB) + b"</title></item></channel></rss>", XML, {}, {"kind": "feed"},
                         {"parse", "ok", "not_this_kind", "rotted"}),
