@@ -293,10 +293,10 @@ static int put_page(exchange_t *x, bool *more)
     yyjson_doc *doc = yyjson_read(x->body.data, x->body.len, 0);
     yyjson_val *root = yyjson_doc_get_root(doc), *items = yyjson_obj_get(root, "items"), *item;
     const char *cursor = yyjson_get_str(yyjson_obj_get(root, "cursor"));
-    size_t i, n;
     bool good = yyjson_is_arr(items) && cursor;
     if (good) {
-        yyjson_arr_foreach(items, i, n, item) put_item(item, x->json);
+        for (yyjson_arr_iter it = yyjson_arr_iter_with(items); (item = yyjson_arr_iter_next(&it));)
+            put_item(item, x->json);
         x->left -= (int64_t)yyjson_arr_size(items);
         snprintf(x->last, sizeof x->last, "%s", cursor);
         *more = yyjson_get_bool(yyjson_obj_get(root, "more"));

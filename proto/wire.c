@@ -361,7 +361,8 @@ static value_t take(cursor_t *c)
     if (v.kind == VALUE_ARRAY) v.n = children;
     if (v.kind == VALUE_MAP) v.n = children / 2;
     if (v.kind == VALUE_STR || v.kind == VALUE_BIN) {
-        size_t width = (*p & 0xe0) == 0xa0 ? 0 : (size_t)1 << (*p <= 0xc6 ? *p - 0xc4 : *p - 0xd9);
+        size_t width = (size_t)1 << (*p & 3); // of the length, for c4 c5 c6; d9 da db are one further
+        if (v.kind == VALUE_STR) width = (*p & 0xe0) == 0xa0 ? 0 : width >> 1;
         v.n = skip - width;
         v.bytes = (const char *)p + 1 + width;
     }

@@ -116,3 +116,24 @@ def test_every_cause_has_its_name(cluster, database):
         named = [cluster.value(database, f"SELECT rtm_cause({first + n}::smallint)") for n in range(len(words(macro)))]
         assert named == words(macro), "a migration that replaces rtm_cause() is missing"
     assert cluster.value(database, "SELECT rtm_cause(100::smallint)") == "spooled"
+
+
+def test_tables_can_be_distributed_by_source(cluster, database):
+    """As Citus and its like want it: a unique key holds the column that rows are placed by, and tables without it are
+    small enough to be everywhere. Nothing refers to another table, so nothing holds such a move up."""
+    with Sink(database) as sink:
+        sink.wait_log(r"postgres state=up")
+    columns = cluster.rows(database, """
+        SELECT c.relname, bool_or(a.attname = 'source_id') FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+        WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND a.attnum > 0 GROUP BY c.relname""")
+    placed = {name for name, by_source in columns if by_source}
+    assert {"items", "revisions", "sources", "gaps", "rejects"} <= placed
+    assert {name for name, by_source in columns if not by_source} == {"templates", "marks", "schema_migrations"}
+    unique = cluster.rows(database, """
+        SELECT i.indrelid::regclass::text, i.indexrelid::regclass::text, array_agg(a.attname::text)
+        FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+        WHERE i.indisunique AND i.indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace)
+        GROUP BY 1, 2""")
+    for table, index, names in unique:
+        assert table not in placed or "source_id" in names, index
+    assert cluster.value(database, "SELECT count(*) FROM pg_constraint WHERE contype IN ('f', 'x')") == 0
