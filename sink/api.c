@@ -166,7 +166,7 @@ static int read_tokens(api_t *api, const char *path, char *err, size_t err_size)
         else if (api->n_tokens == MAX_TOKENS)
             why = "it has more than 16 tokens";
         else
-            snprintf(api->tokens[api->n_tokens++], TOKEN_MAX + 1, "%s", token);
+            memcpy(api->tokens[api->n_tokens++], token, strlen(token) + 1);
     }
     if (f) fclose(f);
     if (!why && api->n_tokens == 0) why = "it has no token: one a line";
