@@ -475,7 +475,8 @@ static void close_due(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t
     bool again = trouble_outcome(b, s, o, &settled, hosts);
     tasks_outcome(b, s, o, again);
     if (!gated || jobs_gate(s)) return;
-    jobs_ended(b, s, 0); // it is no suspect any more
+    // it is no suspect any more: what is open goes out by itself
+    if (s->job && (s->job->state == JOB_RUNNING || s->job->cause == CAUSE_scheduled)) jobs_drop(b, s);
     dues_send(b, s, INT64_MIN, CAUSE_scheduled);
 }
 

@@ -198,10 +198,12 @@ void jobs_ended(broker_t *b, source_t *s, int64_t due)
     int64_t at = jobs_gate(s) ? first_open(s) : INT64_MAX;
     job->cause = CAUSE_scheduled;
     job->attempt = 0;
-    if (at != INT64_MAX)
+    if (at != INT64_MAX) {
         enqueue(b, job, at);
-    else
+    } else {
         discard(b, job);
+        dues_send(b, s, INT64_MIN, CAUSE_waited); // if its turns ended meanwhile: nothing of it was sent
+    }
 }
 
 void jobs_lost(broker_t *b, const miner_t *m, source_t *s)
@@ -324,11 +326,14 @@ static void start_single(broker_t *b, job_t *job)
     }
     wire_cause_t cause = (wire_cause_t)job->cause;
     uint8_t attempt = job->attempt;
+    bool one = s->listing->template->mode == MODE_CONTINUOUS, waits = s->extra != 0;
     discard(b, job);
-    if (cause == CAUSE_scheduled)
-        dues_send(b, s, INT64_MIN, CAUSE_waited); // what was open when its turns ended
-    else
-        dues_extra(b, s, cause, attempt);
+    if (cause != CAUSE_scheduled) dues_extra(b, s, cause, attempt);
+    // what was open when its turns ended may not have been sent; a single due may be sent twice
+    if (cause == CAUSE_scheduled || one)
+        dues_send(b, s, INT64_MIN, CAUSE_waited);
+    else if (waits)
+        dues_send_extra(b, s);
 }
 
 // Its turn came, but the due has not: later, or not at all.
