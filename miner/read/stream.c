@@ -84,10 +84,19 @@ static read_status_t take_id(const template_t *t, arena_t *arena, const event_t 
     return READ_OK;
 }
 
+// How long the object or array is that data begins with, whatever stands behind it; 0: there is none.
+static size_t first_value(const char *data, size_t len)
+{
+    yyjson_doc *doc = yyjson_read_opts((char *)data, len, YYJSON_READ_STOP_WHEN_DONE, NULL, NULL);
+    size_t n = yyjson_is_ctn(yyjson_doc_get_root(doc)) ? yyjson_doc_get_read_size(doc) : 0;
+    yyjson_doc_free(doc);
+    return n;
+}
+
 read_status_t stream_event(stream_reader_t *r, arena_t *arena, const char *url, const event_t *event,
                            items_t *out, const char **position)
 {
-    const document_t document = {event->data, event->len, "application/json; charset=utf-8", url};
+    document_t document = {event->data, event->len, "application/json; charset=utf-8", url};
     *out = (items_t){.items = NULL};
     *position = NULL;
     if (!r->template->offset && *event->id) *position = arena_strdup(arena, event->id);
@@ -98,6 +107,11 @@ read_status_t stream_event(stream_reader_t *r, arena_t *arena, const char *url, 
     if (!is_wanted(r->template, event)) return READ_OK;
     if (r->offset) *position = read_offset(r, arena, &document);
     read_status_t status = json_items(r->json, arena, &document, out);
+    size_t whole = status == READ_PARSE ? first_value(event->data, event->len) : 0;
+    if (whole) {
+        document.len = whole;
+        status = json_items(r->json, arena, &document, out);
+    }
     if (status == READ_ROTTED) return READ_OK; // an event without items is nothing new
     return status == READ_OK ? take_id(r->template, arena, event, out) : status;
 }

@@ -89,7 +89,7 @@ static void count_free(void *p)
         xpath_pool_free(p);
         return;
     }
-    running.in_libc = true;
+    running.in_libc = true; // which only matters while something is evaluated
     free(p);
     running.in_libc = false;
 }

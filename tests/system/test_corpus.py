@@ -12,6 +12,7 @@ import json
 import os
 import re
 import subprocess
+import subprocess
 import threading
 from urllib.parse import urljoin
 
@@ -19,7 +20,7 @@ import psycopg2
 import pytest
 
 from cluster import Cluster, wait_until
-from simsite import ROOT, build_dir
+from simsite import ROOT, build_dir, build_dir
 
 CORPUS = os.environ.get("RTM_CORPUS") or os.path.join(os.path.dirname(ROOT), "shared", "corpus", "visible")
 TEMPLATES = os.path.join(ROOT, "tests", "data", "corpus")
@@ -148,6 +149,14 @@ def test_a_cut_off_document_is_no_empty_one(tmp_path):
         (tmp_path / "t.json").write_text(file.read().replace("{base}", "https://a.example"))
     code, (said,) = ctl("try", "--json", "--file", os.path.join(CORPUS, "feeds", "leancrew-partial.json"), str(tmp_path / "t.json"))
     assert code == 1 and said["result"] == "parse" and not said["items"]
+
+
+def test_event_stream():
+    """The one document that is no page: three events, the last one cut in two."""
+    done = subprocess.run([os.path.join(build_dir(), "rtm-ctl"), "try", "--json", "--file",
+                           os.path.join(CORPUS, "json", "mastodon-streaming-user.sse.txt"),
+                           os.path.join(TEMPLATES, "mastodon-streaming-user.sse.json")], capture_output=True, text=True, timeout=30)
+    assert [i["key"] for i in json.loads(done.stdout)["items"]] == ["1", "2", "3"], done.stderr
 
 
 def test_every_template_has_its_document():
