@@ -34,7 +34,14 @@ enum {
 };
 
 // What is to be done with a row.
-typedef enum { TODO_NONE, TODO_INSERT, TODO_MERGE, TODO_DETAIL, N_TODO } todo_t;
+typedef enum {
+    TODO_NONE,
+    TODO_INSERT, // new: by COPY
+    TODO_MERGE,  // there already
+    TODO_UPSERT, // new, but another sink came between: merged, behind all that were there
+    TODO_DETAIL,
+    N_TODO
+} todo_t;
 
 struct store {
     pg_t *pg;
@@ -599,9 +606,10 @@ static pg_status_t stage_merges(store_t *s, row_t **rows, size_t n)
 {
     pg_status_t status = begin_copy(s, stage_copy_sql);
     for (size_t i = 0; status == PG_OK && i < n; i++) {
-        if (s->todo[i] != TODO_MERGE && s->todo[i] != TODO_DETAIL) continue;
+        if (s->todo[i] == TODO_NONE || s->todo[i] == TODO_INSERT) continue;
+        size_t ord = s->todo[i] == TODO_UPSERT ? i + n : i;
         char *p = room(s, 2 + STAGE_COLUMNS * (COPY_CELL_MAX + 1) + texts_room(rows[i]), &status);
-        if (p) wrote(s, put_staged(p, rows[i], (int32_t)i));
+        if (p) wrote(s, put_staged(p, rows[i], (int32_t)ord));
     }
     return status == PG_OK ? end_copy(s) : status;
 }
@@ -650,7 +658,7 @@ static void judge_rows(store_t *s, const PGresult *r, row_t **rows, size_t n, bo
             continue;
         }
         if (row_judge(rows[ord], there ? &stored : NULL))
-            plan(s, ord, there || careful ? TODO_MERGE : TODO_INSERT);
+            plan(s, ord, there ? TODO_MERGE : careful ? TODO_UPSERT : TODO_INSERT);
     }
 }
 
@@ -700,7 +708,7 @@ static pg_status_t find_rowless(store_t *s, row_t **rows, size_t n)
 static pg_status_t merge_rows(store_t *s, row_t **rows, size_t n)
 {
     pg_status_t status = stage_merges(s, rows, n);
-    if (status == PG_OK && s->n_todo[TODO_MERGE]) status = merge_staged(s, "write");
+    if (status == PG_OK && s->n_todo[TODO_MERGE] + s->n_todo[TODO_UPSERT]) status = merge_staged(s, "write");
     if (status == PG_OK && s->n_todo[TODO_DETAIL]) status = find_rowless(s, rows, n);
     if (status == PG_OK && s->n_todo[TODO_DETAIL]) status = merge_staged(s, "detail");
     return status;
@@ -722,14 +730,18 @@ static pg_status_t commit_mark(store_t *s, int64_t now)
     return status;
 }
 
+// Rows that are there are merged first, then new ones are inserted, both in the order of their keys. So sinks
+// never wait for each other in a circle: who merges holds no new row yet, and who inserts waits for inserts
+// only.
 static pg_status_t try_rows(store_t *s, row_t **rows, size_t n, int64_t now, bool careful)
 {
     start_plan(s, rows, n, now);
     pg_status_t status = stage_keys(s, rows, n);
     if (status == PG_OK) status = look(s, rows, n, careful);
-    size_t inserts = s->n_todo[TODO_INSERT], merges = s->n_todo[TODO_MERGE] + s->n_todo[TODO_DETAIL];
-    if (status == PG_OK && inserts) status = insert_rows(s, rows, n);
+    size_t inserts = s->n_todo[TODO_INSERT];
+    size_t merges = s->n_todo[TODO_MERGE] + s->n_todo[TODO_UPSERT] + s->n_todo[TODO_DETAIL];
     if (status == PG_OK && merges) status = merge_rows(s, rows, n);
+    if (status == PG_OK && inserts) status = insert_rows(s, rows, n);
     if (status == PG_OK && s->listed) status = pg_run(s->pg, listed_sql);
     if (status == PG_OK) status = inserts + merges ? commit_mark(s, now) : pg_run(s->pg, "COMMIT");
     if (status == PG_OK) failpoint("sink_after_commit");

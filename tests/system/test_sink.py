@@ -495,10 +495,10 @@ def test_several_sinks_write_the_same_rows(cluster, database):
         miners = [Miner(f"m{n}").connect(s) for n, s in enumerate((a, b, c))]
         try:
             rng = random.Random(5)
-            for n in range(60):
+            for n in range(150):
                 for k, miner in enumerate(miners):
                     due = T0 + n * 1000 + k
-                    keys, more = rng.sample(range(400), 100), rng.sample(range(400), 30)
+                    keys, more = rng.sample(range(n * 5, n * 5 + 600), 150), rng.sample(range(n * 5, n * 5 + 600), 40)
                     miner.ship(batch([item(f"k{key}", due, title=str(due)) for key in keys] +
                                      [item(f"k{key}", due, DETAIL, content=str(due)) for key in more], due=due))
             for miner in miners:
@@ -536,6 +536,8 @@ def test_a_row_that_comes_between_look_and_insert(cluster, database, sink, miner
         assert miner.settle() == [NEW, verdict, NEW]
         assert row(cluster, database, key, "title") == (title,)
     assert not sink.log(r"state=down|rejected")
+    # the sinks have ended, so all statistics are in
+    assert cluster.value(database, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
 
 
 def test_keys_are_looked_up_in_the_primary_key(cluster, database):
