@@ -511,6 +511,8 @@ def test_several_sinks_write_the_same_rows(cluster, database):
     assert cluster.value(database, "SELECT count(*) FROM items WHERE title::bigint <> content_hash") == 0
     assert cluster.value(database, "SELECT count(*) FROM revisions r JOIN items i USING (source_id, key)"
                                    " WHERE r.poll >= i.poll") == 0
+    # the sinks have ended, so all statistics are in
+    assert cluster.value(database, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
 
 
 def test_a_row_that_comes_between_look_and_insert(cluster, database, sink, miner):
@@ -536,8 +538,6 @@ def test_a_row_that_comes_between_look_and_insert(cluster, database, sink, miner
         assert miner.settle() == [NEW, verdict, NEW]
         assert row(cluster, database, key, "title") == (title,)
     assert not sink.log(r"state=down|rejected")
-    # the sinks have ended, so all statistics are in
-    assert cluster.value(database, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
 
 
 def test_keys_are_looked_up_in_the_primary_key(cluster, database):
