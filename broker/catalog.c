@@ -21,19 +21,9 @@ void catalog_init(catalog_t *c)
     map_init(&c->lanes);
 }
 
-static void validators_free(validators_t *v)
-{
-    if (!v) return;
-    free(v->etag);
-    free(v->last_modified);
-    free(v->fetch_url);
-    free(v->memory);
-    free(v);
-}
-
 static void source_free(source_t *s)
 {
-    validators_free(s->validators);
+    free(s->validators);
     trouble_free(&s->trouble);
     free(s->job);
     free(s);
@@ -239,16 +229,36 @@ const char *source_memory(const source_t *s)
     return s->validators ? s->validators->memory : "";
 }
 
+static char *put_text(char **at, const char *text)
+{
+    char *put = *at;
+    size_t size = strlen(text) + 1;
+    memcpy(put, text, size);
+    *at += size;
+    return put;
+}
+
+// One allocation: there may be a million of these.
+static validators_t *validators_new(const char *etag, const char *last_modified, const char *fetch_url,
+                                    uint64_t body_hash, const char *memory)
+{
+    size_t texts = strlen(etag) + strlen(last_modified) + strlen(fetch_url) + strlen(memory) + 4;
+    validators_t *v = xmalloc(sizeof *v + texts);
+    char *at = (char *)(v + 1);
+    v->body_hash = body_hash;
+    v->etag = put_text(&at, etag);
+    v->last_modified = put_text(&at, last_modified);
+    v->fetch_url = put_text(&at, fetch_url);
+    v->memory = put_text(&at, memory);
+    return v;
+}
+
 static void set_state(source_t *s, const char *etag, const char *last_modified, const char *fetch_url,
                       uint64_t body_hash, const char *memory)
 {
-    validators_t *v = NULL;
-    if (etag[0] || last_modified[0] || fetch_url[0] || body_hash || memory[0]) {
-        v = xcalloc(1, sizeof *v);
-        *v = (validators_t){body_hash, xstrdup(etag), xstrdup(last_modified), xstrdup(fetch_url),
-                            xstrdup(memory)};
-    }
-    validators_free(s->validators);
+    bool any = etag[0] || last_modified[0] || fetch_url[0] || body_hash || memory[0];
+    validators_t *v = any ? validators_new(etag, last_modified, fetch_url, body_hash, memory) : NULL;
+    free(s->validators); // only now, as the texts may be its own
     s->validators = v;
 }
 

@@ -11,7 +11,7 @@
 #include "proto/limits.h"
 
 enum {
-    MAX_ANCHORS = 32,
+    MAX_ANCHORS = 16,
     FILL_UNKNOWN = 255,
 };
 
