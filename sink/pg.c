@@ -167,7 +167,7 @@ static pg_status_t next_result(pg_t *pg, int64_t deadline, PGresult **r)
 static pg_status_t collect(pg_t *pg, PGresult **kept)
 {
     int64_t deadline = clock_mono_ms() + ANSWER_MS;
-    PGresult *last = NULL, *r;
+    PGresult *last = NULL, *r = NULL;
     pg_status_t status = flush(pg, deadline), worst = PG_OK;
     while (status == PG_OK && (status = next_result(pg, deadline, &r)) == PG_OK && r) {
         if (worst == PG_OK) worst = judge(pg, r);

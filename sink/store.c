@@ -21,6 +21,7 @@
 #include "sink/clean.h"
 #include "sink/copy.h"
 #include "sink/migrate.h"
+#include "sink/stamp.h"
 
 enum {
     RETRIES = 3, // of a group that met another sink's
@@ -334,6 +335,7 @@ pg_status_t store_open(store_t *s)
     pg_status_t status = pg_run(s->pg, session_sql);
     if (status == PG_OK) status = check_writable(s);
     if (status == PG_OK) status = migrate(s->pg);
+    if (status == PG_OK) status = stamp_items(s->pg);
     if (status == PG_OK) status = check_mark(s);
     if (status == PG_OK) status = pg_run(s->pg, keys_sql);
     if (status == PG_OK) status = pg_run(s->pg, stage_sql);

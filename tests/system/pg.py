@@ -75,12 +75,24 @@ class Cluster:
         self.process = None
         self._as, self._user = _unprivileged()
         self._databases = 0
+        self._primary = None
+
+    @classmethod
+    def standby(cls, primary):
+        """A cluster that follows another one."""
+        cluster = cls(**primary.settings)
+        cluster._primary = primary
+        return cluster
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="rtm-pg-")
         if self._user:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
-        self._run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+        if self._primary:
+            self._run("pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast", "-h", "127.0.0.1", "-p",
+                      str(self._primary.port), "-U", "postgres")
+        else:
+            self._run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
         return self.start()
 
     def __exit__(self, *_):
