@@ -27,6 +27,38 @@ __attribute__((format(printf, 2, 3))) static void fail(audit_t *a, const char *f
         if (!(condition)) fail(a, __VA_ARGS__); \
     } while (0)
 
+static void audit_job(audit_t *a, const source_t *s)
+{
+    const job_t *job = s->job;
+    if (!job) {
+        bool open = s->extra || grid_count(source_grid(s), s->done, s->held);
+        WANT(a, !s->listing->gated || !open, "%s is open, and nothing will start it", s->url);
+        return;
+    }
+    WANT(a, job->source == s, "%s has another's job", s->url);
+    WANT(a, s->entered || job->state == JOB_RUNNING, "%s is not scheduled and waits for its turn", s->url);
+    WANT(a, (job->state == JOB_RUNNING) == (job->lease.pos != 0), "%s: state %d and lease %zu", s->url,
+         job->state, job->lease.pos);
+    WANT(a, (job->state == JOB_QUEUED) == turns_has(&job->entry), "%s: state %d and in the queue %d", s->url,
+         job->state, turns_has(&job->entry));
+}
+
+// Jobs as the listings count them.
+static void audit_jobs(audit_t *a)
+{
+    const broker_t *b = a->broker;
+    size_t pos = 0, running = 0, parked = 0;
+    for (const listing_t *l; (l = map_next(&b->catalog.listings, &pos));) {
+        uint32_t of_it = 0;
+        for (size_t i = 0; i < l->n_sources; i++) of_it += l->sources[i]->job && l->sources[i]->job->counted;
+        for (const job_t *j = l->parked_first; j; j = j->next) parked++;
+        WANT(a, l->running == of_it, "%s: %u run, it counts %u", l->template->name, of_it, l->running);
+        running += of_it;
+    }
+    WANT(a, running == b->jobs.running && parked == b->jobs.parked, "jobs: %zu run of %zu, %zu parked of %zu",
+         running, b->jobs.running, parked, b->jobs.parked);
+}
+
 static void audit_source(audit_t *a, const source_t *s)
 {
     const broker_t *b = a->broker;
@@ -42,6 +74,7 @@ static void audit_source(audit_t *a, const source_t *s)
     WANT(a, !s->known_to_owner || s->lane->owner, "%s is known to nobody", s->url);
     WANT(a, !s->known_to_owner || !s->away || s->lane->moving,
          "%s is polled elsewhere, but its owner was sent it", s->url);
+    audit_job(a, s);
     WANT(a, !s->entered || b->building || s->wheel.slot * b->config.slot_ms >= b->built_until,
          "%s waits for slot %lld, which is past", s->url, (long long)s->wheel.slot);
 }
@@ -134,6 +167,7 @@ int broker_audit(const broker_t *b, char *why, size_t size)
     audit_t a = {.broker = b, .why = why, .size = size};
     size_t pos = 0, lanes = 0, live = 0;
     audit_books(&a);
+    audit_jobs(&a);
     for (const lane_t *l = b->catalog.orphans; l; l = l->next, lanes++) audit_lane(&a, l, NULL);
     for (const miner_t *m; (m = registry_next(&b->registry, &pos));) {
         audit_miner(&a, m);

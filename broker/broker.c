@@ -373,7 +373,7 @@ static void send_unlisted(broker_t *b, miner_t *m)
         for (source_t *s = l->sources; s; s = s->lane_next) {
             if (s->mark) continue;
             s->known_to_owner = false;
-            jobs_lost(b, m, s);
+            if (!s->away) jobs_lost(b, m, s);
             dues_send(b, s, INT64_MIN, CAUSE_reassigned);
         }
         lane_unmark(l);
@@ -732,6 +732,7 @@ broker_counts_t broker_counts(const broker_t *b)
                          .miners = registry_live(&b->registry),
                          .sources = b->catalog.sources.count,
                          .templates = b->catalog.listings.count,
+                         .tasks = b->tasks.by_id.count - b->tasks.n_finished,
                          .open = t->due - t->stored - t->failed - t->skipped};
     return c;
 }

@@ -144,16 +144,20 @@ static bool may_run(const broker_t *b, const source_t *s)
 // may be under way count as such.
 static void regate(broker_t *b, listing_t *l)
 {
-    if (!l->n_sources || !l->sources[0]->entered) return;
-    miner_t **runs = xcalloc(l->n_sources, sizeof(miner_t *));
-    for (size_t i = 0; i < l->n_sources; i++)
+    bool *entered = xcalloc(l->n_sources + 1, sizeof *entered);
+    miner_t **runs = xcalloc(l->n_sources + 1, sizeof(miner_t *));
+    for (size_t i = 0; i < l->n_sources; i++) {
+        entered[i] = l->sources[i]->entered;
         if (may_run(b, l->sources[i])) runs[i] = l->sources[i]->lane->owner;
+    }
     leave_all(b, l, "its turns change");
     for (size_t i = 0; i < l->n_sources; i++) {
+        if (!entered[i]) continue;
         dues_enter(b, l->sources[i], b->now, b->now);
         if (l->gated && runs[i]) jobs_adopt(b, runs[i], l->sources[i]);
     }
     free(runs);
+    free(entered);
 }
 
 static void drop_sources(broker_t *b, listing_t *l)
@@ -162,6 +166,7 @@ static void drop_sources(broker_t *b, listing_t *l)
     while (l->n_sources) {
         lane_t *lane = l->sources[l->n_sources - 1]->lane;
         trouble_clear(b, l->sources[l->n_sources - 1], "removed");
+        jobs_drop(b, l->sources[l->n_sources - 1]);
         catalog_remove_source(&b->catalog, l->sources[l->n_sources - 1]);
         if (lane->moving && !lane->n_marked) assign_returned(b, lane);
     }
@@ -174,16 +179,21 @@ typedef struct {
     uint64_t id;
     uint32_t ordinal;
     int64_t last_ok;
+    uint64_t miner; // where a poll of it runs under a lease, 0: none does
+    int64_t until;
 } kept_t;
 
-static kept_t *keep(const listing_t *l, bool alike, size_t *n)
+static kept_t *keep(const broker_t *b, const listing_t *l, bool alike, size_t *n)
 {
     kept_t *kept = calloc(l->n_sources + 1, sizeof *kept);
     if (!kept) return NULL;
     *n = l->n_sources;
     for (size_t i = 0; i < l->n_sources; i++) {
         const source_t *s = l->sources[i];
-        kept[i] = (kept_t){s->id, s->ordinal, alike ? s->last_ok : 0};
+        kept[i] = (kept_t){.id = s->id, .ordinal = s->ordinal, .last_ok = alike ? s->last_ok : 0};
+        if (jobs_running(s, &kept[i].miner, &kept[i].until) || !may_run(b, s)) continue;
+        kept[i].miner = jobs_miner(s->lane->owner);
+        kept[i].until = b->now + jobs_lease_ms(l) + b->config.liveness_ms;
     }
     return kept;
 }
@@ -195,6 +205,7 @@ static void restore(broker_t *b, const kept_t *kept, size_t n)
         if (s) {
             source_set_ordinal(s, kept[i].ordinal);
             s->last_ok = kept[i].last_ok;
+            if (kept[i].miner) jobs_resume(b, s, kept[i].miner, kept[i].until);
         } else {
             store_op_t gone = {.kind = STORE_SOURCE_GONE, .source.id = kept[i].id};
             broker_store(b, &gone);
@@ -206,13 +217,14 @@ static listing_t *replace(broker_t *b, listing_t *old, arena_t *arena, template_
                           const char *json)
 {
     size_t n = 0;
-    kept_t *kept = keep(old, template_reads_alike(old->json, json), &n);
+    kept_t *kept = keep(b, old, template_reads_alike(old->json, json), &n);
     uint64_t version = old->version + 1;
     leave_all(b, old, "replaced");
     drop_sources(b, old);
     catalog_remove(&b->catalog, old);
     listing_t *l = catalog_add(&b->catalog, arena, t, zone, json, version);
     catalog_add_sources(&b->catalog, l);
+    relations_update(b, regate);
     restore(b, kept, n);
     free(kept);
     assign_sweep(b);
@@ -359,7 +371,7 @@ static void set_enabled(call_t *c, bool enabled)
     listing_t *l = call_listing(c);
     if (!l) return;
     const char *action = l->enabled == enabled ? "unchanged" : enabled ? "enabled" : "disabled";
-    if (l->enabled && enabled && release_sources(b, l, NULL)) action = "released";
+    if (enabled && release_sources(b, l, NULL) && l->enabled) action = "released";
     put_done(c, l->template->name, action);
     if (l->enabled == enabled) return;
     log_info("template", "name=%s action=%s sources=%zu", l->template->name, action, l->n_sources);

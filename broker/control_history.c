@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/control.h"
+#include "broker/trouble.h"
 #include "common/log.h"
 
 enum { FLUSH_MOST = 2000 };
@@ -134,6 +135,9 @@ void command_replay(call_t *c)
         call_refuse(c, 409, "source", "its template '%s' is disabled", s->listing->template->name);
     } else if (!s->entered) {
         call_refuse(c, 409, "source", "it is not scheduled");
+    } else if (source_is_quarantined(s)) {
+        call_refuse(c, 409, "source", "it is in quarantine; `rtm-ctl enable %016llx` lets it out",
+                    (unsigned long long)s->id);
     } else if (s->extra) {
         call_refuse(c, 409, "source", "a poll of it outside of its schedule waits or runs already");
     } else {

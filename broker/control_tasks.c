@@ -329,8 +329,9 @@ size_t release_sources(broker_t *b, listing_t *l, source_t *only)
         source_t *s = only ? only : l->sources[i];
         if (trouble_clear(b, s, "enabled")) {
             n++;
-            jobs_drop(b, s);
-            dues_extra(b, s, CAUSE_triggered, 0);
+            jobs_leave(b, s);
+            dues_open_extra(b, s, CAUSE_triggered, 0);
+            dues_send_extra(b, s);
         }
         if (only) break;
     }

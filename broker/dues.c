@@ -225,6 +225,7 @@ void dues_open_extra(broker_t *b, source_t *s, wire_cause_t cause, uint8_t attem
     s->extra = b->now + (grid_last(source_grid(s), b->now) == b->now); // a due's time is its name
     s->extra_cause = cause;
     s->attempt = attempt;
+    if (s->listing->template->mode == MODE_TRIGGERED) relations_forget(s->listing);
     slots_book(&b->slots, s->extra, SLOT_DUE);
 }
 
@@ -251,7 +252,7 @@ void dues_leave(broker_t *b, source_t *s, error_class_t reason)
     wheel_remove(&s->wheel);
     skip_until(b, s, s->held, reason);
     skip_extra(b, s, reason);
-    jobs_drop(b, s);
+    jobs_leave(b, s);
     s->polled = 0;
     lane_count(s, -1);
     s->entered = false;
@@ -274,6 +275,7 @@ void dues_withdraw(broker_t *b, source_t *s, error_class_t reason)
 static error_class_t reason_to_skip(broker_t *b, source_t *s, int64_t due)
 {
     error_class_t reason = held_back(s, due);
+    trouble_resume(b, s);
     if (reason == ERR_host_backoff) s->late_cause = CAUSE_host_backoff;
     if (reason) return reason;
     return admission_admits(b, s) ? ERR_none : ERR_overloaded;

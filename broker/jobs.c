@@ -51,7 +51,7 @@ int64_t jobs_lease_ms(const listing_t *l)
     return ms > LEASE_LEAST_MS ? ms : LEASE_LEAST_MS;
 }
 
-static uint64_t miner_hash(const miner_t *m)
+uint64_t jobs_miner(const miner_t *m)
 {
     return XXH3_64bits(m->name, strlen(m->name));
 }
@@ -129,12 +129,12 @@ static void enqueue(broker_t *b, job_t *job, int64_t at)
     turns_put(&b->jobs.queue, &job->entry, source_urgency(job->source), at, promote, false);
 }
 
-static void run(broker_t *b, job_t *job, const miner_t *m, int64_t due, int64_t until)
+static void run(broker_t *b, job_t *job, uint64_t miner, int64_t due, int64_t until)
 {
     leave(b, job);
     job->state = JOB_RUNNING;
     job->due = due;
-    job->miner = miner_hash(m);
+    job->miner = miner;
     job->counted = job->source->listing->gated;
     job->source->listing->running += job->counted;
     b->jobs.running += job->counted;
@@ -188,14 +188,14 @@ void jobs_hasten(broker_t *b, source_t *s, priority_t priority, bool ahead, int6
 void jobs_adopt(broker_t *b, miner_t *m, source_t *s)
 {
     if (!s->entered || (s->job && s->job->state == JOB_RUNNING)) return;
-    run(b, job_of(s), m, 0, b->now + jobs_lease_ms(s->listing));
+    run(b, job_of(s), jobs_miner(m), 0, b->now + jobs_lease_ms(s->listing));
 }
 
 void jobs_ended(broker_t *b, source_t *s, int64_t due)
 {
     job_t *job = s->job;
     if (!job || job->state != JOB_RUNNING || (job->due && due && job->due != due)) return;
-    int64_t at = jobs_gate(s) ? first_open(s) : INT64_MAX;
+    int64_t at = s->entered && jobs_gate(s) ? first_open(s) : INT64_MAX;
     job->cause = CAUSE_scheduled;
     job->attempt = 0;
     if (at != INT64_MAX) {
@@ -208,12 +208,12 @@ void jobs_ended(broker_t *b, source_t *s, int64_t due)
 
 void jobs_lost(broker_t *b, const miner_t *m, source_t *s)
 {
-    if (s->job && s->job->state == JOB_RUNNING && s->job->miner == miner_hash(m)) jobs_ended(b, s, 0);
+    if (s->job && s->job->state == JOB_RUNNING && s->job->miner == jobs_miner(m)) jobs_ended(b, s, 0);
 }
 
 void jobs_miner_gone(broker_t *b, const miner_t *m, bool certain)
 {
-    uint64_t hash = miner_hash(m);
+    uint64_t hash = jobs_miner(m);
     heap_t *leases = &b->jobs.leases;
     for (size_t i = 0; i < leases->count;) {
         job_t *job = HEAP_OWNER(leases->nodes[i], job_t, lease);
@@ -236,9 +236,28 @@ static void end_leases(broker_t *b)
     }
 }
 
+void jobs_leave(broker_t *b, source_t *s)
+{
+    if (s->job && s->job->state != JOB_RUNNING) discard(b, s->job);
+}
+
 void jobs_drop(broker_t *b, source_t *s)
 {
     if (s->job) discard(b, s->job);
+}
+
+bool jobs_running(const source_t *s, uint64_t *miner, int64_t *until)
+{
+    if (!s->job || s->job->state != JOB_RUNNING) return false;
+    *miner = s->job->miner;
+    *until = s->job->lease.key;
+    return true;
+}
+
+void jobs_resume(broker_t *b, source_t *s, uint64_t miner, int64_t until)
+{
+    if (!jobs_gate(s) || (s->job && s->job->state == JOB_RUNNING)) return;
+    run(b, job_of(s), miner, 0, until - b->config.liveness_ms);
 }
 
 // -- doubt after a start ----------------------------------------------------------------------------------
@@ -250,7 +269,7 @@ void jobs_lessee(broker_t *b, uint64_t miner)
 
 void jobs_lessee_known(broker_t *b, const miner_t *m)
 {
-    if (map_del(&b->jobs.doubtful, miner_hash(m))) b->jobs.changed = true;
+    if (map_del(&b->jobs.doubtful, jobs_miner(m))) b->jobs.changed = true;
 }
 
 void jobs_start(broker_t *b)
@@ -352,11 +371,17 @@ static void send_gated(broker_t *b, job_t *job, int64_t due)
     wire_cause_t cause = due == s->extra ? (wire_cause_t)s->extra_cause : CAUSE_scheduled;
     if (cause == CAUSE_scheduled && b->now > due + b->config.slot_ms / 4) cause = CAUSE_waited;
     int64_t until = b->now + jobs_lease_ms(s->listing);
-    run(b, job, s->lane->owner, due, until);
+    run(b, job, jobs_miner(s->lane->owner), due, until);
     dues_send_one(b, s, due, cause, until);
 }
 
-// first: where it waits among the parked. False: it had to park.
+// Nobody overtakes those of the same template that wait already, unless they wait for dependencies of their own.
+static bool behind(const listing_t *l, bool first)
+{
+    return !first && l->parked_first && l->parked_first->why != ERR_dependency;
+}
+
+// first: it was the first of the parked and goes back there. False: it had to park.
 static bool start_gated(broker_t *b, job_t *job, bool first)
 {
     source_t *s = job->source;
@@ -371,7 +396,7 @@ static bool start_gated(broker_t *b, job_t *job, bool first)
         wait_for_due(b, job);
         return true;
     }
-    error_class_t why = obstacle(b, s->listing, job, due);
+    error_class_t why = behind(s->listing, first) ? s->listing->parked_first->why : obstacle(b, s->listing, job, due);
     if (why) {
         job->why = (uint8_t)why;
         park(b, job, first);
@@ -398,13 +423,14 @@ static bool start(broker_t *b, job_t *job, bool first)
 // dependency waits for a time of its own, so some of those behind it look too.
 static void wake_listing(broker_t *b, listing_t *l)
 {
-    int patience = LOOK_BEHIND;
-    for (int n = 0; l->parked_first && n < b->config.budget && patience > 0; n++) {
+    int patience = LOOK_BEHIND, n = 0;
+    for (; l->parked_first && n < b->config.budget && patience > 0; n++) {
         job_t *job = l->parked_first;
         bool dependency = job->why == ERR_dependency;
         leave(b, job);
         if (!start(b, job, !dependency)) patience = dependency ? patience - 1 : 0;
     }
+    if (l->parked_first && patience > 0) b->jobs.changed = true; // to be continued
 }
 
 static void wake(broker_t *b)

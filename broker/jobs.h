@@ -74,8 +74,15 @@ void jobs_ended(struct broker *broker, source_t *source, int64_t due);
 void jobs_lost(struct broker *broker, const struct miner *miner, source_t *source);
 // The miner's process has ended (certain), or it is silent.
 void jobs_miner_gone(struct broker *broker, const struct miner *miner, bool certain);
-// The source is not scheduled any more.
+// The source is not scheduled any more: what runs under a lease still counts until that is over. jobs_drop:
+// it is about to be freed.
+void jobs_leave(struct broker *broker, source_t *source);
 void jobs_drop(struct broker *broker, source_t *source);
+// Whether a poll of source runs under a lease: at which miner (hash of its name) and until when that may
+// last; and the same for a source that was made anew.
+uint64_t jobs_miner(const struct miner *miner); // the hash
+bool jobs_running(const source_t *source, uint64_t *miner, int64_t *until);
+void jobs_resume(struct broker *broker, source_t *source, uint64_t miner, int64_t until);
 // Starts what may start. True: there is more to do at once.
 bool jobs_tick(struct broker *broker);
 // Broker ms of the next thing to do; INT64_MAX: none.

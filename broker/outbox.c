@@ -104,6 +104,7 @@ void outbox_due(broker_t *b, miner_t *m, source_t *s, wire_due_t due, int64_t fi
     r->dues = grown(r->dues, r->n_dues, &r->cap_dues, sizeof *r->dues);
     due.source = s->id;
     due.offset = first - r->base;
+    if (due.until) due.until -= r->base;
     r->dues[r->n_dues++] = due;
     r->bytes += DUE_BYTES;
 }

@@ -114,9 +114,8 @@ void relations_update(broker_t *b, void (*changed)(broker_t *b, listing_t *l))
 static int64_t stored_before(const source_t *s)
 {
     if (!s->entered || source_is_quarantined(s)) return INT64_MAX;
-    if (s->extra && s->extra > s->ok_due) return s->extra;
     int64_t next = grid_next(source_grid(s), s->ok_due);
-    return next;
+    return next == GRID_NEVER && s->extra ? s->extra : next;
 }
 
 void relations_forget(listing_t *l)

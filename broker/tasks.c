@@ -9,6 +9,7 @@
 #include "broker/records.h"
 #include "broker/relations.h"
 #include "broker/state.h"
+#include "broker/trouble.h"
 #include "common/check.h"
 #include "common/log.h"
 
@@ -154,11 +155,18 @@ static void unlink_leg(tasks_t *tasks, task_leg_t *leg)
     leg->next = NULL;
 }
 
+static void close_leg(broker_t *b, task_leg_t *leg, error_class_t error, const char *detail);
+
 // Sees to it that the leg's source will be polled.
 static void push(broker_t *b, task_leg_t *leg)
 {
     source_t *s = map_get(&b->catalog.sources, leg->source);
     const task_t *t = leg->task;
+    if (s && source_is_quarantined(s) && s->trouble->why == ERR_poison) {
+        close_leg(b, leg, ERR_poison,
+                  "it is in quarantine because miners died of it; `rtm-ctl enable` lets it out");
+        return;
+    }
     if (!s || !s->entered || s->extra || (s->job && s->job->state == JOB_RUNNING))
         return; // later, or it will do
     if (s->job && s->job->cause != CAUSE_scheduled && s->job->cause != CAUSE_probe && !jobs_gate(s))
@@ -271,8 +279,10 @@ static void start(broker_t *b, task_t *t)
     t->state = TASK_RUNNING;
     make_legs(t, l, only);
     for (uint32_t i = 0; i < t->n_legs; i++) link_leg(&b->tasks, &t->legs[i]);
-    for (uint32_t i = 0; i < t->n_legs; i++) push(b, &t->legs[i]);
-    if (!t->n_legs) finish(b, t, TASK_DONE);
+    uint64_t id = t->id;
+    for (uint32_t i = 0, n = t->n_legs; i < n && map_get(&b->tasks.by_id, id) && t->legs; i++)
+        push(b, &t->legs[i]);
+    if (t->state == TASK_RUNNING && !t->n_legs) finish(b, t, TASK_DONE);
 }
 
 static void note_deadlines(broker_t *b)

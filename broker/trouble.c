@@ -115,7 +115,7 @@ static void quarantine(broker_t *b, source_t *s, error_class_t why, const char *
 
 void trouble_resume(broker_t *b, source_t *s)
 {
-    if (source_is_quarantined(s)) await_probe(b, s);
+    if (source_is_quarantined(s) && !s->job && !s->extra) await_probe(b, s);
 }
 
 bool trouble_clear(broker_t *b, source_t *s, const char *reason)

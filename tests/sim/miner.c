@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "tests/sim/policy.h"
 #include "tests/sim/world.h"
 
 static void say(world_t *w, sim_miner_t *m, wire_type_t type, const void *message)
@@ -62,6 +63,7 @@ static void report(world_t *w, sim_miner_t *m, const holding_t *h, int64_t due, 
                           .result = (uint64_t)result,
                           .error = (uint64_t)error,
                           .took_ms = 50,
+                          .retry_after_s = error == ERR_rate_limited ? 5 : 0,
                           .started = h->started,
                           .generation = h->running ? h->running_generation : h->generation,
                           .etag = "",
@@ -110,10 +112,11 @@ static void watch(world_t *w, const sim_miner_t *m, const holding_t *h, int64_t 
     const when_t *when = &w->when[p->template];
     p->polls++;
     if (w->removed[p->template]) sim_fail(w, "%s is polled though it is disabled", p->url);
-    if (when->kind == WHEN_PERIOD && p->polled_at && w->now - p->polled_at > every * 21 / 20 + 1000)
+    if (when->kind == WHEN_PERIOD && !policy_gated(w, p->template) && p->polled_at &&
+        w->now - p->polled_at > every * 21 / 20 + 1000)
         sim_fail(w, "%s (every %lld ms) was not polled for %lld ms", p->url, (long long)every,
                  (long long)(w->now - p->polled_at));
-    if (p->polled_due && !schedule_follows(when, every, p->polled_due, due))
+    if (!policy_gated(w, p->template) && p->polled_due && !schedule_follows(when, every, p->polled_due, due))
         sim_fail(w, "%s: after its due at %lld came %lld", p->url, (long long)p->polled_due, (long long)due);
     p->polled_at = w->now;
     p->polled_due = due;
@@ -125,8 +128,15 @@ static void watch(world_t *w, const sim_miner_t *m, const holding_t *h, int64_t 
     }
 }
 
-static void start_poll(world_t *w, sim_miner_t *m, holding_t *h, int64_t due)
+static void start_poll(world_t *w, sim_miner_t *m, holding_t *h, int64_t due, int64_t until)
 {
+    h->lease_at = until ? until - m->offset : 0;
+    if (until && h->lease_at <= w->now) { // too late to begin
+        settle(h, due);
+        report(w, m, h, due, OUTCOME_BOTH, RESULT_failed, ERR_timeout);
+        return;
+    }
+    policy_check_start(w, m, h, due);
     h->running = true;
     h->running_due = due;
     h->running_generation = h->generation;
@@ -138,12 +148,17 @@ static void start_poll(world_t *w, sim_miner_t *m, holding_t *h, int64_t due)
     event_t *e = later(w, m, took, EV_POLL_READ);
     e->source = h->id;
     e->run = h->run;
+    if (!until) return;
+    e = later(w, m, h->lease_at - w->now, EV_LEASE);
+    e->source = h->id;
+    e->run = h->run;
 }
 
 // All dues whose time has come: the latest is polled, those before it are skipped; while a poll runs all are.
 static void take_dues(world_t *w, sim_miner_t *m, holding_t *h)
 {
-    bool overloaded = m->overloaded_until > w->now;
+    bool urgent = h->n_dues && h->dues[0].priority >= PRIORITY_HIGH;
+    bool overloaded = m->overloaded_until > w->now && !urgent;
     int ready = 0, wanted = h->running || overloaded ? 0 : 1;
     error_class_t reason = h->running   ? ERR_still_running
                            : overloaded ? ERR_overloaded
@@ -156,9 +171,9 @@ static void take_dues(world_t *w, sim_miner_t *m, holding_t *h)
         ready--;
     }
     if (ready == 1) {
-        int64_t due = h->dues[0].due;
+        int64_t due = h->dues[0].due, until = h->dues[0].until;
         drop_due(h, 0);
-        start_poll(w, m, h, due);
+        start_poll(w, m, h, due, until);
     }
 }
 
@@ -172,16 +187,49 @@ static void end_poll(world_t *w, sim_miner_t *m, holding_t *h)
         take_dues(w, m, h);
 }
 
+static void note_success(const holding_t *h)
+{
+    if (h->running_due > h->page->stored_due) h->page->stored_due = h->running_due;
+    h->page->troubled = false;
+}
+
+static void fail_poll(world_t *w, sim_miner_t *m, holding_t *h, error_class_t error)
+{
+    h->page->troubled = true;
+    report(w, m, h, h->running_due, OUTCOME_BOTH, RESULT_failed, (int)error);
+    end_poll(w, m, h);
+}
+
+// A page that kills who reads it.
+static void die(world_t *w, sim_miner_t *m)
+{
+    w->poisoned++;
+    miner_free(m);
+    if (sim_random(w, 3)) miner_start(w, m);
+}
+
 static void on_read(world_t *w, sim_miner_t *m, holding_t *h)
 {
+    if (h->page == &w->pages[w->poison < 0 ? 0 : w->poison] && w->poison >= 0) {
+        die(w, m);
+        return;
+    }
+    if (h->page->broken_until > w->now) {
+        fail_poll(w, m, h, ERR_parse);
+        return;
+    }
+    if (w->host_limits_until[h->page->host] > w->now) {
+        fail_poll(w, m, h, ERR_rate_limited);
+        return;
+    }
     bool sick = m->sick_until > w->now;
     if (w->host_fails_until[h->page->host] > w->now || sick) {
-        report(w, m, h, h->running_due, OUTCOME_BOTH, RESULT_failed, sick ? ERR_dns : ERR_http_5xx);
-        end_poll(w, m, h);
+        fail_poll(w, m, h, sick ? ERR_dns : ERR_http_5xx);
         return;
     }
     h->read_version = h->page->version;
     if (h->read_version == h->known_version) {
+        note_success(h);
         report(w, m, h, h->running_due, OUTCOME_BOTH, RESULT_not_modified, ERR_none);
         end_poll(w, m, h);
         return;
@@ -206,6 +254,7 @@ static void on_stored(world_t *w, sim_miner_t *m, holding_t *h)
     if (h->read_version >= (uintptr_t)map_get(&w->stored, key))
         map_put(&w->stored, key, (void *)(uintptr_t)(h->read_version + 1));
     if (h->running_generation == h->generation) h->known_version = h->read_version;
+    note_success(h);
     report(w, m, h, h->running_due, OUTCOME_STORED, RESULT_changed, ERR_none);
     end_poll(w, m, h);
 }
@@ -322,6 +371,8 @@ static void on_assign(world_t *w, sim_miner_t *m, const wire_assign_t *a)
             }
             h->dues[i_due].due = due;
             h->dues[i_due].at = w->now + wait;
+            h->dues[i_due].until = d->until ? a->slot_start + d->until : 0;
+            h->dues[i_due].priority = d->priority;
             if (due > h->held) h->held = due;
             event_t *e = later(w, m, wait > 0 ? wait : 0, EV_POLL_DUE);
             e->source = h->id;
@@ -466,6 +517,9 @@ void miner_event(world_t *w, sim_miner_t *m, const event_t *e)
         break;
     case EV_POLL_READ:
         if (h && h->running && h->run == e->run) on_read(w, m, h);
+        break;
+    case EV_LEASE:
+        if (h && h->running && h->run == e->run) fail_poll(w, m, h, ERR_timeout);
         break;
     case EV_POLL_STORED:
         if (h && h->running && h->run == e->run) on_stored(w, m, h);

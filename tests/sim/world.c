@@ -1,6 +1,8 @@
 // World: the event queue, the links, the store's model, the faults, and the checks after every step.
 #include "tests/sim/world.h"
 
+#include "tests/sim/policy.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,7 @@
 #include "proto/template.h"
 
 enum {
+    POISON_KILLS = 12,
     CTL_PEER = 1,
     EVENTS_MAX = 2000000,
     FAULT_EVERY_MS = 4000,
@@ -155,6 +158,7 @@ static void on_send(void *context, uint64_t peer, wire_type_t type, const void *
     CHECK(wire_encode(&bytes, type, message) == 0);
     if (type == WIRE_TYPE_REPLY && ((const wire_reply_t *)message)->code && w->trace)
         printf("  refused: %s\n", ((const wire_reply_t *)message)->message);
+    if (type == WIRE_TYPE_REPLY && w->calm && w->trace) printf("  %s\n", ((const wire_reply_t *)message)->json);
     if (durable && (w->held || durable_ops(w) < w->n_ops)) {
         held_send_t *h = xmalloc(sizeof *h + bytes.len);
         *h = (held_send_t){.peer = peer, .after = w->n_ops, .len = bytes.len};
@@ -308,10 +312,12 @@ static void request(world_t *w, const char *command, wire_arg_t *args, size_t n)
 
 static void add_template(world_t *w, int t, bool replace)
 {
-    char json[16384], schedule[1500];
+    char json[16384], schedule[1500], policies[200];
     schedule_json(&w->when[t], w->every[t], schedule, sizeof schedule);
-    int len =
-        snprintf(json, sizeof json, "{\"name\": \"t%d\", \"kind\": \"feed\", %s\"urls\": [", t, schedule);
+    policy_json(w, t, policies, sizeof policies);
+    w->changed_at[t] = w->now;
+    int len = snprintf(json, sizeof json, "{\"name\": \"t%d\", \"kind\": \"feed\", %s%s\"urls\": [", t,
+                       schedule, policies);
     for (int i = 0, first = 1; i < w->n_pages; i++) {
         if (w->pages[i].template != t) continue;
         len +=
@@ -329,7 +335,11 @@ static void change_template(world_t *w)
     char name[16];
     snprintf(name, sizeof name, "t%d", t);
     wire_arg_t args[] = {{"name", name}};
-    switch (sim_random(w, 4)) {
+    w->changed_at[t] = w->now;
+    if (w->poison >= 0 && w->pages[w->poison].template == t) w->poisoned = 0; // it gets another chance
+    uint64_t what = sim_random(w, 4);
+    w->off[t] = what == 0 || what == 2;
+    switch (what) {
     case 0: request(w, "disable", args, 1); break;
     case 1: request(w, "enable", args, 1); break;
     case 2: request(w, "remove", args, 1); break;
@@ -345,6 +355,27 @@ static bool replay(world_t *w)
     wire_arg_t args[] = {{"source", id}};
     request(w, "replay", args, 1);
     return w->broker != NULL;
+}
+
+static void trigger(world_t *w)
+{
+    char name[24];
+    wire_arg_t args[] = {{"name", name}, {"front", sim_random(w, 2) ? "1" : ""}, {"in_ms", "3000"}};
+    if (sim_random(w, 2))
+        snprintf(name, sizeof name, "t%d", (int)sim_random(w, (uint64_t)w->n_templates));
+    else
+        snprintf(name, sizeof name, "%016llx",
+                 (unsigned long long)w->pages[sim_random(w, (uint64_t)w->n_pages)].id);
+    request(w, "trigger", args, sim_random(w, 2) ? 2 : 3);
+}
+
+// For whoever reads the trace of a world that failed: what the broker itself says of a source.
+static void explain(world_t *w, const page_t *p)
+{
+    char id[24];
+    snprintf(id, sizeof id, "%016llx", (unsigned long long)p->id);
+    wire_arg_t args[] = {{"source", id}};
+    if (w->trace) request(w, "explain", args, 1);
 }
 
 // -- faults ---------------------------------------------------------------------------------------------
@@ -425,6 +456,11 @@ static bool strike(world_t *w, fault_t fault)
     case FAULT_sink_away: w->sink_away_until = w->now + span; return true;
     case FAULT_change_template: change_template(w); return true;
     case FAULT_replay: return replay(w);
+    case FAULT_trigger: trigger(w); return true;
+    case FAULT_broken_page:
+        w->pages[sim_random(w, (uint64_t)w->n_pages)].broken_until = w->now + 3 * span;
+        return true;
+    case FAULT_limited_host: w->host_limits_until[host] = w->now + span; return true;
     case FAULT_COUNT: break;
     }
     return false;
@@ -611,7 +647,11 @@ static void make_calm(world_t *w)
     w->extra_delay_until = w->sink_away_until = w->slow_disk_until = w->now;
     for (int i = 0; i < MAX_MINERS; i++) w->miners[i].sick_until = w->miners[i].overloaded_until = 0;
     if (!w->broker) start_broker(w);
-    for (int i = 0; i < MAX_HOSTS; i++) w->host_fails_until[i] = w->host_slow_until[i] = w->now;
+    for (int i = 0; i < MAX_HOSTS; i++)
+        w->host_fails_until[i] = w->host_slow_until[i] = w->host_limits_until[i] = w->now;
+    for (int t = 0; t < w->n_templates; t++) w->off[t] = false;
+    for (int i = 0; i < w->n_pages; i++) w->pages[i].broken_until = 0;
+    w->poison = -1;
     for (int i = 0; i < 3; i++)
         if (!w->miners[i].alive) miner_start(w, &w->miners[i]);
     for (int t = 0; t < w->n_templates; t++) {
@@ -632,6 +672,15 @@ static void check_calm(world_t *w, int64_t span)
         // broker time may run 2 % fast or slow after a jump of the wall clock
         int64_t least = span * 97 / 100 / every - 1, most = span * 103 / 100 / every + 2;
         const when_t *when = &w->when[p->template];
+        if (policy_gated(w, p->template)) { // it may wait for its turn, but not for ever
+            int64_t longest = span / 2 > 3 * every ? span / 2 : 3 * every;
+            bool late = when->kind == WHEN_PERIOD && (!p->polled_at || w->now - p->polled_at > longest);
+            if (late) explain(w, p);
+            if (late)
+                sim_fail(w, "%s (every %lld ms) was not polled for %lld ms", p->url, (long long)every,
+                         (long long)(w->now - p->polled_at));
+            continue;
+        }
         if (when->kind == WHEN_PERIOD && (p->polls < least || p->polls > most))
             sim_fail(w, "%s (every %lld ms) was polled %d times in %lld ms of calm", p->url, (long long)every,
                      p->polls, (long long)span);
@@ -654,10 +703,18 @@ static bool is_polled_often(const when_t *when)
 static void check_stored(world_t *w)
 {
     for (int i = 0; i < w->n_pages; i++)
-        if (is_polled_often(&w->when[w->pages[i].template]) &&
+        if (is_polled_often(&w->when[w->pages[i].template]) && !policy_gated(w, w->pages[i].template) &&
             w->pages[i].stored_version != w->pages[i].version)
             sim_fail(w, "%s is at version %llu, the sink has %llu", w->pages[i].url,
                      (unsigned long long)w->pages[i].version, (unsigned long long)w->pages[i].stored_version);
+}
+
+// What was asked for has been done, or given up.
+static void check_tasks(world_t *w)
+{
+    size_t open = broker_counts(w->broker).tasks;
+    if (open) sim_fail(w, "%zu tasks have not ended", open);
+    if (w->poisoned > POISON_KILLS) sim_fail(w, "one page killed %d miners", w->poisoned);
 }
 
 // A miner that joins disturbs nobody: what moves to it is polled on time and by one at once.
@@ -675,6 +732,7 @@ static void disable_one(world_t *w)
 {
     wire_arg_t args[] = {{"name", "t0"}};
     request(w, "disable", args, 1);
+    w->off[0] = true;
     run_until(w, w->now + 500);
     w->removed[0] = true;
     run_until(w, w->now + w->slot_ms);
@@ -695,6 +753,7 @@ int world_run(world_t *w, uint64_t seed, int slots, bool trace)
     w->budget = sim_random(w, 2) ? 0 : 1 + (int)sim_random(w, 20);
     w->base = schedule_base(sim_random(w, 1 << 30), (slots + 8) * w->slot_ms + 100000) - w->now;
     make_pages(w);
+    policy_make(w);
     start_broker(w);
     int n = 3 + (int)sim_random(w, 3);
     for (int i = 0; i < n; i++) miner_start(w, &w->miners[i]);
@@ -712,6 +771,7 @@ int world_run(world_t *w, uint64_t seed, int slots, bool trace)
         if (!w->failure[0] && run_until(w, w->now + span - span / 2)) check_calm(w, span);
         w->quiet = true;
         if (!w->failure[0] && run_until(w, w->now + LONGEST_EVERY_MS + 5000)) check_stored(w);
+        if (!w->failure[0]) check_tasks(w);
         if (!w->failure[0]) disable_one(w);
     }
     return w->failure[0] ? -1 : 0;

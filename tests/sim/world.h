@@ -29,7 +29,7 @@ enum {
     X(disconnect) X(delay) X(kill_miner) X(freeze_miner) X(drain_miner) \
     X(add_miner) X(sick_miner) X(overload) X(kill_broker) X(stall_broker) \
     X(clock_jump) X(slow_disk) X(failing_host) X(slow_host) X(sink_away) \
-    X(change_template) X(replay)
+    X(change_template) X(replay) X(trigger) X(broken_page) X(limited_host)
 // clang-format on
 #define SIM_FAULT_ENUM(name) FAULT_##name,
 typedef enum { SIM_FAULTS(SIM_FAULT_ENUM) FAULT_COUNT } fault_t;
@@ -45,6 +45,9 @@ typedef struct { // a page somewhere on the web
     int polls;               // in the calm at the end
     int64_t polled_at;       // its last poll there
     int64_t polled_due;      // and the due of that, broker ms
+    int64_t stored_due;      // latest due that was a success
+    int64_t broken_until;    // it cannot be read
+    bool troubled;           // it failed: it may be in quarantine
 } page_t;
 
 typedef struct { // a source as a miner holds it
@@ -53,10 +56,13 @@ typedef struct { // a source as a miner holds it
     int64_t done, held;
     struct {
         int64_t due, at; // its name in broker time, and when that is by the miner's own clock
+        int64_t until;   // broker ms of its lease's end, 0: none
+        uint64_t priority;
     } dues[MAX_DUES];
     int n_dues;
     bool running, revoked; // revoked while it ran: forgotten afterwards
     int64_t running_due;
+    int64_t lease_at; // when the running poll is given up, by the miner's clock; 0: it has no lease
     uint64_t running_generation;
     uint64_t read_version;  // what the running poll found
     uint64_t known_version; // validators
@@ -88,6 +94,11 @@ typedef struct { // what the broker's store would hold
 typedef struct event event_t;
 
 typedef struct {
+    int depends_on, blocks; // templates, -1: none
+    int max_concurrent;     // 0: any
+} policy_t;
+
+typedef struct {
     uint64_t seed, random;
     int64_t now;        // simulated ms (monotonic of everyone)
     int64_t wall_error; // of the broker's wall clock
@@ -116,12 +127,16 @@ typedef struct {
     int n_templates, template_sources[MAX_TEMPLATES];
     int64_t every[MAX_TEMPLATES];
     when_t when[MAX_TEMPLATES];
-    int64_t base;                // of the wall clock
-    int64_t settled_at;          // broker ms
-    bool removed[MAX_TEMPLATES]; // in the calm: nobody may poll it
-    map_t stored;                // page and generation -> newest version that is safe in the sink, plus 1
+    int64_t base;       // of the wall clock
+    int64_t settled_at; // broker ms
+    policy_t policies[MAX_TEMPLATES];
+    int64_t changed_at[MAX_TEMPLATES]; // the template was added, replaced, disabled
+    bool off[MAX_TEMPLATES];           // disabled or removed, as far as anybody knows
+    int poison, poisoned;              // the page that kills miners, -1: none; how many it killed
+    bool removed[MAX_TEMPLATES];       // in the calm: nobody may poll it
+    map_t stored; // page and generation -> newest version that is safe in the sink, plus 1
     int n_hosts;
-    int64_t host_fails_until[MAX_HOSTS], host_slow_until[MAX_HOSTS];
+    int64_t host_fails_until[MAX_HOSTS], host_slow_until[MAX_HOSTS], host_limits_until[MAX_HOSTS];
     int64_t sink_away_until;
     int64_t extra_delay_until, slow_disk_until;
     map_t link_last[2]; // per direction: peer -> when its last message arrives
@@ -149,6 +164,7 @@ typedef enum {
     EV_POLL_DUE,    // miner, source
     EV_POLL_READ,   // the document is here
     EV_POLL_STORED, // the sink has acknowledged
+    EV_LEASE,       // the poll's lease is over
     EV_DRAINED,
     EV_BROKER_UP,
     EV_FAULT,
