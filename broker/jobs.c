@@ -26,11 +26,13 @@ void jobs_init(jobs_t *j, int64_t patience_ms)
     turns_init(&j->queue, patience_ms);
     heap_init(&j->leases);
     map_init(&j->doubtful);
+    map_init(&j->lingering);
 }
 
 void jobs_free(jobs_t *j)
 {
     map_free(&j->doubtful);
+    map_free(&j->lingering);
     turns_free(&j->queue);
     heap_free(&j->leases);
 }
@@ -285,6 +287,38 @@ static void end_doubt(broker_t *b)
     b->jobs.changed = true;
 }
 
+void jobs_linger(broker_t *b, const listing_t *l)
+{
+    int64_t until = 0;
+    for (size_t i = 0; i < l->n_sources; i++) {
+        const job_t *job = l->sources[i]->job;
+        if (job && job->counted && job->lease.key > until) until = job->lease.key;
+    }
+    if (until) map_put(&b->jobs.lingering, l->id, (void *)(intptr_t)until);
+}
+
+// The earliest of those that linger, and its template; INT64_MAX: none does.
+static int64_t first_lingering(const jobs_t *j, uint64_t *id)
+{
+    int64_t first = INT64_MAX;
+    for (size_t i = 0; j->lingering.count && i < j->lingering.cap; i++) {
+        const struct map_slot *slot = &j->lingering.slots[i];
+        if (!slot->value || (int64_t)(intptr_t)slot->value >= first) continue;
+        first = (int64_t)(intptr_t)slot->value;
+        *id = slot->key;
+    }
+    return first;
+}
+
+static void end_lingering(broker_t *b)
+{
+    uint64_t id = 0;
+    while (first_lingering(&b->jobs, &id) <= b->now) {
+        map_del(&b->jobs.lingering, id);
+        b->jobs.changed = true;
+    }
+}
+
 // -- starting -------------------------------------------------------------------------------------------
 
 // Of two templates that keep each other out, the one that has waited longer goes first.
@@ -305,6 +339,7 @@ static error_class_t obstacle(broker_t *b, const listing_t *l, const job_t *job,
     if (!l->gated) return ERR_none;
     if (!relations_ready(b, l, due, &waits_for)) return ERR_dependency;
     if (b->jobs.doubtful.count && is_limited(b, l)) return ERR_limited;
+    if (b->jobs.lingering.count && map_get(&b->jobs.lingering, l->id)) return ERR_limited;
     if (l->template->max_concurrent && l->running >= l->template->max_concurrent) return ERR_limited;
     if (b->config.max_concurrent && b->jobs.running >= b->config.max_concurrent) return ERR_limited;
     if (l->excludes && (relations_blocker(b, l) || (job && yields(b, l, job)))) return ERR_blocked;
@@ -316,16 +351,17 @@ error_class_t jobs_obstacle(broker_t *b, const source_t *s, int64_t due)
     return obstacle(b, s->listing, s->job, due);
 }
 
-// The due that a job's turn is for: extra, or the latest of the grid that has come; those before it are
-// skipped. INT64_MAX: none has come.
+// The due that a job's turn is for: the latest that has come; those of the grid before it are skipped. INT64_MAX: none
+// has come.
 static int64_t due_at_hand(broker_t *b, job_t *job)
 {
     source_t *s = job->source;
-    if (s->extra) return s->extra <= b->now ? s->extra : INT64_MAX;
     int64_t last = grid_last(source_grid(s), b->now < s->held ? b->now : s->held);
-    if (s->held <= s->done || last <= s->done) return INT64_MAX;
-    dues_skip_before(b, s, last, job->why ? (error_class_t)job->why : ERR_missed_while_down);
-    return last;
+    bool grid = s->held > s->done && last > s->done, extra = s->extra && s->extra <= b->now;
+    if (!grid && !extra) return INT64_MAX;
+    int64_t due = grid && (!extra || last > s->extra) ? last : s->extra;
+    if (grid) dues_skip_before(b, s, due, job->why ? (error_class_t)job->why : ERR_missed_while_down);
+    return due;
 }
 
 // It was popped and must be looked at again at `at`.
@@ -375,7 +411,8 @@ static void send_gated(broker_t *b, job_t *job, int64_t due)
     dues_send_one(b, s, due, cause, until);
 }
 
-// Nobody overtakes those of the same template that wait already, unless they wait for dependencies of their own.
+// Nobody overtakes those of the same template that wait already, unless they wait for dependencies of their
+// own.
 static bool behind(const listing_t *l, bool first)
 {
     return !first && l->parked_first && l->parked_first->why != ERR_dependency;
@@ -396,7 +433,8 @@ static bool start_gated(broker_t *b, job_t *job, bool first)
         wait_for_due(b, job);
         return true;
     }
-    error_class_t why = behind(s->listing, first) ? s->listing->parked_first->why : obstacle(b, s->listing, job, due);
+    error_class_t why =
+        behind(s->listing, first) ? s->listing->parked_first->why : obstacle(b, s->listing, job, due);
     if (why) {
         job->why = (uint8_t)why;
         park(b, job, first);
@@ -447,6 +485,7 @@ bool jobs_tick(broker_t *b)
     if (b->grace_until) return false;
     end_leases(b);
     end_doubt(b);
+    end_lingering(b);
     wake(b);
     for (int n = 0; n < b->config.budget; n++) {
         turn_t *e = turns_pop(&b->jobs.queue, b->now);
@@ -464,5 +503,8 @@ int64_t jobs_next(const broker_t *b)
     int64_t at = turns_next(&j->queue);
     heap_node_t *lease = heap_min(&j->leases);
     if (lease && lease->key < at) at = lease->key;
+    uint64_t id = 0;
+    int64_t lingers = first_lingering(j, &id);
+    if (lingers < at) at = lingers;
     return j->parked && j->doubt_until && j->doubt_until < at ? j->doubt_until : at;
 }

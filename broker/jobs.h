@@ -43,6 +43,7 @@ typedef struct {
     size_t running; // that count
     size_t parked;
     bool changed;        // something ended: parked jobs may go on
+    map_t lingering;     // id of a removed template -> broker ms: its last lease is over
     map_t doubtful;      // hash of names: miners that an earlier broker knew and this one has not heard
     int64_t doubt_until; // broker ms: the last lease that they may have is over; 0: there is no doubt
 } jobs_t;
@@ -83,6 +84,8 @@ void jobs_drop(struct broker *broker, source_t *source);
 uint64_t jobs_miner(const struct miner *miner); // the hash
 bool jobs_running(const source_t *source, uint64_t *miner, int64_t *until);
 void jobs_resume(struct broker *broker, source_t *source, uint64_t miner, int64_t until);
+// listing is about to be removed: if one of its name comes soon, its limits count what still runs.
+void jobs_linger(struct broker *broker, const listing_t *listing);
 // Starts what may start. True: there is more to do at once.
 bool jobs_tick(struct broker *broker);
 // Broker ms of the next thing to do; INT64_MAX: none.

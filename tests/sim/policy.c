@@ -85,7 +85,7 @@ void policy_check_start(world_t *w, const sim_miner_t *m, const holding_t *h, in
 {
     int t = h->page->template;
     if (!h->lease_at) {
-        if (policy_gated(w, t) && unchanged(w))
+        if (w->calm && policy_gated(w, t) && unchanged(w))
             sim_fail(w, "%s starts %s without a lease", m->name, h->page->url);
         return;
     }

@@ -158,7 +158,8 @@ static void on_send(void *context, uint64_t peer, wire_type_t type, const void *
     CHECK(wire_encode(&bytes, type, message) == 0);
     if (type == WIRE_TYPE_REPLY && ((const wire_reply_t *)message)->code && w->trace)
         printf("  refused: %s\n", ((const wire_reply_t *)message)->message);
-    if (type == WIRE_TYPE_REPLY && w->calm && w->trace) printf("  %s\n", ((const wire_reply_t *)message)->json);
+    if (type == WIRE_TYPE_REPLY && w->calm && w->trace)
+        printf("  %s\n", ((const wire_reply_t *)message)->json);
     if (durable && (w->held || durable_ops(w) < w->n_ops)) {
         held_send_t *h = xmalloc(sizeof *h + bytes.len);
         *h = (held_send_t){.peer = peer, .after = w->n_ops, .len = bytes.len};
@@ -685,7 +686,9 @@ static void check_calm(world_t *w, int64_t span)
             sim_fail(w, "%s (every %lld ms) was polled %d times in %lld ms of calm", p->url, (long long)every,
                      p->polls, (long long)span);
         int64_t since = p->polled_due ? p->polled_due : w->settled_at + SETTLING_MS;
-        if (schedule_overdue(when, every, since, sim_broker_time(w) - LATE_MS))
+        bool overdue = schedule_overdue(when, every, since, sim_broker_time(w) - LATE_MS);
+        if (overdue) explain(w, p);
+        if (overdue)
             sim_fail(w, "%s was not polled after its due at %lld", p->url, (long long)since);
         if (!broker_owner(w->broker, p->id)[0]) sim_fail(w, "%s has no owner", p->url);
     }
