@@ -357,7 +357,7 @@ static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
         dues_send(b, s, one ? INT64_MIN : h->held, CAUSE_scheduled);
     else if (h->held > 0)
         dues_enter(b, s, done, h->held > done ? h->held : done);
-    if (jobs_gate(s) && s->entered && (h->running || h->held > h->done)) jobs_adopt(b, m, s);
+    if (jobs_gate(s) && (h->running || h->held > h->done)) jobs_adopt(b, m, s);
 }
 
 // What the miner did not list of its lanes it does not have. Of a lane that was on its way to another miner

@@ -468,7 +468,7 @@ static void book_settled(broker_t *b, const miner_t *m, source_t *s, const wire_
 // A due is settled; what that means for its source, its host, and who waits for it.
 static void close_due(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
 {
-    bool extra = o->due == s->extra, gated = jobs_gate(s);
+    bool extra = o->due == s->extra;
     settled_t settled = {extra ? s->extra_cause : CAUSE_scheduled, extra ? s->attempt : 0};
     settle(b, s, o);
     if (o->due >= s->polled) s->polled = 0;
@@ -476,10 +476,6 @@ static void close_due(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t
     bool hosts = outage_outcome(b, m, s, o);
     bool again = trouble_outcome(b, s, o, &settled, hosts);
     tasks_outcome(b, s, o, again);
-    if (!gated || jobs_gate(s)) return;
-    // it is no suspect any more: what is open goes out by itself
-    if (s->job && (s->job->state == JOB_RUNNING || s->job->cause == CAUSE_scheduled)) jobs_drop(b, s);
-    dues_send(b, s, INT64_MIN, CAUSE_scheduled);
 }
 
 void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)

@@ -189,7 +189,7 @@ void jobs_hasten(broker_t *b, source_t *s, priority_t priority, bool ahead, int6
 
 void jobs_adopt(broker_t *b, miner_t *m, source_t *s)
 {
-    if (!s->entered || (s->job && s->job->state == JOB_RUNNING)) return;
+    if (s->job && s->job->state == JOB_RUNNING) return;
     run(b, job_of(s), jobs_miner(m), 0, b->now + jobs_lease_ms(s->listing));
 }
 
@@ -336,8 +336,10 @@ static bool yields(const broker_t *b, const listing_t *l, const job_t *job)
 static error_class_t obstacle(broker_t *b, const listing_t *l, const job_t *job, int64_t due)
 {
     const char *waits_for;
+    bool probe = job && job->source->extra &&
+                 job->source->extra_cause == CAUSE_probe; // what it waits for may be as ill
     if (!l->gated) return ERR_none;
-    if (!relations_ready(b, l, due, &waits_for)) return ERR_dependency;
+    if (!probe && !relations_ready(b, l, due, &waits_for)) return ERR_dependency;
     if (b->jobs.doubtful.count && is_limited(b, l)) return ERR_limited;
     if (b->jobs.lingering.count && map_get(&b->jobs.lingering, l->id)) return ERR_limited;
     if (l->template->max_concurrent && l->running >= l->template->max_concurrent) return ERR_limited;
@@ -351,8 +353,8 @@ error_class_t jobs_obstacle(broker_t *b, const source_t *s, int64_t due)
     return obstacle(b, s->listing, s->job, due);
 }
 
-// The due that a job's turn is for: the latest that has come; those of the grid before it are skipped. INT64_MAX: none
-// has come.
+// The due that a job's turn is for: the latest that has come; those of the grid before it are skipped.
+// INT64_MAX: none has come.
 static int64_t due_at_hand(broker_t *b, job_t *job)
 {
     source_t *s = job->source;
@@ -367,6 +369,7 @@ static int64_t due_at_hand(broker_t *b, job_t *job)
 // It was popped and must be looked at again at `at`.
 static void look_again(broker_t *b, job_t *job, error_class_t why, int64_t at)
 {
+    if (b->jobs.parked) b->jobs.changed = true; // somebody may have let it go first
     job->why = (uint8_t)why;
     turns_return(&b->jobs.queue, &job->entry, at);
 }

@@ -106,11 +106,11 @@ static void back_off(broker_t *b, lane_t *l, const wire_outcome_t *o)
 // One source of the host is polled at probe_at.
 static void plan_probe(broker_t *b, lane_t *l)
 {
-    for (source_t *s = l->sources; s; s = s->lane_next)
-        if (s->entered && !source_is_quarantined(s) && !s->extra) {
-            jobs_schedule(b, s, CAUSE_probe, 0, l->outage->probe_at);
-            return;
-        }
+    source_t *best = NULL;
+    for (source_t *s = l->sources; s && (!best || jobs_gate(best)); s = s->lane_next)
+        if (s->entered && !source_is_quarantined(s) && !s->extra)
+            best = s; // rather one that waits for nobody
+    if (best) jobs_schedule(b, best, CAUSE_probe, 0, l->outage->probe_at);
 }
 
 static void pause_probe(broker_t *b, lane_t *l)

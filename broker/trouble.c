@@ -118,12 +118,23 @@ void trouble_resume(broker_t *b, source_t *s)
     if (source_is_quarantined(s) && !s->job && !s->extra) await_probe(b, s);
 }
 
+// It need not run alone any more: what it has open goes the usual way.
+static void clear_suspicion(broker_t *b, source_t *s)
+{
+    if (!source_is_suspect(s)) return;
+    s->trouble->suspect = false;
+    if (jobs_gate(s)) return;
+    jobs_leave(b, s);
+    if (s->entered) dues_send(b, s, INT64_MIN, CAUSE_scheduled);
+}
+
 bool trouble_clear(broker_t *b, source_t *s, const char *reason)
 {
     trouble_t *t = s->trouble;
     if (!t) return false;
     bool was = t->quarantined;
     bool stored = was || t->suspect || t->deaths;
+    clear_suspicion(b, s);
     if (was) {
         log_info("released", "source=%016llx template=%s url=\"%s\" reason=%s", (unsigned long long)s->id,
                  s->listing->template->name, s->url, reason);
@@ -203,7 +214,7 @@ bool trouble_outcome(broker_t *b, source_t *s, const wire_outcome_t *o, const se
         return false;
     }
     if (source_is_suspect(s)) { // the miner lives
-        s->trouble->suspect = false;
+        clear_suspicion(b, s);
         store(b, s);
     }
     if (source_is_quarantined(s)) {

@@ -14,7 +14,7 @@
 #include "proto/template.h"
 
 enum {
-    POISON_KILLS = 12,
+    POISON_KILLS = 30,
     CTL_PEER = 1,
     EVENTS_MAX = 2000000,
     FAULT_EVERY_MS = 4000,
@@ -688,8 +688,7 @@ static void check_calm(world_t *w, int64_t span)
         int64_t since = p->polled_due ? p->polled_due : w->settled_at + SETTLING_MS;
         bool overdue = schedule_overdue(when, every, since, sim_broker_time(w) - LATE_MS);
         if (overdue) explain(w, p);
-        if (overdue)
-            sim_fail(w, "%s was not polled after its due at %lld", p->url, (long long)since);
+        if (overdue) sim_fail(w, "%s was not polled after its due at %lld", p->url, (long long)since);
         if (!broker_owner(w->broker, p->id)[0]) sim_fail(w, "%s has no owner", p->url);
     }
     if (!broker_balanced(w->broker)) sim_fail(w, "one miner has more than its share");
@@ -716,6 +715,8 @@ static void check_stored(world_t *w)
 static void check_tasks(world_t *w)
 {
     size_t open = broker_counts(w->broker).tasks;
+    if (open) request(w, "tasks", NULL, 0);
+    for (int i = 0; open && i < w->n_pages; i++) explain(w, &w->pages[i]);
     if (open) sim_fail(w, "%zu tasks have not ended", open);
     if (w->poisoned > POISON_KILLS) sim_fail(w, "one page killed %d miners", w->poisoned);
 }
