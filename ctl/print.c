@@ -63,6 +63,8 @@ static void put_value(buf_t *out, const char *column, yyjson_val *value, int64_t
 {
     if (yyjson_is_str(value)) {
         put(out, yyjson_get_len(value) ? yyjson_get_str(value) : "-");
+    } else if (yyjson_is_raw(value)) {
+        put(out, yyjson_get_raw(value)); // a number with all its digits
     } else if (yyjson_is_num(value)) {
         put_number(out, column, value, now_ms);
     } else if (yyjson_is_bool(value)) {
@@ -130,7 +132,8 @@ static int name_columns(print_t *print, yyjson_val *row)
         snprintf(c->name, sizeof c->name, "%s", yyjson_get_str(key));
         heading(c->name, title);
         c->width = strlen(title);
-        c->right = yyjson_is_num(yyjson_obj_iter_get_val(key));
+        yyjson_val *value = yyjson_obj_iter_get_val(key);
+        c->right = yyjson_is_num(value) || yyjson_is_raw(value);
         c->shown = true;
     }
     return print->n ? 0 : -1;

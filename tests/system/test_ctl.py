@@ -342,6 +342,14 @@ def test_try_reads_a_saved_document(tmp_path):
     assert json.loads(elsewhere.stdout)["items"][0]["url"] == "https://b.example/a"
 
 
+def test_numbers_keep_their_digits(tmp_path):
+    template = {"name": "n", "kind": "json", "url": "https://a.example/", "fields": {"n": "n", "f": "f"}}
+    for options in ([], ["--json"]):
+        said = ctl("try", *options, "--file", write(tmp_path, "d.json", '[{"n": 12345678901234567890123, "f": 1.50}]'),
+                   write(tmp_path, "t.json", template)).stdout
+        assert "12345678901234567890123" in said and "1.50" in said
+
+
 def test_try_says_what_is_wrong(tmp_path):
     page = write(tmp_path, "page.html", "<p>nothing here</p>")
     done = ctl("try", "--json", "--file", page, write(tmp_path, "t.json", PAGE))
