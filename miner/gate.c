@@ -259,14 +259,19 @@ bool gate_is_backed_off(const gate_t *g, const char *url)
     return polite_is_backed_off(g->polite, polite_host(url), clock_mono_ms());
 }
 
+// The answer asks to be left alone.
+static bool is_strike(const fetch_result_t *result)
+{
+    return (result->status == 429 && result->error == ERR_rate_limited) ||
+           (result->status == 503 && (result->error == ERR_rate_limited || result->error == ERR_http_5xx));
+}
+
 // What an answer says of its host.
 static void judge_host(gate_t *g, const visit_t *v, fetch_result_t *result)
 {
     int64_t now = clock_mono_ms();
     uint64_t host = v->host;
-    bool strike = (result->status == 429 || result->status == 503) &&
-                  (result->error == ERR_rate_limited || result->error == ERR_http_5xx);
-    if (!strike) {
+    if (!is_strike(result)) {
         if (result->status && result->status < 500) polite_calm(g->polite, host, now);
         return;
     }
@@ -292,7 +297,7 @@ static void errand_free(errand_t *e)
 
 static void finish_errand(gate_t *g, errand_t *e, const fetch_result_t *result)
 {
-    bool limited = result->error == ERR_host_backoff || result->retry_after_s;
+    bool limited = result->error == ERR_host_backoff || is_strike(result);
     map_del(&g->errands, e->origin);
     if (!limited)
         robots_cache_put(g->robots, e->origin, result->error, result->status, result->body, result->len,
@@ -387,7 +392,7 @@ static const char *refusal_text(const visit_t *v, char text[80])
 {
     error_class_t error = v->refusal.error;
     long status = v->refusal.status;
-    if (v->refusal.text) return v->refusal.text;
+    if (error == ERR_no_secret && v->refusal.text) return v->refusal.text;
     if (error == ERR_robots && !status) return "robots.txt does not allow it";
     if (error == ERR_host_backoff) return "the host is not to be asked now";
     if (error == ERR_bad_url || error == ERR_redirects) return "no URL that can be fetched";

@@ -127,10 +127,10 @@ def test_a_template_can_ignore_robots_txt(world):
 
 
 @pytest.mark.parametrize("page,wanted", [
-    ((404, {}, b""), None), ((403, {}, b""), None), ((500, {}, b""), ("robots", 500)), ((503, {}, b""), ("http_5xx", 503)),
+    ((404, {"Retry-After": "9"}, b""), None), ((403, {}, b""), None), ((429, {}, b""), ("rate_limited", 429)), ((500, {}, b""), ("robots", 500)), ((503, {}, b""), ("http_5xx", 503)),
     ((302, {"Location": "/elsewhere.txt"}, b""), ("robots", 0)), ((302, {"Location": "/robots.txt"}, b""), None),
     ((200, {}, b"User-agent: *\nDisallow: /b\n" + b"# " + b"x" * 600000 + b"\nDisallow: /a\n"), None),
-], ids="404 403 500 503 redirected loop long".split())
+], ids="404 403 429 500 503 redirected loop long".split())
 def test_robots_txt_that_cannot_be_had(world, page, wanted):
     world.start()
     world.web.pages["/robots.txt"] = page
@@ -287,6 +287,27 @@ def test_cookies_are_the_sources_own(world):
     for source in (first, first, second, plain, plain, first):
         world.poll(source)
     assert [h.get("Cookie") for _, _, h, _ in seen] == [None, "session=1", None, None, None, "session=1"]
+
+
+def test_cookies_are_bounded(world):
+    world.start()
+    seen = []
+
+    def page(request):
+        seen.append(len((request.headers.get("Cookie") or "").split(";")))
+        request.send_response(200)
+        for i in range(40):
+            request.send_header("Set-Cookie", f"c{len(seen)}-{i}={'x' * 20}; Path=/")
+        body = listing((len(seen), "/1", "one")).encode()
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    world.web.pages["/a"] = page
+    source = world.add(world.template(cookies=True), "/a")
+    for _ in range(6):
+        assert result(world.poll(source)[-1]) == "changed"
+    assert seen == [1, 40, 80, 1, 40, 80]  # beyond a hundred it starts anew
 
 
 def test_encodings_are_offered_alike_and_decoded(world):
