@@ -11,7 +11,8 @@
 #include "proto/limits.h"
 
 enum {
-    MAX_ANCHORS = 16,
+    MAX_ANCHORS = 32,
+    PAGE_ANCHORS = 16, // enough for a list of one page; there are very many of these
     FILL_UNKNOWN = 255,
 };
 

@@ -181,7 +181,7 @@ static int make_room(poll_t *p, const items_t *items)
 static bool is_strange(const poll_t *p)
 {
     const list_t *l = &p->list;
-    return l->memory.n_anchors ? l->n_keys <= MAX_ANCHORS : p->row.absent == 0;
+    return l->memory.n_anchors ? l->n_keys <= PAGE_ANCHORS : p->row.absent == 0;
 }
 
 // Keeps the items that are not seen yet; which[i] is then the item of the page's finding number i. 0; -1: no
@@ -257,8 +257,9 @@ static void note_gap(poll_t *p, wire_continuity_t continuity)
 static void set_anchors(const template_t *t, list_t *l)
 {
     bool needed = t->order == ORDER_NEWEST || t->pages > 1;
+    uint32_t most = l->page > 1 ? MAX_ANCHORS : PAGE_ANCHORS;
     l->memory.n_anchors = 0;
-    for (uint32_t i = 0; needed && i < l->n_keys && i < MAX_ANCHORS; i++)
+    for (uint32_t i = 0; needed && i < l->n_keys && i < most; i++)
         l->memory.anchors[l->memory.n_anchors++] = memory_anchor(l->keys[i]);
 }
 
