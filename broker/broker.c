@@ -158,7 +158,7 @@ void broker_load_source(broker_t *b, const store_source_t *row)
 
 void broker_load_gap(broker_t *b, const gap_t *gap)
 {
-    gaps_put(&b->gaps, gap);
+    (void)gaps_put(&b->gaps, gap);
 }
 
 static int64_t lead_ms(const broker_t *b)

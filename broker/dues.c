@@ -376,7 +376,7 @@ static void take_gap(broker_t *b, const source_t *s, const wire_outcome_t *o)
                      .reason = o->gap_reason,
                      .found = o->gap_found,
                      .closed = o->continuity == CONTINUITY_continuous};
-    gaps_put(&b->gaps, &op.gap);
+    op.gap = *gaps_put(&b->gaps, &op.gap);
     broker_store(b, &op);
 }
 

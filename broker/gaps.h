@@ -24,8 +24,9 @@ typedef struct {
 } gaps_t;
 
 void gaps_free(gaps_t *gaps);
-// Adds gap, or replaces the one of the same poll; the oldest leaves when there are GAPS_KEPT.
-void gaps_put(gaps_t *gaps, const gap_t *gap);
+// Adds gap, or replaces the one of the same poll, or lengthens the one that it follows without a break (which
+// keeps its due); the oldest leaves when there are GAPS_KEPT. The result is what it is part of now.
+const gap_t *gaps_put(gaps_t *gaps, const gap_t *gap);
 // Number i, the newest first; NULL beyond the last.
 const gap_t *gaps_at(const gaps_t *gaps, size_t i);
 

@@ -85,7 +85,8 @@ const char *group_check_batch(wire_batch_t *b)
         if (!batch_source(b, p->source)) return "a poll names a source that is not there";
         if (!storable(p->due) || !storable(p->fetched) || !storable(p->absent))
             return "a poll's time is out of range";
-        if (p->continuity >= CONTINUITY_COUNT || p->gap_reason >= GAP_COUNT || !storable(p->gap_since))
+        if (p->continuity >= CONTINUITY_COUNT || p->gap_reason >= GAP_COUNT || !storable(p->gap_since) ||
+            !storable(p->started))
             return "a poll's proof is unknown";
         if (p->cause > INT16_MAX) return "a poll's cause is out of range";
     }

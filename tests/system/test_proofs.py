@@ -33,7 +33,7 @@ def test_a_poll_without_items_is_acknowledged_and_kept(cluster, database, pair):
 
 def test_gaps_are_kept_once(cluster, database, pair):
     sink, miner = pair
-    gaps = ("SELECT extract(epoch FROM since)::bigint * 1000, extract(epoch FROM until)::bigint * 1000, reason, found,"
+    gaps = ("SELECT extract(epoch FROM since)::bigint * 1000, extract(epoch FROM date_trunc('second', until))::bigint * 1000, reason, found,"
             " closed_at IS NOT NULL FROM gaps ORDER BY since")
     miner.store(batch([item("a")], polls=[proof(3, GAP, T0 + MINUTE, NO_NEXT_PAGE)]))
     assert cluster.rows(database, gaps) == [(T0 + MINUTE, T0 + 3 * MINUTE, "no_next_page", 0, False)]
@@ -44,6 +44,13 @@ def test_gaps_are_kept_once(cluster, database, pair):
     gap = (9, GAP, T0 + 8 * MINUTE, NO_NEXT_PAGE)
     miner.store(batch([], polls=[proof(*gap), proof(*gap, source=2)]))
     assert len(cluster.rows(database, gaps)) == 3
+    # one that follows without a break is the same one, which goes on
+    miner.store(batch([], polls=[proof(10, GAP, T0 + 9 * MINUTE, NO_NEXT_PAGE, 5)]))
+    assert cluster.rows(database, gaps)[1:2] == [(T0 + 8 * MINUTE, T0 + 10 * MINUTE, "no_next_page", 5, False)] or \
+        cluster.rows(database, gaps)[2:3] == [(T0 + 8 * MINUTE, T0 + 10 * MINUTE, "no_next_page", 5, False)]
+    assert len(cluster.rows(database, gaps)) == 3
+    miner.store(batch([], polls=[proof(11, CONTINUOUS, T0 + 10 * MINUTE, PAGED_BACK, 5)]))  # but a closed one is another
+    assert len(cluster.rows(database, gaps)) == 4
     # an older poll's gap does not come over a newer one's
     miner.store(batch([], polls=[proof(2, GAP, T0 + MINUTE, NO_NEXT_PAGE)]))
     assert cluster.rows(database, gaps)[0][3:] == (12, True)

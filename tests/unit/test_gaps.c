@@ -20,7 +20,8 @@ static void the_newest_come_first_and_the_oldest_leave(void **state)
     (void)state;
     gaps_t gaps = {0};
     assert_null(gaps_at(&gaps, 0));
-    for (int64_t i = 1; i <= GAPS_KEPT + 3; i++) gaps_put(&gaps, &(gap_t){.source = 7, .due = i});
+    for (int64_t i = 1; i <= GAPS_KEPT + 3; i++)
+        gaps_put(&gaps, &(gap_t){.source = 7, .due = i, .since = 2 * i, .until = 2 * i + 1});
     assert_int_equal(gaps.n, GAPS_KEPT);
     assert_int_equal(gaps_at(&gaps, 0)->due, GAPS_KEPT + 3);
     assert_int_equal(gaps_at(&gaps, GAPS_KEPT - 1)->due, 4);
@@ -37,6 +38,23 @@ static void an_outcome_told_twice_is_one_gap(void **state)
     gaps_put(&gaps, &(gap_t){.source = 7, .due = 1, .closed = true});
     assert_int_equal(gaps.n, 2);
     assert_true(gaps_at(&gaps, 1)->closed);
+    gaps_free(&gaps);
+}
+
+static void one_after_the_other_is_one_gap(void **state)
+{
+    (void)state;
+    gaps_t gaps = {0};
+    gaps_put(&gaps, &(gap_t){.source = 7, .due = 10, .since = 1, .until = 11, .found = 3});
+    gaps_put(&gaps, &(gap_t){.source = 8, .due = 20, .since = 11, .until = 21});
+    const gap_t *now =
+        gaps_put(&gaps, &(gap_t){.source = 7, .due = 20, .since = 11, .until = 21, .found = 4});
+    assert_int_equal(gaps.n, 2);
+    assert_true(now->due == 10 && now->since == 1 && now->until == 21 && now->found == 7);
+    gaps_put(&gaps,
+             &(gap_t){.source = 7, .due = 30, .since = 21, .until = 31, .closed = true}); // another kind
+    gaps_put(&gaps, &(gap_t){.source = 7, .due = 50, .since = 40, .until = 51});          // a break
+    assert_int_equal(gaps.n, 4);
     gaps_free(&gaps);
 }
 
@@ -82,6 +100,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_newest_come_first_and_the_oldest_leave),
         TEST(an_outcome_told_twice_is_one_gap),
+        TEST(one_after_the_other_is_one_gap),
         TEST(the_store_keeps_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
