@@ -107,6 +107,7 @@ def test_active_hours(rtm, web):
     if time.time() < rtm.opens - 1:
         source, = rtm.ctl_json("sources", "hours")
         assert 0 <= source["next_ms"] / 1000 - rtm.opens < 2
+        assert "outside of its active hours until" in rtm.ctl("explain", source["source"], check=True).stdout
     started = time.time()
     times = polls(rtm, web, "hours", 3, started, timeout=150)
     first = web.times("hours")[0]
