@@ -369,7 +369,6 @@ static int64_t due_at_hand(broker_t *b, job_t *job)
 // It was popped and must be looked at again at `at`.
 static void look_again(broker_t *b, job_t *job, error_class_t why, int64_t at)
 {
-    if (b->jobs.parked) b->jobs.changed = true; // somebody may have let it go first
     job->why = (uint8_t)why;
     turns_return(&b->jobs.queue, &job->entry, at);
 }
@@ -468,8 +467,12 @@ static void wake_listing(broker_t *b, listing_t *l)
     for (; l->parked_first && n < b->config.budget && patience > 0; n++) {
         job_t *job = l->parked_first;
         bool dependency = job->why == ERR_dependency;
+        size_t running = b->jobs.running;
         leave(b, job);
-        if (!start(b, job, !dependency)) patience = dependency ? patience - 1 : 0;
+        if (!start(b, job, !dependency))
+            patience = dependency ? patience - 1 : 0;
+        else if (b->jobs.running == running)
+            b->jobs.changed = true; // it left the line without a run: somebody may have let it go first
     }
     if (l->parked_first && patience > 0) b->jobs.changed = true; // to be continued
 }

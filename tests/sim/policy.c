@@ -39,6 +39,13 @@ static bool blocked_by(const world_t *w, int a, int b)
     return w->policies[a].blocks == b || w->policies[b].blocks == a;
 }
 
+bool policy_waits(const world_t *w, int t)
+{
+    for (int o = 0; o < w->n_templates; o++)
+        if (blocked_by(w, t, o)) return true;
+    return w->policies[t].depends_on >= 0 || w->policies[t].max_concurrent;
+}
+
 bool policy_gated(const world_t *w, int t)
 {
     for (int o = 0; o < w->n_templates; o++)

@@ -9,7 +9,9 @@
 void policy_make(world_t *world);
 // A template's members, each with a comma behind.
 void policy_json(const world_t *world, int template, char *out, size_t size);
-// The template's polls may have to wait for others.
+// The template's polls may have to wait for others (some of which may be off now).
+bool policy_waits(const world_t *world, int template);
+// The same now.
 bool policy_gated(const world_t *world, int template);
 // miner starts to poll holding for due.
 void policy_check_start(world_t *world, const sim_miner_t *miner, const holding_t *holding, int64_t due);

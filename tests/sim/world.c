@@ -673,7 +673,7 @@ static void check_calm(world_t *w, int64_t span)
         // broker time may run 2 % fast or slow after a jump of the wall clock
         int64_t least = span * 97 / 100 / every - 1, most = span * 103 / 100 / every + 2;
         const when_t *when = &w->when[p->template];
-        if (policy_gated(w, p->template)) { // it may wait for its turn, but not for ever
+        if (policy_waits(w, p->template)) { // it may wait for its turn, but not for ever
             int64_t longest = span / 2 > 3 * every ? span / 2 : 3 * every;
             bool late = when->kind == WHEN_PERIOD && (!p->polled_at || w->now - p->polled_at > longest);
             if (late) explain(w, p);
@@ -705,7 +705,7 @@ static bool is_polled_often(const when_t *when)
 static void check_stored(world_t *w)
 {
     for (int i = 0; i < w->n_pages; i++)
-        if (is_polled_often(&w->when[w->pages[i].template]) && !policy_gated(w, w->pages[i].template) &&
+        if (is_polled_often(&w->when[w->pages[i].template]) && !policy_waits(w, w->pages[i].template) &&
             w->pages[i].stored_version != w->pages[i].version)
             sim_fail(w, "%s is at version %llu, the sink has %llu", w->pages[i].url,
                      (unsigned long long)w->pages[i].version, (unsigned long long)w->pages[i].stored_version);
