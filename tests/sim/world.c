@@ -14,6 +14,7 @@
 #include "proto/template.h"
 
 enum {
+    CLOSING_MS = 16000, // after a slot's end
     POISON_KILLS = 30,
     CTL_PEER = 1,
     EVENTS_MAX = 2000000,
@@ -691,7 +692,13 @@ static void check_calm(world_t *w, int64_t span)
         if (overdue) sim_fail(w, "%s was not polled after its due at %lld", p->url, (long long)since);
         if (!broker_owner(w->broker, p->id)[0]) sim_fail(w, "%s has no owner", p->url);
     }
-    if (!broker_balanced(w->broker)) sim_fail(w, "one miner has more than its share");
+}
+
+// Loads are levelled when a slot is closed; what they are may have changed since.
+static void check_balance(world_t *w)
+{
+    if (!broker_balanced(w->broker)) run_until(w, w->now + w->slot_ms + CLOSING_MS);
+    if (!w->failure[0] && !broker_balanced(w->broker)) sim_fail(w, "one miner has more than its share");
 }
 
 // Others may not be due for an hour.
@@ -773,6 +780,7 @@ int world_run(world_t *w, uint64_t seed, int slots, bool trace)
         w->settled_at = sim_broker_time(w);
         if (run_until(w, w->now + span / 2)) join_another(w);
         if (!w->failure[0] && run_until(w, w->now + span - span / 2)) check_calm(w, span);
+        if (!w->failure[0]) check_balance(w);
         w->quiet = true;
         if (!w->failure[0] && run_until(w, w->now + LONGEST_EVERY_MS + 5000)) check_stored(w);
         if (!w->failure[0]) check_tasks(w);
