@@ -453,6 +453,12 @@ def test_a_replacing_template_is_compared_first(empty, pages, tmp_path):
     # more than before is fine
     more = replace("--allow-private", fields=fields)
     assert more.returncode == 0 and "1 added, 0 lost" in more.stderr and "replaced" in more.stdout
+    # the same once more needs no look either, in whatever language
+    old = {"source": "Old", "config": {"uri": "http://127.0.0.1:9/", "homepageLinksPath": ["a"], "title": "h1"}}
+    for wanted in ("added", "unchanged"):
+        assert wanted in empty.ctl("add", "--replace", write(tmp_path, "old.json", old), check=True).stdout
+        bare = write(tmp_path, "bare.json", {**old["config"], "uri": "http://127.0.0.2:9/"})
+        assert wanted in empty.ctl("add", "--replace", bare, check=True).stdout
     # what finds nothing loses all
     rotted = replace("--allow-private", items="li.gone")
     assert rotted.returncode == 1 and "rotted" in rotted.stderr
