@@ -18,6 +18,8 @@ typedef struct {
     uint32_t below;   // old items since the last new one
 } continuity_t;
 
+// Most of what the poll before has listed stands above the next item: it is older than that.
+bool continuity_is_below(const continuity_t *continuity);
 void continuity_item(continuity_t *continuity, bool anchor, bool old);
 // What was told so far reaches back.
 bool continuity_is_proven(const continuity_t *continuity);

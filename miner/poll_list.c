@@ -147,7 +147,11 @@ static void know_keys(list_t *l)
 // Of an item of a further page: what can be said of when it came.
 static void date_finding(const poll_t *p, finding_t *f)
 {
-    if (f->page == 1 || p->row.backfill) return;
+    if (p->row.backfill) return;
+    if (f->page == 1) { // an older one than the list had room for, where something above was deleted, say
+        f->blind = is_tracked(p) && continuity_is_below(&p->list.continuity);
+        return;
+    }
     bool reached = continuity_is_proven(&p->list.continuity);
     f->blind = reached || !is_tracked(p); // below what is known, or on a page that is not read each time
     f->backfill = is_tracked(p) &&

@@ -426,6 +426,16 @@ def test_pinned_items_prove_nothing(world):
     assert continuity(world.poll(source))[0] == "continuous"
 
 
+def test_what_comes_up_at_the_end_of_a_list_is_older(world):
+    """Nobody knows how late it is: the poll before could not see it."""
+    world.web.pages["/a"] = page(20, 10)
+    source = world.add(newest(world), "/a")
+    first = last(world.poll(source))
+    world.web.pages["/a"] = (200, {}, listing(*[(i, f"/item/{i}", "t") for i in (21, 20, 19, 17, 16, 15, 14, 13, 12, 11, 10)]))
+    assert continuity(world.poll(source)) == ("continuous", "none", 0)
+    assert rows(world)["21"] == (False, first["last_ok"]) and rows(world)["10"] == (False, 0)
+
+
 def test_paging_back_closes_a_gap(world):
     world.web.pages["/a"] = page(20, 10, "/a?p=2")
     template = newest(world, fresh_within="1h")
