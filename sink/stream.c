@@ -21,8 +21,8 @@ enum {
     TICK_MS = 1000,
     POLL_MS = 1000,         // without a notification
     UNSETTLED_MS = 50,      // while a transaction runs that hides others
-    PACE_MS = 50,           // between two full pages: 500 rows each, 10,000 a second at most
-    READ_ROWS = 500,        // of a page
+    PACE_MS = 150,          // between two full pages: some 13,000 rows a second at most
+    READ_ROWS = 2000,       // of a page
     READ_BYTES = 1 << 20,   // of its texts
     PAST_ROWS = 200,        // of a page of the past
     PAST_BYTES = 128 << 10, // of its texts
@@ -32,7 +32,9 @@ enum {
     PAST_MS = 60000,        // a client takes its page of the past within that time ...
     LATE_MS = 5000,         // ... and leaves so long after it fell off the ring
     BEAT_MS = 15000,
-    BLOCK = 32 << 10, // handed to the HTTP server at once at most
+    BLOCK =
+        2
+        << 10, // that HTTP 1.0 is handed at once, kept for each client; HTTP 1.1 uses the connection's memory
 };
 
 typedef enum {
