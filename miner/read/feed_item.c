@@ -122,10 +122,11 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+// NUL bytes at the end, too: there a kept text may have been cut before.
 static void trim(const char **text, size_t *len)
 {
     while (*len && is_space(**text)) ++*text, --*len;
-    while (*len && is_space((*text)[*len - 1])) --*len;
+    while (*len && (is_space((*text)[*len - 1]) || !(*text)[*len - 1])) --*len;
 }
 
 // text_verbatim, faster for what the parser has checked already.

@@ -90,9 +90,9 @@ static void keep(feed_list_t *l, feed_item_t *item, const char *name, yyjson_val
 static void take_enclosure(feed_list_t *l, feed_item_t *item, yyjson_val *v)
 {
     yyjson_val *url = yyjson_obj_get(v, "url"), *type = yyjson_obj_get(v, "type");
+    keep(l, item, "enclosure", v); // first: what becomes of url may cut its end off
     if (yyjson_is_str(url) && yyjson_is_str(type) && strncmp(yyjson_get_str(type), "image/", 6) == 0)
         (void)feed_item_set(l, item, SLOT_IMAGE, 0, yyjson_get_str(url), yyjson_get_len(url), false);
-    keep(l, item, "enclosure", v);
 }
 
 static void take_member(feed_list_t *l, feed_item_t *item, const member_t *m, yyjson_val *v)
