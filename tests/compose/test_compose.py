@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import time
+import urllib.request
 
 import pytest
 
@@ -107,6 +108,17 @@ def test_rows_of_every_source_arrive(compose):
     before = compose.count("*) from items where not backfill")
     wait_until(lambda: compose.count("*) from items where not backfill") > before, 30, "new posts")
     assert len(set(compose.owners().values())) == 8
+
+
+def test_readers_are_served_on_this_machine_only(compose):
+    said = compose("exec", "-T", "sink", "rtm-ctl", "items", "--json", "--limit", "3")
+    assert all(json.loads(line)["url"] for line in said.splitlines()) and len(said.splitlines()) == 3
+    token = compose("exec", "-T", "sink", "cat", "/var/lib/rtm/api-token").strip()
+    where = compose("port", "sink", "7442").strip()
+    assert where.startswith("127.0.0.1:")
+    request = urllib.request.Request(f"http://{where}/v1/items?limit=1", headers={"Authorization": "Bearer " + token})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        assert len(json.load(answer)["items"]) == 1
 
 
 def spread(loads):
