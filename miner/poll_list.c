@@ -45,10 +45,15 @@ static void replace_text(char **to, char *text)
     *to = text;
 }
 
+static bool is_newest(const poll_t *p)
+{
+    return p->definition->template->order == ORDER_NEWEST && !p->list.unordered;
+}
+
 // The list is in order of time, and the poll before has said where it began.
 static bool is_tracked(const poll_t *p)
 {
-    return p->definition->template->order == ORDER_NEWEST && p->list.continuity.anchors;
+    return is_newest(p) && p->list.continuity.anchors;
 }
 
 static uint32_t pages_of(const poll_t *p)
@@ -230,8 +235,7 @@ static void ship_findings(poll_t *p, const items_t *items, const uint32_t *which
 static wire_continuity_t continuity_of(const poll_t *p)
 {
     const list_t *l = &p->list;
-    if (p->definition->template->order != ORDER_NEWEST || l->n_keys <= CONTINUITY_PROOF)
-        return CONTINUITY_unprovable;
+    if (!is_newest(p) || l->n_keys <= CONTINUITY_PROOF) return CONTINUITY_unprovable;
     if (!l->continuity.anchors || !p->row.absent) return CONTINUITY_unknown;
     return continuity_is_proven(&l->continuity) ? CONTINUITY_continuous : CONTINUITY_gap;
 }
@@ -258,9 +262,9 @@ static void note_gap(poll_t *p, wire_continuity_t continuity)
              p->list.page, (unsigned long long)o->gap_found);
 }
 
-static void set_anchors(const template_t *t, list_t *l)
+static void set_anchors(const poll_t *p, list_t *l)
 {
-    bool needed = t->order == ORDER_NEWEST || t->pages > 1;
+    bool needed = is_newest(p) || pages_of(p) > 1;
     uint32_t most = l->page > 1 ? MAX_ANCHORS : PAGE_ANCHORS;
     l->memory.n_anchors = 0;
     for (uint32_t i = 0; needed && i < l->n_keys && i < most; i++)
@@ -278,7 +282,7 @@ static void conclude(poll_t *p)
     p->listed = clock_mono_ms();
     p->outcome.continuity = continuity;
     note_gap(p, continuity);
-    set_anchors(p->definition->template, l);
+    set_anchors(p, l);
     if (!p->outcome.gap_since && (continuity == CONTINUITY_unknown || continuity == l->memory.told)) return;
     l->memory.told = (uint8_t)continuity;
     if (p->row.continuity && p->n_findings) return; // the items' row has said it
@@ -361,6 +365,7 @@ static int take_page(poll_t *p, const items_t *items, const char *url)
 {
     uint32_t *which = arena_alloc(p->polls->arena, items->n_items * sizeof *which + 1);
     uint32_t before = p->n_findings;
+    p->list.unordered |= items->unordered;
     if (find(p, items, which)) {
         p->n_findings = before;
         return -1;

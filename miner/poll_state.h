@@ -42,6 +42,7 @@ typedef struct {
     char *base;      // the first page's final URL
     bool discovered; // url is a feed that the source's page names
     bool done;       // no further page is fetched
+    bool unordered;  // what came is in no order of time, whatever the template says
     bool broken;     // a further page could not be had
     bool judging;    // whether one is hangs on verdicts that have not come yet
 

@@ -117,7 +117,11 @@ static bool looks_like_sitemap(const document_t *document)
 // Feeds and sitemaps say of themselves what they are.
 static read_status_t read_auto(const template_t *t, arena_t *arena, const document_t *document, items_t *out)
 {
-    if (t->kind == KIND_AUTO && looks_like_sitemap(document)) return sitemap_items(t, arena, document, out);
+    if (t->kind == KIND_AUTO && looks_like_sitemap(document)) {
+        read_status_t status = sitemap_items(t, arena, document, out);
+        out->unordered = true;
+        return status;
+    }
     read_status_t status = feed_items(t, arena, document, out);
     if (status == READ_NOT_THIS_KIND && out->next_url)
         snprintf(out->detail, sizeof out->detail, "an HTML page; its feed is %.150s", out->next_url);

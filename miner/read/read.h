@@ -48,6 +48,7 @@ typedef enum {
 typedef struct {
     item_t *items; // in document order
     size_t n_items;
+    bool unordered;           // kind auto found a sitemap, which is in no order of time
     size_t matched;           // items before filters and without-key drops
     size_t *selector_matches; // per selector of `items` then fields in order, for `rtm-ctl try`; may be NULL
     const char *next_url;     // where to go on, or NULL: see reader_items

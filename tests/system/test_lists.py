@@ -506,6 +506,16 @@ def test_lists_that_can_prove_nothing(world):
         assert {CONTINUITY[p["continuity"]] for p in proofs(world)[before:]} == {"unprovable"}
 
 
+def test_a_sitemap_of_kind_auto_is_in_no_order(world):
+    def urls(first, n):
+        return 200, {}, "<urlset>" + "".join(f"<url><loc>http://x.example/{i}</loc></url>" for i in range(first, first + n)) + "</urlset>"
+    world.web.pages["/a"] = urls(1, 10)
+    source = world.add(feed_template(world, kind="auto"), "/a")
+    assert continuity(world.poll(source)) == ("unprovable", "none", 0)
+    world.web.pages["/a"] = urls(50, 10)
+    assert continuity(world.poll(source)) == ("unprovable", "none", 0)
+
+
 def test_a_gap_is_told_before_the_poll_counts_as_stored(world):
     """Nobody may believe the next poll to be continuous before the gap is on record."""
     world.web.pages["/a"] = page(20, 10)
