@@ -277,6 +277,15 @@ pg_status_t page_open(pg_t *pg)
     return status == PG_OK ? PG_OK : PG_FAILED;
 }
 
+// Postgres is well, but this query is not for it.
+static bool took_too_long(pg_t *pg, pg_status_t status)
+{
+    static const char cancelled[] = "57014 ";
+    if (status != PG_FAILED || strncmp(pg_reason(pg), cancelled, sizeof cancelled - 1)) return false;
+    pg_set_reason(pg, "it takes more than 10 s: narrow it down by template, source or since");
+    return true;
+}
+
 static pg_status_t read_rows(pg_t *pg, const page_query_t *q, uint64_t horizon, const int64_t *template_id,
                              const int64_t *source, page_row_fn *row, void *context, page_end_t *end)
 {
@@ -287,6 +296,7 @@ static pg_status_t read_rows(pg_t *pg, const page_query_t *q, uint64_t horizon, 
     pg_status_t status = pg_query(pg, buf_cstr(&st->sql), st->n, st->values, NULL, NULL, &r);
     buf_free(&st->sql);
     free(st);
+    if (took_too_long(pg, status)) status = PG_REFUSED;
     if (status != PG_OK) return status;
     end->rows = (size_t)PQntuples(r);
     int64_t found = end->rows ? cell_i64(r, 0, 3) : 0;

@@ -378,6 +378,19 @@ def test_postgres_goes_and_comes(tmp_path):
                 assert not stream.over
 
 
+def test_a_query_that_takes_too_long_is_refused(cluster, database, sink, miner):
+    store(miner, "a")
+    other = cluster.connect(database)
+    other.autocommit = False
+    with other.cursor() as cursor:
+        cursor.execute("LOCK TABLE items IN ACCESS EXCLUSIVE MODE")
+        status, _, body = sink.ask("/v1/items")
+        assert status == 400 and "10 s" in body["error"]
+    other.rollback()
+    other.close()
+    assert len(sink.page()["items"]) == 1
+
+
 def test_readers_may_be_given_a_standby(cluster, database, tmp_path):
     """It takes no LISTEN, so it is asked again and again; what it has is in order, too."""
     with Sink(database) as sink:
