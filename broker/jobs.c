@@ -16,6 +16,7 @@
 enum {
     LEASE_TIMEOUTS = 4, // a poll's lease, in timeouts of one request
     LEASE_LEAST_MS = 10000,
+    TURNS_A_SLOT = 50, // of templates that keep each other out
     AGAIN_MS = 200,    // a source that cannot be sent just now is looked at again after this
     LOOK_BEHIND = 256, // parked jobs that may look behind one that must wait on
 };
@@ -321,13 +322,15 @@ static void end_lingering(broker_t *b)
 
 // -- starting -------------------------------------------------------------------------------------------
 
-// Of two templates that keep each other out, the one that has waited longer goes first.
-static bool yields(const broker_t *b, const listing_t *l, const job_t *job)
+// Of two templates that keep each other out, one that runs lets the other in once that has waited for a
+// while; of two that wait, the one that has done so longer goes first.
+static bool yields(const broker_t *b, const listing_t *l)
 {
     size_t pos = 0;
+    int64_t mine = l->blocked_since ? l->blocked_since : b->now - b->config.slot_ms / TURNS_A_SLOT;
     for (const listing_t *o; b->jobs.parked && (o = map_next(&b->catalog.listings, &pos));)
-        if (o != l && o->parked_first && o->parked_first->why == ERR_blocked &&
-            o->parked_first->entry.ready_at < job->entry.ready_at && relations_exclude(o, l))
+        if (o != l && o->parked_first && o->blocked_since && relations_exclude(o, l) &&
+            (o->blocked_since < mine || (o->blocked_since == mine && o->id < l->id)))
             return true;
     return false;
 }
@@ -344,7 +347,7 @@ static error_class_t obstacle(broker_t *b, const listing_t *l, const job_t *job,
     if (b->jobs.lingering.count && map_get(&b->jobs.lingering, l->id)) return ERR_limited;
     if (l->template->max_concurrent && l->running >= l->template->max_concurrent) return ERR_limited;
     if (b->config.max_concurrent && b->jobs.running >= b->config.max_concurrent) return ERR_limited;
-    if (l->excludes && (relations_blocker(b, l) || (job && yields(b, l, job)))) return ERR_blocked;
+    if (l->excludes && (relations_blocker(b, l) || yields(b, l))) return ERR_blocked;
     return ERR_none;
 }
 
@@ -410,6 +413,7 @@ static void send_gated(broker_t *b, job_t *job, int64_t due)
     if (cause == CAUSE_scheduled && b->now > due + b->config.slot_ms / 4) cause = CAUSE_waited;
     int64_t until = b->now + jobs_lease_ms(s->listing);
     run(b, job, jobs_miner(s->lane->owner), due, until);
+    s->listing->blocked_since = 0;
     dues_send_one(b, s, due, cause, until);
 }
 
@@ -439,6 +443,7 @@ static bool start_gated(broker_t *b, job_t *job, bool first)
         behind(s->listing, first) ? s->listing->parked_first->why : obstacle(b, s->listing, job, due);
     if (why) {
         job->why = (uint8_t)why;
+        if (why == ERR_blocked && !s->listing->blocked_since) s->listing->blocked_since = b->now;
         park(b, job, first);
     } else {
         send_gated(b, job, due);
