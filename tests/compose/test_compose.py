@@ -113,6 +113,9 @@ def test_rows_of_every_source_arrive(compose):
 def test_readers_are_served_on_this_machine_only(compose):
     said = compose("exec", "-T", "sink", "rtm-ctl", "items", "--json", "--limit", "3")
     assert all(json.loads(line)["url"] for line in said.splitlines()) and len(said.splitlines()) == 3
+    for start in (("--from", "0"), ()):  # from what is stored, and from now on
+        said = compose("exec", "-T", "sink", "timeout", "60", "rtm-ctl", "tail", "--json", "--count", "2", *start)
+        assert all(json.loads(line)["url"] for line in said.splitlines()) and len(said.splitlines()) == 2
     token = compose("exec", "-T", "sink", "cat", "/var/lib/rtm/api-token").strip()
     where = compose("port", "sink", "7442").strip()
     assert where.startswith("127.0.0.1:")
