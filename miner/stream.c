@@ -516,7 +516,7 @@ static void note_gap(stream_t *st)
 static void on_opened(void *owner, const fetch_result_t *head)
 {
     stream_t *st = owner; // a visit is the first member
-    events_format_t format;
+    events_format_t format = EVENTS_SSE;
     char line[MAX_DETAIL + 1];
     st->status = (uint64_t)head->status;
     // 204: do not come back; what else is empty or no stream is told when it has ended
@@ -791,9 +791,10 @@ void streams_destroy(streams_t **streams)
 {
     streams_t *ss = *streams;
     if (!ss) return;
-    while (ss->all) {
-        stop_connection(ss->all);
-        stream_free(ss->all);
+    for (stream_t *st = ss->all, *next; st; st = next) {
+        next = st->next;
+        stop_connection(st);
+        stream_free(st);
     }
     heap_free(&ss->timers);
     arena_destroy(&ss->arena);

@@ -53,7 +53,7 @@ typedef struct {
 static _Thread_local struct {
     volatile xmlXPathContextPtr context; // NULL: nothing is evaluated
     volatile bool in_libc;               // which is not left by a jump
-    bool giving; // the result of the last one is still looked at, and in the pool
+    bool giving;                         // the result of the last one is still looked at, and in the pool
     sigjmp_buf end;
 } running;
 
