@@ -10,10 +10,10 @@
 #include "common/check.h"
 
 enum {
-    POOL = 256 << 20, // reserved, not used
+    POOL = 128 << 20, // reserved, not used
     KEPT = 1 << 20,   // given back is what lies behind
     LEAST = 5,        // 32 bytes
-    CLASSES = 28,     // up to POOL / 2
+    CLASSES = 27,     // up to POOL / 2
 };
 
 // Before what is handed out, which so is aligned for any type.
@@ -45,10 +45,11 @@ static void make_key(void)
     CHECK(pthread_key_create(&key, unmap) == 0);
 }
 
+// Where the system gives no such range nothing can be evaluated.
 static void map_pool(void)
 {
     void *base = mmap(NULL, POOL, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    CHECK(base != MAP_FAILED);
+    if (base == MAP_FAILED) return;
     pthread_once(&once, make_key);
     CHECK(pthread_setspecific(key, base) == 0);
     pool.base = base;
@@ -88,7 +89,7 @@ void *xpath_pool_alloc(size_t size)
         return again;
     }
     size_t taken = (size_t)1 << class;
-    if (pool.used + taken > POOL) return NULL;
+    if (!pool.base || pool.used + taken > POOL) return NULL;
     block_t *b = (block_t *)(pool.base + pool.used);
     pool.used += taken;
     b->class = class;
