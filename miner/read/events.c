@@ -152,7 +152,9 @@ static void take_field(events_t *e, const char *line, size_t n)
     } else if (is_name(line, name, "event")) {
         set_text(e->type, sizeof e->type, value, len);
     } else if (is_name(line, name, "id")) {
-        if (memchr(value, 0, len)) return;
+        // none of these belongs into a header
+        for (size_t i = 0; i < len; i++)
+            if ((unsigned char)value[i] < ' ' || value[i] == 0x7F) return;
         set_text(e->id, sizeof e->id, value, len);
         e->new_id = true;
     } else if (is_name(line, name, "retry")) {

@@ -53,6 +53,14 @@ static bool is_wanted(const template_t *t, const event_t *event)
     return t->n_events == 0 || !*event->type;
 }
 
+// It goes into a header.
+static bool has_controls(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7F) return true;
+    return false;
+}
+
 // A position that is too long to keep is none.
 static const char *read_offset(stream_reader_t *r, arena_t *arena, const document_t *document)
 {
@@ -66,7 +74,7 @@ static const char *read_offset(stream_reader_t *r, arena_t *arena, const documen
         yyjson_val *v = r->nodes.nodes[0];
         const char *text = yyjson_is_str(v) ? yyjson_get_str(v) : yyjson_is_raw(v) ? yyjson_get_raw(v) : NULL;
         size_t len = text ? yyjson_get_len(v) : 0;
-        if (len && len <= MAX_VALIDATOR && !memchr(text, 0, len)) found = arena_strndup(arena, text, len);
+        if (len && len <= MAX_VALIDATOR && !has_controls(text, len)) found = arena_strndup(arena, text, len);
     }
     return found;
 }
