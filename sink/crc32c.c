@@ -1,4 +1,5 @@
-// CRC-32C: eight tables, eight bytes a step ("slicing by 8").
+// CRC-32C: by the processor's own instruction where there is one, else by eight tables, eight bytes a step
+// ("slicing by 8").
 #include "sink/crc32c.h"
 
 #include <endian.h>
@@ -24,7 +25,7 @@ static void make_tables(void)
     made = true;
 }
 
-uint32_t crc32c(uint32_t crc, const void *bytes, size_t len)
+uint32_t crc32c_by_tables(uint32_t crc, const void *bytes, size_t len)
 {
     const uint8_t *p = bytes;
     if (!made) make_tables();
@@ -39,3 +40,33 @@ uint32_t crc32c(uint32_t crc, const void *bytes, size_t len)
     while (len--) crc = crc >> 8 ^ tables[0][(crc ^ *p++) & 0xff];
     return ~crc;
 }
+
+#ifdef __x86_64__
+
+__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, const void *bytes, size_t len)
+{
+    const uint8_t *p = bytes;
+    uint64_t sum = (uint32_t)~crc;
+    for (; len >= 8; p += 8, len -= 8) {
+        uint64_t v;
+        memcpy(&v, p, 8);
+        sum = __builtin_ia32_crc32di(sum, v);
+    }
+    while (len--) sum = __builtin_ia32_crc32qi((uint32_t)sum, *p++);
+    return ~(uint32_t)sum;
+}
+
+uint32_t crc32c(uint32_t crc, const void *bytes, size_t len)
+{
+    return __builtin_cpu_supports("sse4.2") ? by_instruction(crc, bytes, len)
+                                            : crc32c_by_tables(crc, bytes, len);
+}
+
+#else
+
+uint32_t crc32c(uint32_t crc, const void *bytes, size_t len)
+{
+    return crc32c_by_tables(crc, bytes, len);
+}
+
+#endif

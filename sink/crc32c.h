@@ -7,5 +7,7 @@
 
 // The checksum of what crc is of, followed by bytes; crc is 0 at the start. Any thread, after one first call.
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t len);
+// The same without the processor's help, for the test that holds one against the other.
+uint32_t crc32c_by_tables(uint32_t crc, const void *bytes, size_t len);
 
 #endif

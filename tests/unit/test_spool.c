@@ -108,6 +108,14 @@ static void checksum_is_crc32c(void **state)
     assert_int_equal(crc32c(crc32c(0, "12345", 5), "6789", 4), 0xe3069283);
     uint8_t zeros[32] = {0}; // RFC 3720, B.4
     assert_int_equal(crc32c(0, zeros, sizeof zeros), 0x8a9136aa);
+    uint8_t bytes[300];
+    uint32_t sum = 1, other = 1;
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(i * i + 7 * i);
+    for (size_t len = 0; len < 260; len++) { // of any length, from any place
+        sum = crc32c(sum, bytes + len % 37, len);
+        other = crc32c_by_tables(other, bytes + len % 37, len);
+        assert_int_equal(sum, other);
+    }
 }
 
 static void it_gives_back_in_order(void **state)
