@@ -174,23 +174,36 @@ static void drop_sources(broker_t *b, listing_t *l)
 
 // What a replaced template's source keeps: its place, and when it was stored last, but not its validators:
 // the new template reads the page anew. Where that finds other items, nobody knows how long they have been
-// there.
+// there. A stream goes on where it was.
 typedef struct {
     uint64_t id;
+    char *position; // of a stream, or NULL
     uint32_t ordinal;
     int64_t last_ok;
     uint64_t miner; // where a poll of it runs under a lease, 0: none does
     int64_t until;
 } kept_t;
 
-static kept_t *keep(const broker_t *b, const listing_t *l, bool alike, size_t *n)
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+// Whether positions mean the same in both.
+static bool is_same_stream(const template_t *a, const template_t *b)
+{
+    return a->kind == KIND_STREAM && b->kind == KIND_STREAM && same_text(a->offset, b->offset);
+}
+
+static kept_t *keep(const broker_t *b, const listing_t *l, bool alike, bool stream, size_t *n)
 {
     kept_t *kept = calloc(l->n_sources + 1, sizeof *kept);
     if (!kept) return NULL;
     *n = l->n_sources;
     for (size_t i = 0; i < l->n_sources; i++) {
         const source_t *s = l->sources[i];
-        kept[i] = (kept_t){.id = s->id, .ordinal = s->ordinal, .last_ok = alike ? s->last_ok : 0};
+        kept[i] = (kept_t){.id = s->id, .ordinal = s->ordinal, .last_ok = alike || stream ? s->last_ok : 0};
+        if (stream && s->validators && *s->validators->etag) kept[i].position = xstrdup(s->validators->etag);
         if (jobs_running(s, &kept[i].miner, &kept[i].until) || !may_run(b, s)) continue;
         kept[i].miner = jobs_miner(s->lane->owner);
         kept[i].until = b->now + jobs_lease_ms(l) + b->config.liveness_ms;
@@ -205,11 +218,13 @@ static void restore(broker_t *b, const kept_t *kept, size_t n)
         if (s) {
             source_set_ordinal(s, kept[i].ordinal);
             s->last_ok = kept[i].last_ok;
+            if (kept[i].position) source_set_validators(s, kept[i].position, "", "", 0);
             if (kept[i].miner) jobs_resume(b, s, kept[i].miner, kept[i].until);
         } else {
             store_op_t gone = {.kind = STORE_SOURCE_GONE, .source.id = kept[i].id};
             broker_store(b, &gone);
         }
+        free(kept[i].position);
     }
 }
 
@@ -217,7 +232,7 @@ static listing_t *replace(broker_t *b, listing_t *old, arena_t *arena, template_
                           const char *json)
 {
     size_t n = 0;
-    kept_t *kept = keep(b, old, template_reads_alike(old->json, json), &n);
+    kept_t *kept = keep(b, old, template_reads_alike(old->json, json), is_same_stream(old->template, t), &n);
     uint64_t version = old->version + 1;
     leave_all(b, old, "replaced");
     drop_sources(b, old);

@@ -285,6 +285,12 @@ static bool is_outdated(const stream_t *st)
     return st->definition != st->source->definition || st->generation != st->source->generation;
 }
 
+void stream_hand_on(const stream_t *st)
+{
+    source_t *s = st->source;
+    if (st->generation == s->generation && st->stored) stream_set_text(&s->etag, st->stored);
+}
+
 static void refuse(streams_t *ss, source_t *s, const due_t *due)
 {
     wire_outcome_t o = {.kind = OUTCOME_BOTH,
@@ -302,7 +308,10 @@ void streams_due(streams_t *ss, source_t *s, const due_t *due)
 {
     int64_t now = clock_mono_ms();
     ss->counts.dues++;
-    if (s->stream && is_outdated(s->stream)) streams_close(ss, s);
+    if (s->stream && is_outdated(s->stream)) {
+        stream_hand_on(s->stream);
+        streams_close(ss, s);
+    }
     stream_t *st = s->stream;
     if (st) {
         st->due = *due; // of a closed one: when it has finished, see streams_verdict

@@ -68,6 +68,7 @@ void streams_verdict(void *owner, uint32_t index, wire_verdict_t verdict)
     source_t *s = st->source;
     streams_t *ss = st->streams;
     due_t due = st->due;
+    if (due.due) stream_hand_on(st);
     stream_report_position(st);
     stream_free(st);
     if (due.due)

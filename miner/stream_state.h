@@ -86,6 +86,8 @@ void stream_set_text(char **to, const char *text);
 bool stream_is_quiet(const stream_t *stream, int64_t now);
 // Tells the position without waiting for the next due: by an outcome of the last one once more.
 void stream_report_position(stream_t *stream);
+// Its source is to be read in another way, from where it is.
+void stream_hand_on(const stream_t *stream);
 // These settle the due at hand, if there is one.
 void stream_settle_failed(stream_t *stream, error_class_t error, const char *detail);
 void stream_settle_skipped(stream_t *stream, error_class_t reason);

@@ -255,6 +255,7 @@ def test_a_changed_template_reads_on(rtm):
         wait_until(lambda: numbers(rtm) == [1], 20, "a row")
         rtm.add(template(site, fields={"title": "$.n", "n": "$.n"}), "--replace", "--force")
         wait_until(lambda: len(site.requests) >= 2 and site.listening == 1, 20, "another connection")
+        assert site.last_ids()[-1] == "1"
         post(site, [2])
         wait_until(lambda: "2" in titles(rtm), 20, "a row by the new template")
 
