@@ -27,7 +27,8 @@ enum {
     RECORD_HEAD = 12,
     PAYLOAD_HEAD = 8,
     MAX_PAYLOAD = PAYLOAD_HEAD + MAX_BATCH_MESSAGE,
-    SCAN = 64 << 10, // bytes looked at once for the next record behind damage
+    SCAN = 64 << 10,      // bytes looked at once for the next record behind damage
+    RECORDS_AT_ONCE = 64, // written by one call
 };
 
 static const char magic[8] = "RTMSPOOL";
@@ -281,23 +282,31 @@ static int begin_segment(spool_t *s)
     return 0;
 }
 
-// Writes one record at `at`; its size, or -1.
-static ssize_t write_record(int fd, off_t at, const job_t *job)
+// Writes records at `at`; their size, or -1. n: up to RECORDS_AT_ONCE.
+static ssize_t write_records(int fd, off_t at, const job_t *const *jobs, size_t n)
 {
-    uint64_t offset = htole64((uint64_t)job->broker_offset);
-    record_head_t h = make_head(&offset, sizeof offset, job->frame, job->len);
-    struct iovec parts[] = {
-        {&h, sizeof h}, {&offset, sizeof offset}, {(void *)(uintptr_t)job->frame, job->len}};
-    ssize_t size = (ssize_t)(sizeof h + sizeof offset + job->len);
-    ssize_t wrote = pwritev(fd, parts, 3, at);
+    record_head_t heads[RECORDS_AT_ONCE];
+    uint64_t offsets[RECORDS_AT_ONCE];
+    struct iovec parts[3 * RECORDS_AT_ONCE];
+    ssize_t size = 0;
+    for (size_t i = 0; i < n; i++) {
+        offsets[i] = htole64((uint64_t)jobs[i]->broker_offset);
+        heads[i] = make_head(&offsets[i], sizeof offsets[i], jobs[i]->frame, jobs[i]->len);
+        parts[3 * i] = (struct iovec){&heads[i], sizeof heads[i]};
+        parts[3 * i + 1] = (struct iovec){&offsets[i], sizeof offsets[i]};
+        parts[3 * i + 2] = (struct iovec){(void *)(uintptr_t)jobs[i]->frame, jobs[i]->len};
+        size += (ssize_t)(sizeof heads[i] + sizeof offsets[i] + jobs[i]->len);
+    }
+    ssize_t wrote = pwritev(fd, parts, (int)(3 * n), at);
     if (wrote >= 0 && wrote < size) errno = ENOSPC;
     return wrote == size ? size : -1;
 }
 
 static int write_all(spool_t *s, const job_t *const *jobs, size_t n, off_t *end)
 {
-    for (size_t i = 0; i < n; i++) {
-        ssize_t size = write_record(s->write_fd, *end, jobs[i]);
+    for (size_t i = 0; i < n; i += RECORDS_AT_ONCE) {
+        size_t some = n - i < RECORDS_AT_ONCE ? n - i : RECORDS_AT_ONCE;
+        ssize_t size = write_records(s->write_fd, *end, jobs + i, some);
         if (size < 0) return -1;
         *end += size;
     }
