@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker/broker.h"
+#include "broker/turns.h"
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/check.h"
@@ -322,6 +323,39 @@ static void join(bench_t *b)
     }
 }
 
+static int64_t mono_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+// What a task costs among 100,000 that wait, all with deadlines, in us: to put it in and to take it out
+// again.
+static double task_us(void)
+{
+    enum { TASKS = 100000, ROUNDS = 5 };
+    static turn_t turns[TASKS];
+    uint64_t random = 1;
+    int64_t ns = 0;
+    turns_t queue;
+    turns_init(&queue, 600000);
+    for (int round = 0; round < ROUNDS; round++) {
+        int64_t before = mono_ns();
+        for (int i = 0; i < TASKS; i++) {
+            random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+            int64_t at = (int64_t)(random >> 44);
+            turns_put(&queue, &turns[i], (priority_t)(random >> 33 & 3), at,
+                      at + 1000 + (int64_t)(random >> 40 & 0xffff), false);
+        }
+        for (int64_t now = 0; queue.count; now += 100)
+            while (turns_pop(&queue, now)) continue;
+        ns += mono_ns() - before;
+    }
+    turns_free(&queue);
+    return (double)ns / 1000 / TASKS / ROUNDS;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 4) return 2;
@@ -354,10 +388,11 @@ int main(int argc, char **argv)
            "\"bytes_per_source\": %lld, "
            "\"max_tick_ms\": %.1f, \"max_joining_tick_ms\": %.1f, \"dues\": %llu, \"outcomes\": %llu, "
            "\"messages\": %llu, "
-           "\"skipped\": %llu, \"stored\": %llu}\n",
+           "\"skipped\": %llu, \"stored\": %llu, \"task_us\": %.2f}\n",
            b->n_pages, (b->cpu_ms + store_ms) / slots / SLOT, b->cpu_ms / slots, store_ms / slots,
            (long long)((after - before) * 1024 / (int64_t)b->n_pages), (double)b->longest_us / 1000,
            (double)joined_us / 1000, (unsigned long long)b->dues, (unsigned long long)b->outcomes,
-           (unsigned long long)b->messages, (unsigned long long)c.skipped, (unsigned long long)c.stored);
+           (unsigned long long)b->messages, (unsigned long long)c.skipped, (unsigned long long)c.stored,
+           task_us());
     return 0;
 }
