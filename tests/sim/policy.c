@@ -69,8 +69,7 @@ static int running(const world_t *w, int template, const holding_t *but)
 static void check_dependency(world_t *w, const holding_t *h, int64_t due)
 {
     int on = w->policies[h->page->template].depends_on;
-    if (on < 0 || !w->calm || w->now - w->changed_at[on] < 120000 || w->off[on] || w->removed[on])
-        return; // it may not be there any more
+    if (on < 0 || !w->settled || w->off[on] || w->removed[on]) return; // it may not be there any more
     for (int i = 0; i < w->n_pages; i++) {
         const page_t *p = &w->pages[i];
         if (i == w->poison || p->template != on || p->stored_due > due - w->every[on] || p->troubled)
@@ -80,19 +79,11 @@ static void check_dependency(world_t *w, const holding_t *h, int64_t due)
     }
 }
 
-// For a while nobody has said that a template is to be another one.
-static bool unchanged(const world_t *w)
-{
-    for (int t = 0; t < w->n_templates; t++)
-        if (w->now - w->changed_at[t] < 120000) return false;
-    return true;
-}
-
 void policy_check_start(world_t *w, const sim_miner_t *m, const holding_t *h, int64_t due)
 {
     int t = h->page->template;
     if (!h->lease_at) {
-        if (w->calm && policy_gated(w, t) && unchanged(w))
+        if (w->settled && policy_gated(w, t))
             sim_fail(w, "%s starts %s without a lease", m->name, h->page->url);
         return;
     }
