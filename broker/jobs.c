@@ -7,6 +7,7 @@
 
 #include <xxhash.h>
 
+#include "broker/records.h"
 #include "broker/relations.h"
 #include "broker/state.h"
 #include "broker/trouble.h"
@@ -217,16 +218,16 @@ void jobs_lost(broker_t *b, const miner_t *m, source_t *s)
 void jobs_miner_gone(broker_t *b, const miner_t *m, bool certain)
 {
     uint64_t hash = jobs_miner(m);
-    heap_t *leases = &b->jobs.leases;
-    for (size_t i = 0; i < leases->count;) {
-        job_t *job = HEAP_OWNER(leases->nodes[i], job_t, lease);
-        if (job->miner != hash || !(certain || !is_limited(b, job->source->listing))) {
-            i++;
-            continue;
-        }
-        jobs_ended(b, job->source, 0);
-        i = 0; // the heap has changed
+    const heap_t *leases = &b->jobs.leases;
+    source_t **over = xcalloc(leases->count + 1, sizeof(source_t *));
+    size_t n = 0;
+    for (size_t i = 0; i < leases->count; i++) {
+        const job_t *job = HEAP_OWNER(leases->nodes[i], job_t, lease);
+        if (job->miner == hash && (certain || !is_limited(b, job->source->listing))) over[n++] = job->source;
     }
+    for (size_t i = 0; i < n; i++) jobs_ended(b, over[i], 0);
+    free(over);
+    if (certain) record_drop(b, RECORD_LESSEE, hash);
 }
 
 static void end_leases(broker_t *b)
@@ -284,6 +285,8 @@ static void end_doubt(broker_t *b)
 {
     if (!b->jobs.doubt_until || b->now < b->jobs.doubt_until) return;
     b->jobs.doubt_until = 0;
+    for (size_t i = 0; b->jobs.doubtful.count && i < b->jobs.doubtful.cap; i++)
+        if (b->jobs.doubtful.slots[i].value) record_drop(b, RECORD_LESSEE, b->jobs.doubtful.slots[i].key);
     map_free(&b->jobs.doubtful);
     b->jobs.changed = true;
 }

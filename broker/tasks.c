@@ -14,6 +14,7 @@
 #include "common/log.h"
 
 enum { SWEEP_MS = 1000 };
+#define FINISHED_KEPT_MS (7 * 86400000LL)
 
 static const char *const states[] = {"waiting", "running", "done", "failed", "cancelled"};
 
@@ -184,8 +185,8 @@ static void push(broker_t *b, task_leg_t *leg)
 static void drop_surplus(broker_t *b)
 {
     tasks_t *tasks = &b->tasks;
-    while (tasks->n_finished > FINISHED_KEPT) {
-        task_t *t = tasks->finished_first;
+    for (task_t *t; (t = tasks->finished_first);) {
+        if (tasks->n_finished <= FINISHED_KEPT && t->finished > b->now - FINISHED_KEPT_MS) return;
         tasks->finished_first = t->next;
         if (!tasks->finished_first) tasks->finished_last = NULL;
         tasks->n_finished--;
@@ -304,6 +305,7 @@ static void sweep(broker_t *b)
     size_t pos = 0;
     if (b->now < b->tasks.swept_at + SWEEP_MS && b->now >= b->tasks.swept_at) return;
     b->tasks.swept_at = b->now;
+    drop_surplus(b);
     if (!b->tasks.legs.count) return;
     size_t n = 0;
     task_leg_t **legs = xcalloc(b->tasks.legs.count, sizeof(task_leg_t *));

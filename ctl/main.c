@@ -19,6 +19,7 @@ static const command_t commands[] = {
      "it on a fresh document; where items would be lost, or nothing can be fetched, only --force replaces "
      "it.",
      run_add},
+    {"import", "FILE...", "the same as add: for many templates, or a folder of them", NULL, run_add},
     {"list", "", "templates, and how their last polls went", NULL, run_list},
     {"show", "NAME", "a template as it was added", NULL, run_show},
     {"remove", "NAME...", "remove templates; rows that are stored stay", NULL, run_change},
