@@ -100,6 +100,18 @@ void dues_runs_at(broker_t *broker, source_t *source, miner_t *miner);
 // The run has ended; the owner takes over.
 void dues_run_over(broker_t *broker, run_t *run);
 
+// -- sessions.c: miners come, report and go ----------------------------------------------------------------
+
+// READY of any peer; any other message of a miner.
+void session_ready(broker_t *broker, uint64_t peer, const wire_ready_t *ready);
+void session_message(broker_t *broker, uint64_t peer, wire_type_t type, const void *message);
+// DISCONNECT: the peer has no session here (any more).
+void session_refuse(broker_t *broker, uint64_t peer, const char *reason);
+// The miner's process or connection is over: its work moves at once.
+void session_gone(broker_t *broker, miner_t *miner, const char *reason);
+// Runs whose leases are over.
+void sessions_expire_runs(broker_t *broker);
+
 // -- outbox.c: rows to miners, gathered into messages ---------------------------------------------------
 
 void outbox_due(broker_t *broker, miner_t *miner, source_t *source, wire_due_t due, int64_t first);

@@ -1,0 +1,311 @@
+// Sessions: miners come, list what they hold, beat, report and go; what that means for their work.
+#include <stdio.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "broker/records.h"
+#include "broker/state.h"
+#include "broker/trouble.h"
+#include "common/log.h"
+
+void session_refuse(broker_t *b, uint64_t peer, const char *reason)
+{
+    wire_disconnect_t msg = {.epoch = b->epoch, .reason = reason};
+    broker_send(b, peer, WIRE_TYPE_DISCONNECT, &msg);
+}
+
+// What m runs for others is over; stale: only what it has not named since runs_doubt.
+static void release_runs(broker_t *b, const miner_t *m, bool stale)
+{
+    for (run_t *r = b->runs.first, *next; r; r = next) {
+        next = r->next;
+        if (r->miner == m && (r->stale || !stale)) dues_run_over(b, r);
+    }
+}
+
+void sessions_expire_runs(broker_t *b)
+{
+    for (run_t *r; (r = b->runs.first) && r->until <= b->instant.mono;) {
+        log_warn("run_expired", "source=%016llx miner=%s", (unsigned long long)r->source->id, r->miner->name);
+        dues_run_over(b, r);
+    }
+}
+
+// What was gathered for the miner is void: it will register again.
+static void end_session(broker_t *b, miner_t *m)
+{
+    outbox_drop(b, m);
+    if (m->phase != MINER_LEAVING) m->phase = MINER_JOINING;
+}
+
+static void note_gone(broker_t *b, const miner_t *m, const char *reason)
+{
+    gone_t gone = {.reason = reason,
+                   .joined_at = m->joined_at,
+                   .left_at = b->now,
+                   .silent_ms = b->instant.mono - m->heard,
+                   .polls = m->beat.polls,
+                   .last_outcome = m->last_outcome,
+                   .last_result = m->last_result,
+                   .last_error = m->last_error};
+    snprintf(gone.name, sizeof gone.name, "%s", m->name);
+    departed_add(&b->departed, &gone);
+}
+
+// The miner's process or connection is over: its work moves at once.
+void session_gone(broker_t *b, miner_t *m, const char *reason)
+{
+    log_info("left", "miner=%s reason=%s hosts=%u load=%.2f", m->name, reason, m->n_lanes, miner_load(m));
+    bool certain = strcmp(reason, "silent") != 0 && strcmp(reason, "no_progress") != 0;
+    bool died = m->phase != MINER_LEAVING && (!strcmp(reason, "silent") || !strcmp(reason, "restarted"));
+    outbox_drop(b, m);
+    m->phase = MINER_LEAVING;
+    if (died) trouble_miner_died(b, m);
+    assign_release(b, m);
+    release_runs(b, m, false);
+    note_gone(b, m, reason);
+    jobs_miner_gone(b, m, certain);
+    registry_remove(&b->registry, m);
+    assign_orphans(b, CAUSE_reassigned, reason);
+}
+
+static void heard(broker_t *b, miner_t *m)
+{
+    registry_heard(&b->registry, m, b->instant.mono, b->instant.mono + b->config.liveness_ms);
+}
+
+static void welcome(broker_t *b, miner_t *m)
+{
+    wire_welcome_t msg = {.epoch = b->epoch,
+                          .now = b->now,
+                          .slot_ms = b->config.slot_ms,
+                          .heartbeat_ms = b->config.heartbeat_ms,
+                          .liveness_ms = b->config.liveness_ms,
+                          .outcomes_acked = m->outcome_seq};
+    broker_send_durable(b, m->peer, WIRE_TYPE_WELCOME, &msg);
+}
+
+// A broker after this one is to know that the miner may run polls under leases; so it is stored before the
+// miner is welcome.
+static void note_lessee(broker_t *b, const miner_t *m)
+{
+    yyjson_mut_doc *doc = record_new();
+    yyjson_mut_obj_add_str(doc, yyjson_mut_doc_get_root(doc), "miner", m->name);
+    record_put(b, RECORD_LESSEE, XXH3_64bits(m->name, strlen(m->name)), doc);
+}
+
+void session_ready(broker_t *b, uint64_t peer, const wire_ready_t *r)
+{
+    if (r->version != WIRE_VERSION || !r->miner[0] || !r->incarnation) {
+        wire_error_t e = {.code = 400, .text = "READY needs version 1, a miner id and an incarnation"};
+        broker_send(b, peer, WIRE_TYPE_ERROR, &e);
+        return;
+    }
+    miner_t *m = registry_by_peer(&b->registry, peer);
+    if (m && strcmp(m->name, r->miner) != 0) session_gone(b, m, "renamed");
+    m = registry_by_name(&b->registry, r->miner);
+    if (m && m->incarnation != r->incarnation) {
+        session_gone(b, m, "restarted");
+        m = NULL;
+    }
+    if (!m) {
+        m = registry_add(&b->registry, r->miner, r->incarnation);
+        m->joined_at = b->now;
+        departed_forget(&b->departed, m->name);
+    }
+    end_session(b, m);
+    registry_set_peer(&b->registry, m, peer);
+    m->phase = MINER_JOINING;
+    m->workers = r->workers;
+    m->slots = r->slots;
+    map_free(&m->templates); // the inventory tells which it has; sending one twice does no harm
+    heard(b, m);
+    note_lessee(b, m);
+    welcome(b, m);
+}
+
+// A source that the miner lists: it keeps it, or drops it.
+static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
+{
+    source_t *s = map_get(&b->catalog.sources, h->source);
+    bool wanted = s && s->listing->enabled;
+    if (wanted && h->version && !s->lane->owner && b->grace_until) lane_give(&b->catalog, s->lane, m);
+    bool owned = wanted && h->version && s->lane->owner == m;
+    // no broker of this cluster gave out dues that are later than built_until
+    bool sound = h->held <= b->built_until && h->done <= b->built_until;
+    if (!owned || s->lane->moving || h->version != s->listing->stamp || !sound) {
+        if (h->version) outbox_revoke(b, m, h->source, "not yours any more");
+        if (wanted && s->lane->owner == m && !s->lane->moving) s->known_to_owner = false;
+        if (wanted && h->running) dues_runs_at(b, s, m);
+        if (wanted && h->running && jobs_gate(s)) jobs_adopt(b, m, s);
+        if (owned && s->lane->moving) source_mark(s, true); // once more
+        return;
+    }
+    if (s->away) runs_remove(&b->runs, runs_of(&b->runs, s)); // too late to wait for that
+    source_mark(s, true);
+    s->known_to_owner = true;
+    map_put(&m->templates, s->listing->id, (void *)(uintptr_t)h->version);
+    int64_t oldest =
+        h->held - 2 * b->config.slot_ms; // nobody is given dues for longer; `done` may be none yet
+    int64_t done = h->done > oldest ? h->done : oldest;
+    bool one = s->listing->template->mode == MODE_CONTINUOUS; // of any age: no later due will settle it
+    if (s->entered)
+        dues_send(b, s, one ? INT64_MIN : h->held, CAUSE_scheduled);
+    else if (h->held > 0)
+        dues_enter(b, s, done, h->held > done ? h->held : done);
+    if (jobs_gate(s) && (h->running || h->held > h->done)) jobs_adopt(b, m, s);
+}
+
+// What the miner did not list of its lanes it does not have. Of a lane that was on its way to another miner
+// that may be all: then its answer to the REVOKE was lost, but it has given the lane back.
+static void send_unlisted(broker_t *b, miner_t *m)
+{
+    for (lane_t *l = m->lanes, *next; l; l = next) {
+        next = l->next;
+        if (l->moving && !l->n_marked) assign_returned(b, l);
+    }
+    for (lane_t *l = m->lanes; l; l = l->next) {
+        if (l->moving) continue;
+        for (source_t *s = l->sources; s; s = s->lane_next) {
+            if (s->mark) continue;
+            s->known_to_owner = false;
+            if (!s->away) jobs_lost(b, m, s);
+            dues_send(b, s, INT64_MIN, CAUSE_reassigned);
+        }
+        lane_unmark(l);
+    }
+}
+
+static void start_listing(broker_t *b, miner_t *m)
+{
+    m->phase = MINER_LISTING;
+    runs_doubt(&b->runs, m);
+    for (lane_t *l = m->lanes; l; l = l->next) lane_unmark(l);
+}
+
+static void on_inventory(broker_t *b, miner_t *m, const wire_inventory_t *inv)
+{
+    if (m->phase == MINER_JOINING) start_listing(b, m);
+    if (m->phase != MINER_LISTING) return;
+    for (size_t i = 0; i < inv->holdings.n; i++) on_holding(b, m, &inv->holdings.v[i]);
+    if (!inv->last) return;
+    m->phase = MINER_LIVE;
+    jobs_lessee_known(b, m);
+    log_info("joined", "miner=%s incarnation=%016llx hosts=%u live=%zu", m->name,
+             (unsigned long long)m->incarnation, m->n_lanes, registry_live(&b->registry));
+    send_unlisted(b, m);
+    release_runs(b, m, true);
+    assign_orphans(b, CAUSE_reassigned, "joined");
+    assign_balance(b);
+}
+
+static void on_heartbeat(broker_t *b, miner_t *m, const wire_heartbeat_t *beat)
+{
+    if (beat->state != m->beat.state)
+        log_info("miner_state", "miner=%s state=%s was=%s", m->name, wire_miner_state_name(beat->state),
+                 wire_miner_state_name(m->beat.state));
+    m->beat = *beat;
+    wire_heartbeat_t answer = {
+        .epoch = b->epoch, .now = b->now, .slot = (uint64_t)slots_number(&b->slots, b->now)};
+    broker_send(b, m->peer, WIRE_TYPE_HEARTBEAT, &answer);
+}
+
+static void on_outcomes(broker_t *b, miner_t *m, const wire_outcomes_t *msg)
+{
+    for (size_t i = 0; i < msg->outcomes.n; i++) {
+        const wire_outcome_t *o = &msg->outcomes.v[i];
+        if (o->seq <= m->outcome_seq) continue; // sent again
+        m->outcome_seq = o->seq;
+        m->progress++;
+        m->last_outcome = b->now;
+        m->last_result = (uint8_t)(o->result < RESULT_COUNT ? o->result : RESULT_failed);
+        m->last_error = (uint8_t)(o->error < ERR_COUNT ? o->error : ERR_internal);
+        source_t *s = map_get(&b->catalog.sources, o->source);
+        if (s) dues_outcome(b, m, s, o);
+    }
+    wire_outcomes_ack_t ack = {.seq = m->outcome_seq};
+    broker_send_durable(b, m->peer, WIRE_TYPE_OUTCOMES_ACK, &ack);
+}
+
+// Sources that miner no longer owns, but still runs a poll of.
+static void note_running(broker_t *b, miner_t *m, const wire_ids_t *running)
+{
+    for (size_t i = 0; i < running->n; i++) {
+        source_t *s = map_get(&b->catalog.sources, running->v[i]);
+        if (s && s->listing->enabled && (s->lane->owner != m || s->lane->moving)) dues_runs_at(b, s, m);
+    }
+}
+
+static bool names(const wire_ids_t *ids, uint64_t id)
+{
+    for (size_t i = 0; i < ids->n; i++)
+        if (ids->v[i] == id) return true;
+    return false;
+}
+
+static void on_revoked(broker_t *b, miner_t *m, const wire_revoked_t *msg)
+{
+    note_running(b, m, &msg->running);
+    for (size_t i = 0; i < msg->sources.n; i++) {
+        source_t *s = map_get(&b->catalog.sources, msg->sources.v[i]);
+        if (s && s->job && !s->job->due && !names(&msg->running, s->id)) jobs_lost(b, m, s);
+    }
+    bool orphans = false;
+    for (size_t i = 0; i < msg->sources.n; i++) {
+        source_t *s = map_get(&b->catalog.sources, msg->sources.v[i]);
+        if (!s || s->lane->owner != m || !s->lane->moving) continue;
+        source_mark(s, false);
+        if (s->lane->n_marked) continue;
+        assign_returned(b, s->lane);
+        orphans |= s->lane->owner == NULL;
+    }
+    if (orphans) assign_orphans(b, CAUSE_reassigned, "returned");
+}
+
+static void on_goodbye(broker_t *b, miner_t *m, const wire_goodbye_t *msg)
+{
+    if (msg->done) {
+        session_gone(b, m, "drained");
+        return;
+    }
+    if (m->phase == MINER_LEAVING) return;
+    log_info("draining", "miner=%s hosts=%u running=%zu reason=%s", m->name, m->n_lanes, msg->running.n,
+             msg->reason);
+    outbox_drop(b, m);
+    m->phase = MINER_LEAVING;
+    assign_release(b, m);
+    runs_doubt(&b->runs, m);
+    note_running(b, m, &msg->running);
+    release_runs(b, m, true);
+    assign_orphans(b, CAUSE_reassigned, "draining");
+    assign_balance(b);
+}
+
+void broker_unreachable(broker_t *b, instant_t now, uint64_t peer)
+{
+    (void)now;
+    miner_t *m = registry_by_peer(&b->registry, peer);
+    if (!m) return;
+    log_warn("unreachable", "miner=%s waiting for it to dial again", m->name);
+    end_session(b, m);
+    registry_set_peer(&b->registry, m, 0);
+}
+
+void session_message(broker_t *b, uint64_t peer, wire_type_t type, const void *message)
+{
+    miner_t *m = registry_by_peer(&b->registry, peer);
+    if (!m) {
+        session_refuse(b, peer, "unknown session");
+        return;
+    }
+    heard(b, m);
+    switch (type) {
+    case WIRE_TYPE_INVENTORY: on_inventory(b, m, message); break;
+    case WIRE_TYPE_HEARTBEAT: on_heartbeat(b, m, message); break;
+    case WIRE_TYPE_OUTCOMES: on_outcomes(b, m, message); break;
+    case WIRE_TYPE_REVOKED: on_revoked(b, m, message); break;
+    case WIRE_TYPE_GOODBYE: on_goodbye(b, m, message); break;
+    default: break;
+    }
+}
