@@ -31,8 +31,9 @@ static void audit_job(audit_t *a, const source_t *s)
 {
     const job_t *job = s->job;
     if (!job) {
-        bool open = s->extra || grid_count(source_grid(s), s->done, s->held);
-        WANT(a, !s->listing->gated || !open, "%s is open, and nothing will start it", s->url);
+        bool open = s->listing->gated &&
+                    (s->extra || (s->held > s->done && grid_count(source_grid(s), s->done, s->held)));
+        WANT(a, !open, "%s is open, and nothing will start it", s->url);
         return;
     }
     WANT(a, job->source == s, "%s has another's job", s->url);
