@@ -48,6 +48,8 @@ struct link {
     queue_t *inbox; // from the workers
     worker_t *workers[MAX_WORKERS];
     worker_stats_t stats[MAX_WORKERS];
+    atomic_bool lazy; // overloaded, see overload.h
+    overload_t overload;
     atomic_bool pressure; // with the sinks' homes_t all that threads share beside queues
     map_t owners;         // source -> its worker's number + 1
     http_status_t *status;
@@ -440,14 +442,30 @@ static void log_line_of(const link_t *l, const worker_stats_t *s)
         (unsigned long long)l->cpu_permille, (unsigned long long)l->rss_kib);
 }
 
+// Whether there is more to do than this machine can.
+static void watch_load(link_t *l, const worker_stats_t *stats, int64_t now)
+{
+    overload_reading_t reading;
+    bool before = l->overload.on;
+    overload_read(&reading);
+    reading.slots = 100.0 * (double)stats->running / (double)(l->options.slots * l->options.workers);
+    bool after = overload_judge(&l->overload, &reading, now);
+    if (before == after) return;
+    atomic_store(&l->lazy, after);
+    log_warn("overloaded", "on=%d reason=%s cpu=%.0f memory=%.0f slots=%.0f", after, l->overload.why,
+             reading.cpu, reading.memory, reading.slots);
+}
+
 static void tell(link_t *l, int64_t now)
 {
     if (now < l->beat_at) return;
     l->beat_at = now + BEAT_MS;
     measure_process(l, now);
     worker_stats_t s = total(l);
+    watch_load(l, &s, now);
     wire_heartbeat_t beat = {.state = l->state != LINK_RUNNING    ? MINER_draining
                                       : atomic_load(&l->pressure) ? MINER_sink_backpressure
+                                      : atomic_load(&l->lazy)     ? MINER_overloaded
                                                                   : MINER_ok,
                              .running = s.running,
                              .held = s.held,
@@ -522,6 +540,7 @@ link_t *link_new(const link_options_t *options)
 {
     link_t *l = xcalloc(1, sizeof *l);
     l->options = *options;
+    l->overload.limits = options->lazy;
     l->signals = open_signals(); // before any thread starts
     l->zmq = zmq_ctx_new();
     CHECK(l->zmq != NULL);
@@ -539,7 +558,8 @@ link_t *link_new(const link_options_t *options)
                                                          .fetch = options->fetch,
                                                          .to_link = l->inbox,
                                                          .homes = sinks_homes(l->sinks),
-                                                         .pressure = &l->pressure});
+                                                         .pressure = &l->pressure,
+                                                         .lazy = &l->lazy});
     log_info("started", "miner=%s workers=%u brokers=%s sinks=%s", options->id, options->workers,
              options->brokers, options->sinks);
     return l;

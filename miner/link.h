@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "miner/fetch.h"
+#include "miner/overload.h"
 
 typedef struct link link_t;
 
@@ -20,6 +21,7 @@ typedef struct {
     size_t slots;  // transfers at once, per worker
     size_t buffer; // bytes of batches not acknowledged, above which nothing new is polled
     fetch_options_t fetch;
+    overload_limits_t lazy;
     int64_t stuck_ms;   // a worker that is not in its loop for so long is stuck; 0: never
     const char *health; // HOST:PORT for /healthz and /metrics, or NULL
 } link_options_t;

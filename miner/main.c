@@ -13,6 +13,7 @@
 
 static struct {
     const char *brokers, *sinks, *id, *contact, *log_level, *health, *secrets, *proxy, *no_proxy;
+    int64_t lazy_cpu, lazy_load, lazy_memory, lazy_slots;
     int64_t workers, slots, max_document, buffer, stuck;
     bool allow_private;
 } opt;
@@ -38,6 +39,16 @@ static const conf_option_t options[] = {
      &opt.proxy, 0, 0},
     {"no-proxy", CONF_STR, "HOSTS", NULL, "but not from these hosts, and all below them; * for all",
      &opt.no_proxy, 0, 0},
+    {"lazy-cpu", CONF_INT, "PERCENT", "60",
+     "while somebody waited for a processor so much of the time (PSI), only high and critical work is done; "
+     "0: never",
+     &opt.lazy_cpu, 0, 100},
+    {"lazy-load", CONF_INT, "HUNDREDTHS", "200", "where the kernel has no PSI: load per core; 0: never",
+     &opt.lazy_load, 0, 100000},
+    {"lazy-memory", CONF_INT, "PERCENT", "85", "likewise, of memory used; 0: never", &opt.lazy_memory, 0,
+     100},
+    {"lazy-slots", CONF_INT, "PERCENT", "95", "likewise, of transfers at once; 0: never", &opt.lazy_slots, 0,
+     100},
     {"stuck-after", CONF_DURATION, "SPAN", "10s", "start anew when a document is read for so long (0: never)",
      &opt.stuck, 0, 3600000},
     {"allow-private", CONF_FLAG, NULL, NULL, "also fetch from private and loopback addresses",
@@ -119,6 +130,7 @@ int main(int argc, char **argv)
                   .proxy = opt.proxy,
                   .no_proxy = opt.no_proxy,
                   .secrets = opt.secrets},
+        .lazy = {opt.lazy_cpu, opt.lazy_load, opt.lazy_memory, opt.lazy_slots},
         .stuck_ms = opt.stuck,
         .health = opt.health,
     });

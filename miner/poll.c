@@ -53,9 +53,18 @@ static void finish(poll_t *p)
     polls_t *ps = p->polls;
     source_t *s = p->source;
     poll_move(p, POLL_FINISHED);
-    poll_free(p);
+    if (p->unacked)
+        p->abandoned = true; // the sink's answers still name it
+    else
+        poll_free(p);
     s->poll = NULL;
     ps->options.finished(ps->options.context, s);
+}
+
+int64_t poll_rank(const poll_t *p, int64_t due)
+{
+    static const int64_t behind[] = {10000, 5000, 2000, 0}; // ms, from low to critical
+    return due + behind[p->due.priority <= PRIORITY_CRITICAL ? p->due.priority : PRIORITY_NORMAL];
 }
 
 // -- outcomes -------------------------------------------------------------------------------------
@@ -235,6 +244,10 @@ static void judge(poll_t *p, const finding_t *f, wire_verdict_t verdict)
 static void on_verdict(void *owner, uint32_t index, wire_verdict_t verdict)
 {
     poll_t *p = owner;
+    if (p->abandoned) {
+        if (--p->unacked == 0) poll_free(p);
+        return;
+    }
     if (index == SHIP_POLL) {
         p->unacked--;
         poll_advance(p);
@@ -285,6 +298,7 @@ static void send_stream_batch(void *context, unsigned sink, uint64_t token, char
 polls_t *polls_new(const polls_options_t *options)
 {
     polls_t *ps = xcalloc(1, sizeof *ps);
+    ps->lease_over = INT64_MAX;
     ps->options = *options;
     ps->gate = gate_new(&(gate_options_t){.backed_off = options->backed_off,
                                           .context = options->context,
@@ -349,6 +363,11 @@ static void start_poll(polls_t *ps, source_t *s, const due_t *due)
         poll_failed(p, ERR_internal, "the source's template is not at hand or does not parse");
         return;
     }
+    if (due->until <= clock_mono_ms()) {
+        poll_failed(p, ERR_timeout, "its lease was over before it could begin");
+        return;
+    }
+    if (due->until < ps->lease_over) ps->lease_over = due->until;
     p->definition = definition_ref(s->definition);
     p->page = (task_t){.poll = p, .finding = TASK_LIST};
     poll_list_start(p);
@@ -399,9 +418,34 @@ void polls_verdicts(polls_t *ps, uint64_t token, const uint8_t *verdicts, size_t
         quays_verdicts(ps->quays, token, verdicts, n, on_verdict);
 }
 
+// Gives up what p does, wherever it is.
+static void give_up(poll_t *p)
+{
+    gate_cancel(p->polls->gate, &p->page.visit);
+    for (int i = 0; p->details && i < DETAILS_AT_ONCE; i++)
+        if (p->details[i].finding != TASK_FREE) gate_cancel(p->polls->gate, &p->details[i].visit);
+    poll_failed(p, ERR_timeout, "its lease is over");
+}
+
+// Ends the polls whose leases are over, and notes when the next one is.
+static void end_leases(polls_t *ps, int64_t now)
+{
+    if (now < ps->lease_over) return;
+    ps->lease_over = INT64_MAX;
+    for (poll_t *p = ps->all, *next; p; p = next) {
+        next = p->next;
+        if (p->abandoned) continue;
+        if (p->due.until <= now)
+            give_up(p);
+        else if (p->due.until < ps->lease_over)
+            ps->lease_over = p->due.until;
+    }
+}
+
 void polls_run(polls_t *ps)
 {
     int64_t now = clock_mono_ms();
+    end_leases(ps, now);
     streams_run(ps->streams, now);
     gate_run(ps->gate);
     quays_tick(ps->quays, now);
@@ -410,6 +454,7 @@ void polls_run(polls_t *ps)
 
 void polls_wait(polls_t *ps, int64_t until)
 {
+    if (ps->lease_over < until) until = ps->lease_over;
     if (streams_deadline(ps->streams) < until) until = streams_deadline(ps->streams);
     if (quays_deadline(ps->stream_quays) < until) until = quays_deadline(ps->stream_quays);
     if (quays_deadline(ps->quays) < until) until = quays_deadline(ps->quays);

@@ -98,8 +98,9 @@ typedef struct poll {
     bool moved;                      // the list is elsewhere for good
     bool polled;                     // reported as such
     bool incomplete;                 // some finding was left
-    bool census; // all that is listed is sent, seen or not: see source_wants_census; or a replay
-    bool hurry;  // the source's next due waits: details that are not under way are left
+    bool census;    // all that is listed is sent, seen or not: see source_wants_census; or a replay
+    bool abandoned; // it is over, but for answers of the sink that are still to come
+    bool hurry;     // the source's next due waits: details that are not under way are left
     struct poll *next, *previous;
 } poll_t;
 
@@ -110,9 +111,10 @@ struct polls {
     quays_t *quays;
     quays_t *stream_quays; // of what streams found: verdicts have other owners
     streams_t *streams;
-    arena_t *arena; // of the document being read
-    int64_t offset; // broker ms = monotonic ms + offset
-    size_t running; // polls beyond waiting
+    arena_t *arena;     // of the document being read
+    int64_t offset;     // broker ms = monotonic ms + offset
+    int64_t lease_over; // monotonic ms: the earliest of a poll under way; INT64_MAX: none has one
+    size_t running;     // polls beyond waiting
     poll_t *all;
     polls_counts_t counts;
 };
@@ -123,6 +125,9 @@ struct polls {
 void poll_move(poll_t *poll, poll_state_t to);
 // Tells the outcome as it is now.
 void poll_report(poll_t *poll, wire_outcome_kind_t kind);
+// Where a request of the poll that is due then stands among others at its host: lower classes let higher ones
+// pass for some seconds, but no longer, so that they do not starve.
+int64_t poll_rank(const poll_t *poll, int64_t due);
 // The finding's details are left to the next poll.
 void poll_leave(poll_t *poll, finding_t *finding);
 // Tells the sink what the list proves, as poll->row says; the poll waits for its answer.

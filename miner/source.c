@@ -188,12 +188,19 @@ void source_remember(source_t *s, const char *memory)
 
 // -- dues -----------------------------------------------------------------------------------------
 
-int source_add_dues(source_t *s, const wire_due_t *dues, int64_t slot_start, int64_t start)
+int source_add_dues(source_t *s, const wire_due_t *dues, int64_t slot_start, int64_t start, int64_t clock)
 {
     if (s->n_spans >= MAX_SPANS || dues->count == 0) return dues->count ? -1 : 0;
     uint32_t step = dues->step > INT32_MAX ? INT32_MAX : (uint32_t)dues->step;
     uint32_t count = dues->count > MAX_WIRE_ROWS ? MAX_WIRE_ROWS : (uint32_t)dues->count;
-    span_t span = {start + dues->offset, slot_start + dues->offset, step, count, (uint32_t)dues->cause};
+    span_t span = {.at = start + dues->offset,
+                   .due = slot_start + dues->offset,
+                   .step = step,
+                   .count = count,
+                   .cause = (uint32_t)dues->cause,
+                   .priority =
+                       (uint32_t)(dues->priority <= PRIORITY_CRITICAL ? dues->priority : PRIORITY_NORMAL),
+                   .until = dues->until ? (clock < start ? clock : start) + dues->until : INT64_MAX};
     s->spans = xrealloc(s->spans, (s->n_spans + 1) * sizeof *s->spans);
     // They arrive in order of time; one that is to be polled at once goes ahead of what was assigned before.
     uint32_t i = s->n_spans++;
@@ -220,7 +227,7 @@ bool source_take(source_t *s, int64_t now, due_t *due)
 {
     if (!s->n_spans || s->spans[0].at > now) return false;
     span_t *first = &s->spans[0];
-    *due = (due_t){first->at, first->due, first->cause};
+    *due = (due_t){first->at, first->due, first->cause, first->priority, first->until};
     first->at += first->step;
     first->due += first->step;
     if (--first->count == 0) {

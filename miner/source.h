@@ -49,13 +49,15 @@ enum {
 typedef struct {
     int64_t at, due; // of the next poll: monotonic ms, and broker ms that names it
     uint32_t step, count;
-    uint32_t cause;
+    uint32_t cause, priority; // wire_cause_t, priority_t
+    int64_t until;            // monotonic ms: the lease is over; INT64_MAX: there is none
 } span_t;
 
 // One due, taken from a span.
 typedef struct {
     int64_t at, due;
-    uint32_t cause;
+    uint32_t cause, priority;
+    int64_t until;
 } due_t;
 
 // How often the detail page of one item could not be had.
@@ -114,9 +116,10 @@ bool source_wants_census(const source_t *source, int64_t due);
 // What is remembered of it from now on.
 void source_remember(source_t *source, const char *memory);
 
-// Adds dues; start: monotonic ms of the slot's start. -1: too many.
+// Adds dues. start: monotonic ms of the slot's start as the broker timed it; clock: the same by the estimate
+// of the broker's clock, which leases go by, as a message may have been on its way for long. -1: too many.
 __attribute__((warn_unused_result)) int source_add_dues(source_t *source, const wire_due_t *dues,
-                                                        int64_t slot_start, int64_t start);
+                                                        int64_t slot_start, int64_t start, int64_t clock);
 // Whether due (broker ms) is the first of a span that it holds.
 bool source_has_due(const source_t *source, int64_t due);
 // When the next due is, monotonic ms; INT64_MAX: none.

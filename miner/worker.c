@@ -39,6 +39,8 @@ struct worker {
     uint64_t skipped;
     int64_t stats_at; // monotonic ms
     bool draining, drained, stop;
+    bool clock_known;
+    int64_t offset; // broker ms = monotonic ms + offset, as the link last said
 };
 
 // What is to be told goes out before the thread waits, so that the link is woken once for all of it; or when
@@ -123,6 +125,9 @@ static void start(worker_t *w, source_t *s, const due_t *due)
 {
     if (atomic_load_explicit(w->options.pressure, memory_order_relaxed))
         skip(w, s, due, ERR_sink_backpressure);
+    else if (due->priority < PRIORITY_HIGH && w->options.lazy &&
+             atomic_load_explicit(w->options.lazy, memory_order_relaxed))
+        skip(w, s, due, ERR_overloaded);
     else
         polls_start(w->polls, s, due);
 }
@@ -232,7 +237,8 @@ static void take_due(worker_t *w, const message_t *m, const wire_due_t *wire)
     int64_t due = m->assign.wire.slot_start + wire->offset;
     if (wire->count == 1 && (source_has_due(s, due) || polls_has_due(s, due) || s->waiting.due == due))
         return; // sent again
-    if (source_add_dues(s, wire, m->assign.wire.slot_start, m->assign.start)) {
+    int64_t start = m->assign.start, clock = w->clock_known ? m->assign.wire.slot_start - w->offset : start;
+    if (source_add_dues(s, wire, m->assign.wire.slot_start, start, clock)) {
         refuse_dues(w, m, wire, RESULT_skipped, ERR_overloaded);
         return;
     }
@@ -320,7 +326,11 @@ static void handle(worker_t *w, message_t *m)
     case MESSAGE_VERDICTS:
         polls_verdicts(w->polls, m->verdicts.token, m->verdicts.verdicts, m->verdicts.n);
         break;
-    case MESSAGE_CLOCK: polls_set_clock(w->polls, m->clock.offset); break;
+    case MESSAGE_CLOCK:
+        w->offset = m->clock.offset;
+        w->clock_known = true;
+        polls_set_clock(w->polls, m->clock.offset);
+        break;
     case MESSAGE_BACKOFF: polls_back_off(w->polls, m->backoff.host, m->backoff.until); break;
     case MESSAGE_INVENTORY: handle_inventory(w, m); break;
     case MESSAGE_DRAIN: handle_drain(w); break;

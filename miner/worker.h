@@ -17,8 +17,10 @@ typedef struct {
     unsigned number; // what its messages are marked with
     size_t slots;    // transfers at once
     fetch_options_t fetch;
-    queue_t *to_link;            // borrowed
-    const homes_t *homes;        // of sources at sinks, borrowed
+    queue_t *to_link;     // borrowed
+    const homes_t *homes; // of sources at sinks, borrowed
+    const atomic_bool
+        *lazy; // set while the miner is overloaded: only high and critical work is polled; may be NULL
     const atomic_bool *pressure; // set while nothing new is to be polled, as the sink does not keep up
 } worker_options_t;
 

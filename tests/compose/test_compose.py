@@ -43,7 +43,8 @@ class Compose:
         self.command = ["docker", "compose", "-p", PROJECT, "--project-directory", ROOT]
         for file in (os.path.join(ROOT, "docker-compose.yml"), os.path.join(ROOT, "tests/compose/site.yml"), names):
             self.command += ["-f", str(file)]
-        self.env = {**os.environ, "RTM_SLOT": "4s", "RTM_ALLOW_PRIVATE": "1"}
+        self.env = {**os.environ, "RTM_SLOT": "4s", "RTM_ALLOW_PRIVATE": "1",
+                    "RTM_LAZY_CPU": "0"}  # the machine is busy with the test
 
     def __call__(self, *args, input=None, timeout=120, check=True):
         done = subprocess.run([*self.command, *args], env=self.env, input=input, capture_output=True, text=True,

@@ -1,7 +1,13 @@
 """Fixtures that several test files share."""
+import os
+
 import pytest
 
 from pg import Cluster
+
+# A machine that runs tests has much to do; miners are not to become lazy over it, but where a test wants them to.
+for name in ("CPU", "LOAD", "MEMORY", "SLOTS"):
+    os.environ.setdefault(f"RTM_LAZY_{name}", "0")
 
 
 @pytest.fixture(scope="session")

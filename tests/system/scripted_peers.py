@@ -331,12 +331,12 @@ class World:
         self.broker.send("ASSIGN", epoch=self.epoch, slot=1, slot_start=self.now(), templates=[template], sources=rows)
         return ids if len(ids) > 1 else ids[0]
 
-    def due(self, source, offset=0, step=0, count=1, cause=0, at=None):
+    def due(self, source, offset=0, step=0, count=1, cause=0, at=None, priority=1, until=0):
         """Gives out dues; the broker time of the first."""
         start = at or max(self.now(), self.last_start + 1)  # a due's name is its time
         self.last_start = start
         self.broker.send("ASSIGN", epoch=self.epoch, slot=1, slot_start=start, starts_in=0,
-                         dues=[[source, offset, step, count, cause]])
+                         dues=[[source, offset, step, count, cause, priority, until]])
         return start + offset
 
     def of_source(self, source, due=None):

@@ -566,6 +566,87 @@ def test_large_listings_come_as_several_batches(world):
 # -- the end --
 
 
+def test_a_lease_ends_the_poll_wherever_it_is(world):
+    world.start()
+    fetching, storing, late = world.add(world.template(), "/slow", "/b", "/c")
+    let = threading.Event()
+    world.web.pages["/slow"] = lambda r: (let.wait(20), (200, {}, listing((1, "/1", "one"))))[1]
+    world.web.pages["/b"] = world.web.pages["/c"] = (200, {}, listing((2, "/2", "two")))
+    world.ack_batches = False
+    began = time.monotonic()
+    due = world.due(fetching, until=1500)
+    world.due(storing, until=1500)
+    world.due(late, offset=-5000, until=-1000)
+    for source in fetching, storing, late:
+        world.pump(lambda: any(o["kind"] & STORED for o in world.of_source(source)), what="the outcome")
+        last = world.of_source(source)[-1]
+        assert (result(last), error(last)) == ("failed", "timeout")
+    assert 1.2 < time.monotonic() - began < 4
+    assert not world.web.asked("/c")
+    let.set()
+    world.ack_batches = True
+    world.pump(lambda: world.items())  # what was shipped stays so
+    assert result(world.poll(storing)[-1]) in ("changed", "unchanged", "not_modified")
+    assert world.of_source(fetching, due)[-1]["attempt"] == 0
+
+
+def test_an_overloaded_miner_does_urgent_work_only(world, tmp_path):
+    (tmp_path / "cpu").write_text("some avg10=10.00 avg60=0.00 avg300=0.00 total=1\n")
+    world.start("--lazy-cpu", "60", env={"RTM_PRESSURE_DIR": str(tmp_path)})
+    low, urgent = world.add(world.template(), "/a", "/b")
+    world.web.pages["/a"] = world.web.pages["/b"] = (200, {}, listing((1, "/1", "one")))
+    assert result(world.poll(low, priority=0)[-1]) == "changed"
+    (tmp_path / "cpu").write_text("some avg10=75.00 avg60=0.00 avg300=0.00 total=1\n")
+    beats = lambda: [m.get("state", 0) for p, k, m in world.messages if k == "HEARTBEAT" and p is world.broker]
+    world.pump(lambda: beats()[-1] == 3, what="a heartbeat that says overloaded")
+    for priority in 0, 1:
+        last = world.poll(low, priority=priority)[-1]
+        assert (result(last), error(last)) == ("skipped", "overloaded")
+    for priority in 2, 3:
+        began = time.monotonic()
+        assert result(world.poll(urgent, priority=priority)[-1]) != "skipped"
+        assert time.monotonic() - began < 1
+    (tmp_path / "cpu").write_text("some avg10=1.00 avg60=0.00 avg300=0.00 total=1\n")
+    world.pump(lambda: beats()[-1] == 0, what="a heartbeat that says ok")
+    assert result(world.poll(low, priority=0)[-1]) != "skipped"
+
+
+def test_higher_priorities_go_first_at_a_host_and_lower_ones_do_not_starve(world):
+    world.start()
+    template = world.template(politeness={"concurrency": 1, "gap": "0ms", "robots": False})
+    sources = world.add(template, "/first", "/old", *[f"/{n}" for n in range(6)])
+    let, order = threading.Event(), []
+
+    def page(request):
+        order.append(request.path)
+        if request.path == "/first":
+            let.wait(10)
+        return 200, {}, listing((1, "/1", "one"))
+    for path in ["/first", "/old", *[f"/{n}" for n in range(6)]]:
+        world.web.pages[path] = page
+    world.due(sources[0])
+    world.pump(lambda: order)
+    world.due(sources[1], offset=-12000, priority=0)  # it has waited for long
+    for n, priority in enumerate([0, 1, 0, 2, 3, 3]):
+        world.due(sources[2 + n], priority=priority)
+    beats = len(world.of("HEARTBEAT"))
+    world.pump(lambda: len(world.of("HEARTBEAT")) > beats + 1)  # by then all of them wait at the host
+    let.set()
+    world.pump(lambda: len(order) == 8, what="all pages")
+    of_class = {"/4": 3, "/5": 3, "/3": 2, "/1": 1, "/0": 0, "/2": 0}
+    assert order[:2] == ["/first", "/old"] and [of_class[p] for p in order[2:]] == [3, 3, 2, 1, 0, 0], order
+
+
+def test_drains_when_the_broker_asks(world):
+    world.start()
+    source = world.add(world.template(), "/a")
+    world.web.pages["/a"] = (200, {}, listing((1, "/1", "one")))
+    world.poll(source)
+    world.broker.send("GOODBYE", reason="rtm-ctl drain")
+    world.pump(lambda: [m.get("done", False) for m in world.of("GOODBYE")] == [False, True])
+    assert world.wait_exit() == 0
+
+
 def test_drains_on_sigterm(world):
     world.start()
     running, waiting = world.add(world.template(), "/slow", "/b")

@@ -85,7 +85,7 @@ static source_t *source(void)
 static int give(source_t *s, int64_t offset, uint64_t step, uint64_t count)
 {
     wire_due_t due = {.source = 1, .offset = offset, .step = step, .count = count, .cause = CAUSE_retry};
-    return source_add_dues(s, &due, 1000000, 5000);
+    return source_add_dues(s, &due, 1000000, 5000, 5000);
 }
 
 static void test_dues_in_order_of_time(void **state)
