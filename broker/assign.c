@@ -168,6 +168,12 @@ static void take_over(broker_t *b, plan_t *p, lane_t *l, bin_t *from, bin_t *to)
     start_move(b, l, to->miner);
 }
 
+// Its owner is to say whether it fails there too, see outage.h.
+static bool is_tried(const lane_t *l)
+{
+    return l->outage && l->outage->blamed_by;
+}
+
 // Moves what from has above the mean to those that have least; the number of lanes moved.
 static size_t shed(broker_t *b, plan_t *p, bin_t *from)
 {
@@ -175,7 +181,7 @@ static size_t shed(broker_t *b, plan_t *p, bin_t *from)
     for (lane_t *l = from->miner->lanes, *next; l && from->load > p->mean; l = next) {
         next = l->next;
         bin_t *to = least(p);
-        if (l->moving || l->cost <= 0 || to == from) continue;
+        if (l->moving || is_tried(l) || l->cost <= 0 || to == from) continue;
         // it must leave both near the mean
         if ((double)(from->load - l->cost) < (double)p->mean * TOO_LITTLE ||
             (double)(to->load + l->cost) > (double)p->mean * NEAR)
@@ -199,7 +205,7 @@ static size_t shed_big(broker_t *b, plan_t *p, bin_t *from)
     int64_t peak = from->load - p->mean / WORTH_IT;
     for (lane_t *l = from->miner->lanes; l; l = l->next) {
         int64_t after = larger(from->load - l->cost, to->load + l->cost);
-        if (l->moving || l->cost <= 0 || after >= peak) continue;
+        if (l->moving || is_tried(l) || l->cost <= 0 || after >= peak) continue;
         peak = after;
         best = l;
     }

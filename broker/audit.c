@@ -143,7 +143,9 @@ static bool could_move(const miner_t *from, const miner_t *to, double mean)
 {
     for (const lane_t *l = from->lanes; l; l = l->next) {
         double left = (double)(from->load - l->cost), there = (double)(to->load + l->cost);
-        if (l->cost && (left > there ? left : there) < (double)from->load - mean / 10) return true;
+        if (l->cost && !(l->outage && l->outage->blamed_by) &&
+            (left > there ? left : there) < (double)from->load - mean / 10)
+            return true;
     }
     return false;
 }

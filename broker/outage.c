@@ -166,10 +166,12 @@ static void failed(broker_t *b, miner_t *m, lane_t *l, const wire_outcome_t *o)
     out->failures += out->failures < UINT16_MAX;
     if (out->blamed_by && out->blamed_by != hash_of(m)) {
         open_breaker(b, l, o);
-    } else if (out->failures >= TRY_ELSEWHERE && !l->moving && assign_elsewhere(b, l)) {
+    } else if (l->owner != m || l->moving) {
+        return; // a poll that was under way when the lane moved
+    } else if (out->failures >= TRY_ELSEWHERE && assign_elsewhere(b, l)) {
         out->blamed_by = hash_of(m);
         log_info("second_opinion", "host=%s miner=%s error=%s", l->host, m->name, error_class_name(o->error));
-    } else if (out->failures >= OPEN_ALONE && !l->moving) {
+    } else if (out->failures >= OPEN_ALONE) {
         open_breaker(b, l, o);
     }
 }

@@ -2,17 +2,26 @@
 #include "common/failpoint.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-void failpoint_hang(const char *name, const char *subject)
+static bool is_meant(const char *name, const char *subject)
 {
     const char *wanted = getenv("RTM_FAILPOINT");
     size_t len = strlen(name);
-    if (!wanted || strncmp(wanted, name, len) || wanted[len] != '@' || !strstr(subject, wanted + len + 1))
-        return;
-    for (;;) pause();
+    return wanted && !strncmp(wanted, name, len) && wanted[len] == '@' && strstr(subject, wanted + len + 1);
+}
+
+void failpoint_on(const char *name, const char *subject)
+{
+    if (is_meant(name, subject)) _exit(FAILPOINT_EXIT);
+}
+
+void failpoint_hang(const char *name, const char *subject)
+{
+    while (is_meant(name, subject)) pause();
 }
 
 void failpoint(const char *name)

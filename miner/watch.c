@@ -50,6 +50,7 @@ void watch_begin(watch_t *w, const wire_outcome_t *poll, const char *template, c
     snprintf(s->url, sizeof s->url, "%s", url);
     pthread_mutex_unlock(&w->lock);
     failpoint_hang("read", url);
+    failpoint_on("poison", url);
 }
 
 void watch_end(watch_t *w)

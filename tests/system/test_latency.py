@@ -11,7 +11,7 @@ NOT_BACKFILL = "select s.url, i.key, extract(epoch from i.last_absent_at) * 1000
 
 @pytest.fixture(scope="module")
 def rtm():
-    site = dict(sources=60, hosts=12, rate=15, updates=0.2, pinned=1, backlog=3, min_stay="600s", seed=5)
+    site = dict(sources=36, hosts=12, rate=15, updates=0.2, pinned=1, backlog=3, min_stay="600s", seed=5)
     with Cluster(miners=3, slot="1s", site=site, sink=dict(spool="spool", health="127.0.0.1:0")) as c:
         c.add_site()
         c.wait_rows("select count(*) from items where last_absent_at is not null", 30)

@@ -1,0 +1,230 @@
+"""Scheduling with real processes and slots of a second: what runs beside what, what becomes of failures, tasks."""
+import collections
+import json
+import threading
+import time
+
+import pytest
+
+from cluster import Cluster, wait_until
+from scripted_peers import Web, listing
+
+
+@pytest.fixture
+def web():
+    web = Web()
+    yield web
+    web.close()
+
+
+def started(cluster, miners=1, **options):
+    return Cluster(miners=miners, slot="1s", postgres=cluster, **options)
+
+
+def template(web, name, *paths, host="127.0.0.1", **members):
+    given = {"name": name, "kind": "html", "urls": [web.url(p, host) for p in paths], "items": "li", "key": "::attr(id)",
+            "fields": {"title": "a::text", "url": "a::attr(href)"}, "every": "1s",
+            "politeness": {"concurrency": 8, "gap": "0ms"}, **members}
+    return {k: v for k, v in given.items() if v is not None}
+
+
+def page(*_):
+    return 200, {}, listing((1, "/1", "one"))
+
+
+class Busy:
+    """Pages that take a while, and note how many run at once, of each kind and which kinds together."""
+
+    def __init__(self, seconds):
+        self.seconds, self.lock = seconds, threading.Lock()
+        self.now, self.most, self.together = collections.Counter(), collections.Counter(), set()
+
+    def __call__(self, kind):
+        def answer(_):
+            with self.lock:
+                self.now[kind] += 1
+                self.most[kind] = max(self.most[kind], self.now[kind])
+                self.together.add(frozenset(k for k, n in self.now.items() if n))
+            time.sleep(self.seconds)
+            with self.lock:
+                self.now[kind] -= 1
+            return page()
+        return answer
+
+
+def asked(web, path):
+    return len(web.asked(path))
+
+
+def why(c, source):
+    return " | ".join(c.ctl_json("explain", source)["why"])
+
+
+def test_what_may_run_at_once(cluster, web):
+    busy = Busy(0.3)
+    for n in range(3):
+        web.pages[f"/few/{n}"], web.pages[f"/a/{n}"], web.pages[f"/b/{n}"] = busy("few"), busy("a"), busy("b")
+    with started(cluster, miners=2) as c:
+        c.add(template(web, "few", *[f"/few/{n}" for n in range(3)], max_concurrent=1))
+        c.add(template(web, "a", *[f"/a/{n}" for n in range(3)]))
+        c.add(template(web, "b", *[f"/b/{n}" for n in range(3)], host="localhost", blocks="a"))
+        wait_until(lambda: asked(web, "/b/0"), what="a first poll of b")
+        with busy.lock:
+            busy.together.clear()  # polls that ran when b was added have ended
+        before = {k: asked(web, f"/{k}/0") for k in ("few", "a", "b")}
+        wait_until(lambda: all(asked(web, f"/{k}/0") >= before[k] + 3 for k in before), timeout=60, what="nobody starves")
+    assert busy.most["few"] == 1
+    assert not [kinds for kinds in busy.together if {"a", "b"} <= kinds]
+
+
+def test_dependencies(cluster, web):
+    web.pages["/a"] = (404, {}, b"")
+    web.pages["/b"] = page
+    with started(cluster) as c:
+        done = c.ctl("add", "-", input=json.dumps(template(web, "a", "/a", depends_on="b")))
+        assert done.returncode == 0
+        done = c.ctl("add", "-", input=json.dumps(template(web, "b", "/b", depends_on="a")))
+        assert done.returncode == 1 and "b -> a -> b" in done.stderr, done.stderr
+        c.add(template(web, "a", "/a", max_consecutive_failures=0, priority="low"), "--force")
+        c.add(template(web, "b", "/b", depends_on="a", priority="high"))
+        assert c.ctl_json("explain", "a")["priority"] == "high"  # before it fails for long
+        wait_until(lambda: "until all of 'a' has been stored" in why(c, "b"), what="b waits")
+        assert asked(web, "/a") and not asked(web, "/b")
+        web.pages["/a"] = page
+        wait_until(lambda: asked(web, "/b") >= 2, what="b goes on")
+
+
+def test_retries(cluster, web):
+    answers = iter([(200, {}, b"")] * 2)
+    web.pages["/flaky"] = lambda r: next(answers, None) or page()
+    with started(cluster) as c:
+        c.add(template(web, "flaky", "/flaky", every="10m", retry={"initial_interval": "200ms"}))
+        wait_until(lambda: c.sql("select count(*) from items")[0][0] == 1, what="the third attempt is stored")
+        def history():
+            rows = c.ctl_json("history", "flaky")
+            return sum(r["count"] for r in rows) == 3 and rows
+        rows = wait_until(history, what="its history")  # what failed alike may be one row
+        assert sum(r["count"] for r in rows if r["result"] == "failed") == 2
+        assert [r["attempt"] for r in rows if r["result"] == "changed"] == [2]
+
+
+def test_quarantine(cluster, web):
+    web.pages["/bad"] = (404, {}, b"")
+    web.pages["/good"] = page
+    with started(cluster) as c:
+        c.add(template(web, "bad", "/bad", max_consecutive_failures=3))
+        c.add(template(web, "good", "/good"))
+        wait_until(lambda: "quarantine (not_found)" in why(c, "bad"), what="quarantine")
+        letter, = c.ctl_json("dlq", "list")
+        assert (letter["kind"], letter["template"], letter["error"]) == ("quarantine", "bad", "not_found")
+        polls, good = asked(web, "/bad"), asked(web, "/good")
+        c.broker.restart()  # kill -9
+        wait_until(lambda: asked(web, "/good") >= good + 4, what="others go on")
+        assert asked(web, "/bad") <= polls + 1 and "quarantine" in why(c, "bad")
+        wait_until(lambda: asked(web, "/bad") > polls, timeout=40, what="a probe")
+        web.pages["/bad"] = page
+        source = c.ctl_json("sources", "bad")[0]["source"]
+        c.ctl("enable", source, check=True)
+        wait_until(lambda: c.ctl_json("sources", "bad")[0]["state"] == "ok", what="it works again")
+        assert not c.ctl_json("dlq", "list")
+
+
+def test_a_host_that_is_down(cluster, web):
+    other = Web()
+    web.pages["/up"] = page
+    other.pages["/down"] = page
+    try:
+        with started(cluster, miners=2) as c:
+            c.add(template(web, "up", "/up"))
+            c.add(template(other, "down", "/down", host="localhost", timeout="1s"))
+            wait_until(lambda: asked(other, "/down") >= 2, what="it works")
+            def silent(_):
+                raise OSError("no answer")
+            other.pages["/down"] = silent
+            wait_until(lambda: "is down" in why(c, "down"), timeout=30, what="the breaker is open")
+            up = asked(web, "/up")
+            wait_until(lambda: asked(web, "/up") >= up + 3, what="others go on")
+            assert c.ctl_json("sources", "down")[0]["state"] == "host down"
+            other.pages["/down"] = page
+            wait_until(lambda: c.ctl_json("sources", "down")[0]["state"] == "ok", timeout=60, what="it is back")
+            assert not c.ctl_json("dlq", "list")  # the source is not to blame
+    finally:
+        other.close()
+
+
+def test_retry_after_holds_for_the_whole_cluster(cluster, web):
+    web.pages["/limited"] = (429, {"Retry-After": "6"}, b"")
+    with started(cluster, miners=2) as c:
+        c.add(template(web, "limited", "/limited"))
+        wait_until(lambda: "asked to be left alone" in why(c, "limited"), what="the host is backed off")
+        began, polls = time.monotonic(), asked(web, "/limited")
+        web.pages["/limited"] = page
+        owner = c.ctl_json("sources", "limited")[0]["miner"]
+        next(m for m in c.miners if m.options.get("id") == owner or m.name == owner).kill()
+        wait_until(lambda: asked(web, "/limited") > polls, timeout=40, what="it is asked again")
+        assert time.monotonic() - began > 4
+
+
+def test_tasks(cluster, web):
+    order = []
+
+    def slow(request):
+        order.append(request.path)
+        time.sleep(0.5)
+        return page()
+    for path in "/a", "/b", "/c":
+        web.pages[path] = slow
+    web.pages["/bad"] = (404, {}, b"")
+    with started(cluster, broker=dict(max_concurrent=1)) as c:
+        for name in "abc":
+            c.add(template(web, name, f"/{name}", mode="triggered", every=None))
+        c.add(template(web, "bad", "/bad", mode="triggered", every=None, max_consecutive_failures=0))
+        assert not order
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 5))
+        c.ctl("trigger", "a", "--at", at, check=True)
+        c.ctl("trigger", "b", "--at", at, "--priority", "low", check=True)
+        c.ctl("trigger", "c", "--at", at, "--front", check=True)
+        first = c.ctl_json("next")[0]
+        assert (first["what"], first["template"]) == ("task", "c")
+        never = c.ctl_json("trigger", "a", "--at", "+1h")["task"]
+        c.broker.restart()  # kill -9: they are still there
+        wait_until(lambda: len(order) >= 3, what="the tasks run")
+        assert order[0] == "/c" and order[2] == "/b"
+        wait_until(lambda: [t["state"] for t in c.ctl_json("tasks")].count("done") == 3, what="they are done")
+        assert c.ctl_json("cancel", never)["state"] == "cancelled"
+        c.ctl("trigger", "bad", check=True)
+        letter = wait_until(lambda: c.ctl_json("dlq", "list"), what="a dead letter")[0]
+        assert (letter["kind"], letter["error"]) == ("task", "not_found")
+        assert c.ctl_json("dlq", "show", letter["id"])["template"] == "bad"
+        web.pages["/bad"] = page
+        c.ctl("dlq", "retry", letter["id"], check=True)
+        wait_until(lambda: c.ctl_json("tasks", "bad")[0]["state"] == "done", what="the letter's task is done")
+        assert not c.ctl_json("dlq", "list")
+        c.miners[0].kill()
+        late = c.ctl_json("trigger", "a", "--deadline", "+1s")["task"]
+        wait_until(lambda: [t for t in c.ctl_json("tasks") if t["task"] == late and t["deadline_missed"]],
+                   what="the missed deadline is recorded")
+        assert c.ctl("trigger", "nothing").returncode == 1
+        assert c.ctl("trigger", "a", "--at", "yesterday").returncode == 2
+
+
+def test_poison(cluster, web):
+    web.pages["/poison"] = page
+    web.pages["/good"] = page
+    with started(cluster, miners=2) as c:
+        c.add(template(web, "good", "/good"))
+        wait_until(lambda: asked(web, "/good") >= 2, what="it works")
+        for miner in c.miners:
+            miner.restart(failpoint="poison@/poison")
+        c.add(template(web, "poison", "/poison", host="localhost"))
+
+        def revive():
+            for miner in c.miners:
+                if not miner.running:
+                    miner.start(failpoint="poison@/poison")
+            return "quarantine (poison)" in why(c, "poison")
+        wait_until(revive, timeout=90, what="poison is found")
+        letter, = c.ctl_json("dlq", "list")
+        assert letter["template"] == "poison" and "died of it" in letter["detail"]
+        good = asked(web, "/good")
+        wait_until(lambda: (revive() or True) and asked(web, "/good") >= good + 4, timeout=60, what="the other goes on")
