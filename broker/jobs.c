@@ -17,9 +17,10 @@
 enum {
     LEASE_TIMEOUTS = 4, // a poll's lease, in timeouts of one request
     LEASE_LEAST_MS = 10000,
-    TURNS_A_SLOT = 50, // of templates that keep each other out
-    AGAIN_MS = 200,    // a source that cannot be sent just now is looked at again after this
-    LOOK_BEHIND = 256, // parked jobs that may look behind one that must wait on
+    TURNS_A_SLOT = 50,    // of templates that keep each other out,
+    TURN_LEAST_MS = 1000, // as each change of turns costs the time of a poll
+    AGAIN_MS = 200,       // a source that cannot be sent just now is looked at again after this
+    LOOK_BEHIND = 256,    // parked jobs that may look behind one that must wait on
 };
 
 void jobs_init(jobs_t *j, int64_t patience_ms)
@@ -330,7 +331,9 @@ static void end_lingering(broker_t *b)
 static bool yields(const broker_t *b, const listing_t *l)
 {
     size_t pos = 0;
-    int64_t mine = l->blocked_since ? l->blocked_since : b->now - b->config.slot_ms / TURNS_A_SLOT;
+    int64_t turn = b->config.slot_ms / TURNS_A_SLOT;
+    if (turn < TURN_LEAST_MS) turn = TURN_LEAST_MS;
+    int64_t mine = l->blocked_since ? l->blocked_since : b->now - turn;
     for (const listing_t *o; b->jobs.parked && (o = map_next(&b->catalog.listings, &pos));)
         if (o != l && o->parked_first && o->blocked_since && relations_exclude(o, l) &&
             (o->blocked_since < mine || (o->blocked_since == mine && o->id < l->id)))
@@ -474,7 +477,9 @@ static void wake_listing(broker_t *b, listing_t *l)
     int patience = LOOK_BEHIND, n = 0;
     for (; l->parked_first && n < b->config.budget && patience > 0; n++) {
         job_t *job = l->parked_first;
-        bool dependency = job->why == ERR_dependency;
+        bool dependency =
+            job->why ==
+            ERR_dependency; // NOLINT(clang-analyzer-unix.Malloc): what was freed is not in the list
         size_t running = b->jobs.running;
         leave(b, job);
         if (!start(b, job, !dependency))

@@ -266,7 +266,8 @@ static void make_legs(task_t *t, const listing_t *l, const source_t *only)
     t->n_open = t->n_legs;
 }
 
-static void start(broker_t *b, task_t *t)
+// What it cost, in sources.
+static int start(broker_t *b, task_t *t)
 {
     const listing_t *l = catalog_find(&b->catalog, t->name);
     const source_t *only = t->source ? map_get(&b->catalog.sources, t->source) : NULL;
@@ -275,15 +276,17 @@ static void start(broker_t *b, task_t *t)
         letter_put(b, LETTER_TASK, t->name, t->source, ERR_removed,
                    l ? "the template is disabled" : "it was removed");
         finish(b, t, TASK_FAILED);
-        return;
+        return 1;
     }
     t->state = TASK_RUNNING;
     make_legs(t, l, only);
+    int cost = 1 + (int)t->n_legs;
     for (uint32_t i = 0; i < t->n_legs; i++) link_leg(&b->tasks, &t->legs[i]);
     uint64_t id = t->id;
     for (uint32_t i = 0, n = t->n_legs; i < n && map_get(&b->tasks.by_id, id) && t->legs; i++)
         push(b, &t->legs[i]);
     if (t->state == TASK_RUNNING && !t->n_legs) finish(b, t, TASK_DONE);
+    return cost;
 }
 
 static void note_deadlines(broker_t *b)
@@ -328,9 +331,7 @@ bool tasks_tick(broker_t *b)
     for (int n = 0; n < b->config.budget;) {
         turn_t *e = turns_pop(&b->tasks.queue, b->now);
         if (!e) return false;
-        task_t *t = HEAP_OWNER(e, task_t, entry);
-        start(b, t);
-        n += 1 + (int)(t->n_legs);
+        n += start(b, HEAP_OWNER(e, task_t, entry));
     }
     return true;
 }

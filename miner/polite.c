@@ -59,7 +59,7 @@ void polite_destroy(polite_t **polite)
 
 uint64_t polite_host(const char *url)
 {
-    char host[280];
+    char host[280] = "";
     const char *at = strstr(url, "://");
     bool tls = !strncasecmp(url, "https", 5);
     at = at ? at + 3 : url;

@@ -176,8 +176,8 @@ typedef struct {
 // It checks everything but the selectors, which reader_new checks.
 template_t *template_parse(arena_t *arena, const char *json, size_t len, template_error_t *error);
 
-// Whether two templates (as JSON) find the same items in the same documents, as far as their members say: then they
-// differ in schedule and manners only.
+// Whether two templates (as JSON) find the same items in the same documents, as far as their members say:
+// then they differ in schedule and manners only.
 bool template_reads_alike(const char *json, const char *other);
 
 // XXH3-64 of name, and of name \0 url: the ids that every process computes for itself.

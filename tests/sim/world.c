@@ -317,6 +317,7 @@ static void add_template(world_t *w, int t, bool replace)
     char json[16384], schedule[1500], policies[200];
     schedule_json(&w->when[t], w->every[t], schedule, sizeof schedule);
     policy_json(w, t, policies, sizeof policies);
+    w->changed_at[t] = w->now;
     int len = snprintf(json, sizeof json, "{\"name\": \"t%d\", \"kind\": \"feed\", %s%s\"urls\": [", t,
                        schedule, policies);
     for (int i = 0, first = 1; i < w->n_pages; i++) {
@@ -336,6 +337,7 @@ static void change_template(world_t *w)
     char name[16];
     snprintf(name, sizeof name, "t%d", t);
     wire_arg_t args[] = {{"name", name}};
+    w->changed_at[t] = w->now;
     if (w->poison >= 0 && w->pages[w->poison].template == t) w->poisoned = 0; // it gets another chance
     uint64_t what = sim_random(w, 4);
     w->off[t] = what == 0 || what == 2;

@@ -130,6 +130,7 @@ typedef struct {
     int64_t base;       // of the wall clock
     int64_t settled_at; // broker ms
     policy_t policies[MAX_TEMPLATES];
+    int64_t changed_at[MAX_TEMPLATES]; // added, replaced, disabled, removed
     bool off[MAX_TEMPLATES];           // disabled or removed, as far as anybody knows
     int poison, poisoned;              // the page that kills miners, -1: none; how many it killed
     bool removed[MAX_TEMPLATES];       // in the calm: nobody may poll it
