@@ -233,7 +233,7 @@ static bool retry_letter(broker_t *b, letter_t *x)
 {
     source_t *s = map_get(&b->catalog.sources, x->source);
     const listing_t *l = catalog_find(&b->catalog, x->template_name);
-    if (!l || !l->enabled || (x->source && !s)) return false;
+    if (!l || !l->enabled || (x->source && !s) || b->tasks.by_id.count >= MAX_TASKS) return false;
     task_t wanted = {.source = x->source, .priority = l->urgency, .at = b->now};
     snprintf(wanted.name, sizeof wanted.name, "%s", x->template_name);
     uint64_t id = x->id;
@@ -277,6 +277,10 @@ static void act_on_letters(call_t *c, bool (*action)(broker_t *b, letter_t *x), 
     if (call_arg(c, "id")[0]) {
         letter_t *x = letter_of(c);
         if (!x) return;
+        if (action == retry_letter && b->tasks.by_id.count >= MAX_TASKS) {
+            call_refuse(c, 503, "id", "there are %d tasks already; wait until some are done", MAX_TASKS);
+            return;
+        }
         if (!action(b, x)) {
             call_refuse(c, 409, "id",
                         "its template or source is gone or disabled; `rtm-ctl dlq drop` removes the letter");
@@ -284,11 +288,15 @@ static void act_on_letters(call_t *c, bool (*action)(broker_t *b, letter_t *x), 
         }
         n = 1;
     } else {
-        for (letter_t *x = b->letters.oldest, *next; x; x = next) {
-            next = x->next;
-            if (name[0] && strcmp(name, x->template_name) != 0) continue;
-            *(action(b, x) ? &n : &refused) += 1;
+        size_t all = 0;
+        uint64_t *ids = xcalloc(b->letters.by_id.count + 1, sizeof *ids);
+        for (const letter_t *x = b->letters.oldest; x; x = x->next)
+            if (!name[0] || !strcmp(name, x->template_name)) ids[all++] = x->id;
+        for (size_t i = 0; i < all; i++) { // acting on one may take another of its source along
+            letter_t *x = letter_find(&b->letters, ids[i]);
+            if (x) *(action(b, x) ? &n : &refused) += 1;
         }
+        free(ids);
     }
     yyjson_mut_val *o = call_object(c);
     put_str(c, o, "action", done);

@@ -70,14 +70,21 @@ static void withdraw_all(broker_t *b, lane_t *l)
 static void store_backoff(broker_t *b, const lane_t *l)
 {
     yyjson_mut_doc *doc = record_new();
-    yyjson_mut_obj_add_int(doc, yyjson_mut_doc_get_root(doc), "until", l->outage->backoff_until);
+    yyjson_mut_val *o = yyjson_mut_doc_get_root(doc);
+    yyjson_mut_obj_add_int(doc, o, "until", l->outage->backoff_until);
+    yyjson_mut_obj_add_uint(doc, o, "why", l->outage->why);
+    yyjson_mut_obj_add_uint(doc, o, "pauses", l->outage->pauses);
     record_put(b, RECORD_HOST, l->hash, doc);
 }
 
 void outage_load(broker_t *b, uint64_t host, yyjson_val *record)
 {
     lane_t *l = map_get(&b->catalog.lanes, host);
-    if (l) outage_of(l)->backoff_until = yyjson_get_sint(yyjson_obj_get(record, "until"));
+    if (!l) return;
+    outage_t *out = outage_of(l);
+    out->backoff_until = yyjson_get_sint(yyjson_obj_get(record, "until"));
+    out->why = (uint8_t)yyjson_get_uint(yyjson_obj_get(record, "why"));
+    out->pauses = (uint16_t)yyjson_get_uint(yyjson_obj_get(record, "pauses"));
 }
 
 static void back_off(broker_t *b, lane_t *l, const wire_outcome_t *o)

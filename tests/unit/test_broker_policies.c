@@ -157,6 +157,22 @@ static void play(world_t *w, int64_t ms)
     }
 }
 
+static void revive(world_t *w)
+{
+    static uint64_t incarnation = 100000;
+    for (uint64_t p = 1; p < PEERS; p++) {
+        if (alive[p]) continue;
+        char name[8];
+        snprintf(name, sizeof name, "m%d", (int)p);
+        for (size_t i = 0; i < n_given; i++)
+            if (given[i].peer == p && !given[i].answered) given[i].answered = -1;
+        ready(w, p, name, ++incarnation);
+        seqs[p] = 0;
+        alive[p] = true;
+        inventory(w, p, NULL, 0);
+    }
+}
+
 static size_t count(const char *template, int cause)
 {
     size_t n = 0;
@@ -442,6 +458,14 @@ static void retry_after_is_for_the_whole_host_and_survives(void **state)
     play(w, 200000);
     assert_true(count("limited", -1) - before <= 1);
     assert_true(explains(w, "limited", "asked to be left alone"));
+    restart(w);
+    assert_true(explains(w, "limited", "asked to be left alone (rate_limited)"));
+    for (uint64_t p = 1; p < PEERS; p++) alive[p] = false;
+    scanned = w->n_sent;
+    n_given = 0;
+    pass(w, LIVENESS + 100);
+    revive(w);
+    before = 0;
     play(w, 150000);
     assert_true(count("limited", -1) > before);
 }
@@ -477,22 +501,6 @@ static answer_t poison(const given_t *g)
 {
     if (g->template == template_id("poison")) return (answer_t){.dies = true};
     return fine(g);
-}
-
-static void revive(world_t *w)
-{
-    static uint64_t incarnation = 100000;
-    for (uint64_t p = 1; p < PEERS; p++) {
-        if (alive[p]) continue;
-        char name[8];
-        snprintf(name, sizeof name, "m%d", (int)p);
-        for (size_t i = 0; i < n_given; i++)
-            if (given[i].peer == p && !given[i].answered) given[i].answered = -1;
-        ready(w, p, name, ++incarnation);
-        seqs[p] = 0;
-        alive[p] = true;
-        inventory(w, p, NULL, 0);
-    }
 }
 
 static void poison_is_found_and_bystanders_are_not_blamed(void **state)
@@ -579,6 +587,26 @@ static void a_task_that_fails_goes_to_the_dead_letters(void **state)
     play(w, 5000);
     assert_int_equal(count("t", -1), 4);
     assert_int_equal(letters(w, "task"), 0);
+}
+
+// Retrying one letter of a source lets it out of quarantine, which takes the other one along.
+static void letters_of_one_source_are_retried_together(void **state)
+{
+    world_t *w = *state;
+    answer = broken;
+    add_apart(w, "bad", 1, ", \"every\": \"10s\", \"max_consecutive_failures\": 4");
+    int64_t id = trigger(w, "bad", NULL, NULL);
+    play(w, 5000);
+    assert_true(task_is(w, id, "failed"));
+    play(w, 120000);
+    assert_int_equal(letters(w, "task"), 1);
+    assert_int_equal(letters(w, "quarantine"), 1);
+    answer = fine;
+    wire_arg_t args[] = {{"action", "retry"}};
+    yyjson_doc_free(ask(w, "dlq", args, 1));
+    play(w, 5000);
+    assert_int_equal(letters(w, "task") + letters(w, "quarantine"), 0);
+    assert_true(explains(w, "bad", "nothing keeps it"));
 }
 
 static void a_deadline_that_is_missed_is_recorded(void **state)
@@ -683,6 +711,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(poison_is_found_and_bystanders_are_not_blamed, begin, teardown),
         cmocka_unit_test_setup_teardown(a_task_polls_each_source_once, begin, teardown),
         cmocka_unit_test_setup_teardown(a_task_that_fails_goes_to_the_dead_letters, begin, teardown),
+        cmocka_unit_test_setup_teardown(letters_of_one_source_are_retried_together, begin, teardown),
         cmocka_unit_test_setup_teardown(a_deadline_that_is_missed_is_recorded, begin, teardown),
         cmocka_unit_test_setup_teardown(the_order_is_known_beforehand, begin, teardown),
         cmocka_unit_test_setup_teardown(tasks_and_quarantine_survive_a_restart, begin, teardown),
