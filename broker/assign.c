@@ -153,6 +153,7 @@ static void start_move(broker_t *b, lane_t *l, miner_t *to)
 {
     lane_move(l, to);
     l->moved_at = b->instant.mono;
+    l->recall = b->revokes + 1;
     for (source_t *s = l->sources; s; s = s->lane_next) {
         if (!s->known_to_owner) continue;
         source_mark(s, true);

@@ -29,6 +29,7 @@ __attribute__((format(printf, 2, 3))) static void fail(audit_t *a, const char *f
 
 static void audit_job(audit_t *a, const source_t *s)
 {
+    const broker_t *b = a->broker;
     const job_t *job = s->job;
     if (!job) {
         bool open = s->listing->gated &&
@@ -42,6 +43,10 @@ static void audit_job(audit_t *a, const source_t *s)
          job->state, job->lease.pos);
     WANT(a, (job->state == JOB_QUEUED) == turns_has(&job->entry), "%s: state %d and in the queue %d", s->url,
          job->state, turns_has(&job->entry));
+    const miner_t *m = job->state == JOB_RUNNING ? map_get(&b->registry.by_name, job->miner) : NULL;
+    WANT(a, !m || m->phase != MINER_LIVE || !job->due || s->lane->owner == m || s->away,
+         "%s is to run at %s, which no longer has it", s->url, m->name);
+    WANT(a, !job->alone || m, "%s runs alone at a miner that is gone", s->url);
 }
 
 // Jobs as the listings count them.
@@ -120,7 +125,7 @@ static void audit_lane(audit_t *a, const lane_t *l, const miner_t *owner)
 static void audit_miner(audit_t *a, const miner_t *m)
 {
     int64_t load = 0, planned = 0;
-    uint32_t n = 0, coming = 0;
+    uint32_t n = 0, coming = 0, alone = 0;
     size_t pos = 0;
     for (const lane_t *l = m->lanes; l; l = l->next, n++) {
         audit_lane(a, l, m);
@@ -135,6 +140,11 @@ static void audit_miner(audit_t *a, const miner_t *m)
          (long long)planned);
     WANT(a, m->phase != MINER_LEAVING || !m->lanes, "%s leaves with work", m->name);
     WANT(a, !m->rows.queued, "%s was not sent all", m->name);
+    for (size_t i = 0; i < a->broker->jobs.leases.count; i++) {
+        const job_t *job = HEAP_OWNER(a->broker->jobs.leases.nodes[i], job_t, lease);
+        alone += job->alone && job->miner == jobs_miner(m);
+    }
+    WANT(a, m->suspects == alone, "%s runs %u suspects, it counts %u", m->name, alone, m->suspects);
 }
 
 // Whether moving one of its lanes from the most loaded to the least would help by more than a tenth of the

@@ -189,6 +189,7 @@ void broker_start(broker_t *b, instant_t now)
     b->closed_until = b->built_until - b->config.slot_ms;
     b->epoch += 2; // (counter << 1) | broker id
     store_number(b, "epoch", (int64_t)b->epoch);
+    b->revokes = b->epoch << 32;
     store_given(b);
     b->random = b->config.seed ^ (uint64_t)b->epoch;
     relations_update(b, NULL);

@@ -80,6 +80,7 @@ struct lane {
     bool moving;          // a REVOKE is out for those that are marked
     uint32_t n_marked;
     int64_t moved_at;      // mono ms, of the REVOKE
+    uint64_t recall;       // the least number that it may have
     struct outage *outage; // what is held against the host, see outage.h; NULL: nothing
     lane_t *prev, *next;   // among its owner's, or the orphans
 };

@@ -83,10 +83,13 @@ static void park(broker_t *b, job_t *job, bool first)
     b->jobs.parked++;
 }
 
-static void count_suspect(broker_t *b, const job_t *job, int by)
+// A suspect's run counts for its miner while that is known.
+static void set_alone(broker_t *b, job_t *job, bool alone)
 {
     miner_t *m = map_get(&b->registry.by_name, job->miner);
-    if (m) m->suspects += (uint32_t)by;
+    alone = alone && m;
+    if (m && alone != job->alone) m->suspects += alone ? 1U : -1U;
+    job->alone = alone;
 }
 
 static void leave(broker_t *b, job_t *job)
@@ -98,8 +101,8 @@ static void leave(broker_t *b, job_t *job)
         heap_remove(&b->jobs.leases, &job->lease);
         if (job->counted) job->source->listing->running--;
         b->jobs.running -= job->counted;
-        if (job->alone) count_suspect(b, job, -1);
-        job->counted = job->alone = false;
+        set_alone(b, job, false);
+        job->counted = job->stale = false;
         b->jobs.changed = true;
         break;
     }
@@ -139,12 +142,12 @@ static void run(broker_t *b, job_t *job, uint64_t miner, int64_t due, int64_t un
     leave(b, job);
     job->state = JOB_RUNNING;
     job->due = due;
+    job->recall = 0;
     job->miner = miner;
     job->counted = job->source->listing->gated;
     job->source->listing->running += job->counted;
     b->jobs.running += job->counted;
-    job->alone = source_is_suspect(job->source);
-    if (job->alone) count_suspect(b, job, 1);
+    set_alone(b, job, source_is_suspect(job->source));
     heap_set(&b->jobs.leases, &job->lease, until + b->config.liveness_ms);
 }
 
@@ -196,6 +199,27 @@ void jobs_adopt(broker_t *b, miner_t *m, source_t *s)
     run(b, job_of(s), jobs_miner(m), 0, b->now + jobs_lease_ms(s->listing));
 }
 
+static bool runs_at(const source_t *s, const miner_t *m)
+{
+    return s->job && s->job->state == JOB_RUNNING && s->job->miner == jobs_miner(m);
+}
+
+void jobs_listed(broker_t *b, miner_t *m, source_t *s, const wire_holding_t *h)
+{
+    bool has = h->running || h->held > h->done;
+    if (runs_at(s, m) && (has || (s->job->due && h->done >= s->job->due))) // done: its outcome is on the way
+        s->job->stale = false;
+    else if (has && jobs_gate(s))
+        jobs_adopt(b, m, s);
+}
+
+void jobs_recalled(broker_t *b, source_t *s, const miner_t *m)
+{
+    if (!runs_at(s, m)) return;
+    s->job->due = 0;
+    s->job->recall = b->revokes + 1;
+}
+
 void jobs_ended(broker_t *b, source_t *s, int64_t due)
 {
     job_t *job = s->job;
@@ -211,24 +235,52 @@ void jobs_ended(broker_t *b, source_t *s, int64_t due)
     }
 }
 
-void jobs_lost(broker_t *b, const miner_t *m, source_t *s)
+void jobs_not_running(broker_t *b, const miner_t *m, source_t *s, uint64_t number)
 {
-    if (s->job && s->job->state == JOB_RUNNING && s->job->miner == jobs_miner(m)) jobs_ended(b, s, 0);
+    if (runs_at(s, m) && !s->job->due && number >= s->job->recall) jobs_ended(b, s, 0);
+}
+
+// The sources whose polls run at m; the caller frees the array.
+static source_t **all_at(const jobs_t *j, const miner_t *m, size_t *n)
+{
+    uint64_t hash = jobs_miner(m);
+    source_t **all = xcalloc(j->leases.count + 1, sizeof(source_t *));
+    *n = 0;
+    for (size_t i = 0; i < j->leases.count; i++) {
+        const job_t *job = HEAP_OWNER(j->leases.nodes[i], job_t, lease);
+        if (job->miner == hash) all[(*n)++] = job->source;
+    }
+    return all;
+}
+
+void jobs_doubt(broker_t *b, const miner_t *m)
+{
+    size_t n;
+    source_t **all = all_at(&b->jobs, m, &n);
+    for (size_t i = 0; i < n; i++) all[i]->job->stale = true;
+    free(all);
+}
+
+void jobs_unlisted(broker_t *b, const miner_t *m)
+{
+    size_t n;
+    source_t **all = all_at(&b->jobs, m, &n);
+    for (size_t i = 0; i < n; i++)
+        if (all[i]->job && all[i]->job->stale) jobs_ended(b, all[i], 0);
+    free(all);
 }
 
 void jobs_miner_gone(broker_t *b, const miner_t *m, bool certain)
 {
-    uint64_t hash = jobs_miner(m);
-    const heap_t *leases = &b->jobs.leases;
-    source_t **over = xcalloc(leases->count + 1, sizeof(source_t *));
-    size_t n = 0;
-    for (size_t i = 0; i < leases->count; i++) {
-        const job_t *job = HEAP_OWNER(leases->nodes[i], job_t, lease);
-        if (job->miner == hash && (certain || !is_limited(b, job->source->listing))) over[n++] = job->source;
-    }
-    for (size_t i = 0; i < n; i++) jobs_ended(b, over[i], 0);
-    free(over);
-    if (certain) record_drop(b, RECORD_LESSEE, hash);
+    size_t n;
+    source_t **all = all_at(&b->jobs, m, &n);
+    for (size_t i = 0; i < n; i++)
+        if (certain || !is_limited(b, all[i]->listing))
+            jobs_ended(b, all[i], 0);
+        else
+            set_alone(b, all[i]->job, false);
+    free(all);
+    if (certain) record_drop(b, RECORD_LESSEE, jobs_miner(m));
 }
 
 static void end_leases(broker_t *b)

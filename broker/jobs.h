@@ -29,10 +29,12 @@ typedef struct job {
     job_state_t state;
     bool counted;                // RUNNING: it counts for its template's limits
     bool alone;                  // RUNNING: a suspect, which counts for its miner
+    bool stale;                  // RUNNING: its miner lists what it has, and has not named it yet
     uint8_t cause;               // wire_cause_t of the due that it opens when its turn comes; scheduled: none
     uint8_t attempt;             // of that due: 0 for the first
     uint8_t why;                 // error_class_t: what it waits for; none: its turn
-    int64_t due;                 // RUNNING: its name; 0: any
+    int64_t due;                 // RUNNING: its name; 0: any, and the miner may not have it
+    uint64_t recall;             // the least number that the REVOKE may have which made that so
     uint64_t miner;              // RUNNING: hash of the miner's name
     struct job *previous, *next; // PARKED: among its template's
 } job_t;
@@ -67,12 +69,20 @@ void jobs_schedule(struct broker *broker, source_t *source, wire_cause_t cause, 
 // For a trigger: the class at least, and whether it goes in front.
 void jobs_hasten(struct broker *broker, source_t *source, priority_t priority, bool ahead,
                  int64_t promote_at);
-// miner says that it holds or runs polls of source (an inventory), which is gated: it counts from now on.
+// miner runs a poll of source, which has become gated: it counts from now on.
 void jobs_adopt(struct broker *broker, struct miner *miner, source_t *source);
+// miner lists what it holds: jobs_doubt before the first row, jobs_listed with each (a source whose dues go
+// through jobs and that it runs or is to run counts from now on), jobs_unlisted after the last one: what was
+// given to it and not listed does not run.
+void jobs_doubt(struct broker *broker, const struct miner *miner);
+void jobs_listed(struct broker *broker, struct miner *miner, source_t *source, const wire_holding_t *row);
+void jobs_unlisted(struct broker *broker, const struct miner *miner);
+// miner is about to be told to drop the source; and it answered to the REVOKE of that number that no poll of
+// it runs.
+void jobs_recalled(struct broker *broker, source_t *source, const struct miner *miner);
+void jobs_not_running(struct broker *broker, const struct miner *miner, source_t *source, uint64_t number);
 // A due of source was settled, or (0) its poll has ended at any rate.
 void jobs_ended(struct broker *broker, source_t *source, int64_t due);
-// The miner, whose inventory is complete, does not run what was given to it.
-void jobs_lost(struct broker *broker, const struct miner *miner, source_t *source);
 // The miner's process has ended (certain), or it is silent.
 void jobs_miner_gone(struct broker *broker, const struct miner *miner, bool certain);
 // The source is not scheduled any more: what runs under a lease still counts until that is over. jobs_drop:

@@ -29,7 +29,10 @@ static void flush_revoked(broker_t *b, miner_t *m)
 {
     outbox_rows_t *r = &m->rows;
     if (!r->n_revoked) return;
-    wire_revoke_t msg = {.epoch = b->epoch, .sources = {r->revoked, r->n_revoked}, .reason = r->reason};
+    wire_revoke_t msg = {.epoch = b->epoch,
+                         .sources = {r->revoked, r->n_revoked},
+                         .reason = r->reason,
+                         .number = ++b->revokes};
     broker_send(b, m->peer, WIRE_TYPE_REVOKE, &msg);
     r->n_revoked = 0;
 }
@@ -130,6 +133,8 @@ void outbox_revoke(broker_t *b, miner_t *m, uint64_t source, const char *reason)
     r->revoked = grown(r->revoked, r->n_revoked, &r->cap_revoked, sizeof *r->revoked);
     r->revoked[r->n_revoked++] = source;
     r->reason = reason;
+    source_t *s = map_get(&b->catalog.sources, source);
+    if (s) jobs_recalled(b, s, m);
     if (r->n_revoked == REVOKE_CHUNK) flush_revoked(b, m);
 }
 

@@ -138,7 +138,7 @@ static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
         if (h->version) outbox_revoke(b, m, h->source, "not yours any more");
         if (wanted && s->lane->owner == m && !s->lane->moving) s->known_to_owner = false;
         if (wanted && h->running) dues_runs_at(b, s, m);
-        if (wanted && h->running && jobs_gate(s)) jobs_adopt(b, m, s);
+        if (wanted && h->running) jobs_listed(b, m, s, h);
         if (owned && s->lane->moving) source_mark(s, true); // once more
         return;
     }
@@ -154,7 +154,7 @@ static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
         dues_send(b, s, one ? INT64_MIN : h->held, CAUSE_scheduled);
     else if (h->held > 0)
         dues_enter(b, s, done, h->held > done ? h->held : done);
-    if (jobs_gate(s) && (h->running || h->held > h->done)) jobs_adopt(b, m, s);
+    jobs_listed(b, m, s, h);
 }
 
 // What the miner did not list of its lanes it does not have. Of a lane that was on its way to another miner
@@ -170,7 +170,6 @@ static void send_unlisted(broker_t *b, miner_t *m)
         for (source_t *s = l->sources; s; s = s->lane_next) {
             if (s->mark) continue;
             s->known_to_owner = false;
-            if (!s->away) jobs_lost(b, m, s);
             dues_send(b, s, INT64_MIN, CAUSE_reassigned);
         }
         lane_unmark(l);
@@ -181,6 +180,7 @@ static void start_listing(broker_t *b, miner_t *m)
 {
     m->phase = MINER_LISTING;
     runs_doubt(&b->runs, m);
+    jobs_doubt(b, m);
     for (lane_t *l = m->lanes; l; l = l->next) lane_unmark(l);
 }
 
@@ -194,6 +194,7 @@ static void on_inventory(broker_t *b, miner_t *m, const wire_inventory_t *inv)
     jobs_lessee_known(b, m);
     log_info("joined", "miner=%s incarnation=%016llx hosts=%u live=%zu", m->name,
              (unsigned long long)m->incarnation, m->n_lanes, registry_live(&b->registry));
+    jobs_unlisted(b, m);
     send_unlisted(b, m);
     release_runs(b, m, true);
     assign_orphans(b, CAUSE_reassigned, "joined");
@@ -249,12 +250,12 @@ static void on_revoked(broker_t *b, miner_t *m, const wire_revoked_t *msg)
     note_running(b, m, &msg->running);
     for (size_t i = 0; i < msg->sources.n; i++) {
         source_t *s = map_get(&b->catalog.sources, msg->sources.v[i]);
-        if (s && s->job && !s->job->due && !names(&msg->running, s->id)) jobs_lost(b, m, s);
+        if (s && !names(&msg->running, s->id)) jobs_not_running(b, m, s, msg->number);
     }
     bool orphans = false;
     for (size_t i = 0; i < msg->sources.n; i++) {
         source_t *s = map_get(&b->catalog.sources, msg->sources.v[i]);
-        if (!s || s->lane->owner != m || !s->lane->moving) continue;
+        if (!s || s->lane->owner != m || !s->lane->moving || msg->number < s->lane->recall) continue;
         source_mark(s, false);
         if (s->lane->n_marked) continue;
         assign_returned(b, s->lane);

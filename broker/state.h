@@ -55,6 +55,7 @@ struct broker {
     int64_t accounted;            // loaded: dues up to here were accounted for before the start
 
     uint64_t epoch;
+    uint64_t revokes;  // the number of the last REVOKE; an earlier broker's were smaller
     uint64_t recorded; // dues whose history was handed to the store, since start
     miner_t *outboxes; // miners with rows to flush
 };

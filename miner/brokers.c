@@ -141,12 +141,11 @@ void brokers_holdings(brokers_t *bs, uint64_t round, wire_holding_t *holdings, s
     }
 }
 
-void brokers_revoked(brokers_t *bs, uint64_t *sources, size_t n_sources, uint64_t *running, size_t n_running)
+void brokers_revoked(brokers_t *bs, const wire_revoked_t *message)
 {
-    wire_revoked_t message = {.sources = {sources, n_sources}, .running = {running, n_running}};
     dealer_t *d = active(bs);
     send_outcomes(bs);
-    if (d) (void)dealer_send(d, WIRE_TYPE_REVOKED, &message);
+    if (d) (void)dealer_send(d, WIRE_TYPE_REVOKED, message);
 }
 
 void brokers_goodbye(brokers_t *bs, bool done, uint64_t *running, size_t n_running)
@@ -240,7 +239,7 @@ static void handle_revoke(brokers_t *bs, broker_t *b, const wire_revoke_t *revok
 {
     if (!obeys(bs, b, revoke->epoch)) return;
     log_info("revoke", "sources=%zu reason=\"%s\"", revoke->sources.n, revoke->reason);
-    bs->options.events.revoke(bs->options.context, &revoke->sources);
+    bs->options.events.revoke(bs->options.context, &revoke->sources, revoke->number);
 }
 
 static void handle_disconnect(brokers_t *bs, broker_t *b, const wire_disconnect_t *bye, int64_t now)

@@ -16,7 +16,7 @@ typedef struct brokers brokers_t;
 // What the link does with what a broker wants. Messages live during the call.
 typedef struct {
     void (*assign)(void *context, const wire_assign_t *assign, int64_t start); // of the slot, monotonic ms
-    void (*revoke)(void *context, const wire_ids_t *sources);
+    void (*revoke)(void *context, const wire_ids_t *sources, uint64_t number);
     // Wants brokers_holdings from each worker, with this round.
     void (*inventory)(void *context, uint64_t round);
     void (*clock)(void *context, int64_t offset); // broker ms = monotonic ms + offset
@@ -44,8 +44,7 @@ void brokers_destroy(brokers_t **brokers, int linger_ms);
 void brokers_outcome(brokers_t *brokers, wire_outcome_t *outcome);
 // What one worker holds, for round; of a later round it is ignored. The last one of `workers` ends it.
 void brokers_holdings(brokers_t *brokers, uint64_t round, wire_holding_t *holdings, size_t n);
-void brokers_revoked(brokers_t *brokers, uint64_t *sources, size_t n_sources, uint64_t *running,
-                     size_t n_running);
+void brokers_revoked(brokers_t *brokers, const wire_revoked_t *message);
 void brokers_goodbye(brokers_t *brokers, bool done, uint64_t *running, size_t n_running);
 
 // What the heartbeats say. epoch and heard_ms are filled in here. holdings: sources held, for READY.

@@ -166,12 +166,13 @@ static void on_assign(void *context, const wire_assign_t *assign, int64_t start)
     }
 }
 
-static void on_revoke(void *context, const wire_ids_t *sources)
+static void on_revoke(void *context, const wire_ids_t *sources, uint64_t number)
 {
     link_t *l = context;
-    wire_ids_t unknown = {xmalloc(sources->n * sizeof(uint64_t) + 1), 0};
+    wire_revoked_t unknown = {.sources = {xmalloc(sources->n * sizeof(uint64_t) + 1), 0}, .number = number};
     for (unsigned i = 0; i < l->options.workers; i++) {
         message_t *m = message_new(MESSAGE_REVOKE, i);
+        m->ids.number = number;
         m->ids.sources = xmalloc(sources->n * sizeof(uint64_t) + 1);
         for (size_t k = 0; k < sources->n; k++)
             if (owner_of(l, sources->v[k]) == (int)i) m->ids.sources[m->ids.n_sources++] = sources->v[k];
@@ -181,9 +182,9 @@ static void on_revoke(void *context, const wire_ids_t *sources)
             message_free(m);
     }
     for (size_t k = 0; k < sources->n; k++)
-        if (!map_del(&l->owners, sources->v[k])) unknown.v[unknown.n++] = sources->v[k];
-    if (unknown.n) brokers_revoked(l->brokers, unknown.v, unknown.n, NULL, 0);
-    free(unknown.v);
+        if (!map_del(&l->owners, sources->v[k])) unknown.sources.v[unknown.sources.n++] = sources->v[k];
+    if (unknown.sources.n) brokers_revoked(l->brokers, &unknown);
+    free(unknown.sources.v);
 }
 
 static void on_inventory(void *context, uint64_t round)
@@ -340,7 +341,9 @@ static void handle(link_t *l, message_t *m)
         m->batch.frame = NULL;
         break;
     case MESSAGE_REVOKED:
-        brokers_revoked(l->brokers, m->ids.sources, m->ids.n_sources, m->ids.running, m->ids.n_running);
+        brokers_revoked(l->brokers, &(wire_revoked_t){.sources = {m->ids.sources, m->ids.n_sources},
+                                                      .running = {m->ids.running, m->ids.n_running},
+                                                      .number = m->ids.number});
         break;
     case MESSAGE_HOLDINGS:
         brokers_holdings(l->brokers, m->inventory.round, m->inventory.holdings, m->inventory.n);

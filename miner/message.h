@@ -50,6 +50,7 @@ typedef struct {
         struct {
             uint64_t *sources, *running; // malloc
             size_t n_sources, n_running;
+            uint64_t number; // of the REVOKE
         } ids;
         struct {
             uint64_t token;    // of the batch, as the worker gave it

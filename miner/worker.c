@@ -269,6 +269,7 @@ static void handle_revoke(worker_t *w, message_t *m)
     message_t *answer = message_new(MESSAGE_REVOKED, w->options.number);
     answer->ids.sources = m->ids.sources;
     answer->ids.n_sources = m->ids.n_sources;
+    answer->ids.number = m->ids.number;
     answer->ids.running = xmalloc(m->ids.n_sources * sizeof(uint64_t) + 1);
     m->ids.sources = NULL;
     for (size_t i = 0; i < answer->ids.n_sources; i++) {

@@ -385,7 +385,7 @@ static void on_assign(world_t *w, sim_miner_t *m, const wire_assign_t *a)
 static void on_revoke(world_t *w, sim_miner_t *m, const wire_revoke_t *msg)
 {
     uint64_t *running = xcalloc(msg->sources.n, sizeof *running);
-    wire_revoked_t answer = {.sources = msg->sources, .running = {running, 0}};
+    wire_revoked_t answer = {.sources = msg->sources, .running = {running, 0}, .number = msg->number};
     for (size_t i = 0; i < msg->sources.n; i++) {
         holding_t *h = holding_of(m, msg->sources.v[i]);
         if (!h) continue;

@@ -81,7 +81,7 @@ static void a_second_miner_gets_its_share_and_what_runs_stays(void **state)
     assert_non_null(r);
     assert_true(r->sources.n >= 17 && r->sources.n <= 21);
     assert_int_equal(count_dues(w, mark, 2), 0); // not before it is given back
-    wire_revoked_t back = {.sources = r->sources, .running = {r->sources.v, 1}};
+    wire_revoked_t back = {.sources = r->sources, .running = {r->sources.v, 1}, .number = r->number};
     say(w, 1, WIRE_TYPE_REVOKED, &back);
     wire_assign_t *a = heard(w, mark, 2, WIRE_TYPE_ASSIGN, 0);
     assert_non_null(a);

@@ -100,7 +100,7 @@ static void scan(world_t *w)
         if (s->type != WIRE_TYPE_REVOKE) continue;
         const wire_revoke_t *r = s->message;
         for (size_t i = 0; i < r->sources.n; i++) drop(s->peer, r->sources.v[i]);
-        wire_revoked_t back = {.sources = r->sources};
+        wire_revoked_t back = {.sources = r->sources, .number = r->number};
         say(w, s->peer, WIRE_TYPE_REVOKED, &back);
     }
 }
