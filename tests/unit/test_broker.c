@@ -556,6 +556,52 @@ static void templates_are_refused_replaced_and_removed(void **state)
     assert_int_equal(w->ops[w->n_ops - 1].kind, STORE_TEMPLATE_GONE);
 }
 
+static uint64_t revoked_by(world_t *w, const char *action)
+{
+    wire_arg_t name[] = {{"name", "news"}};
+    size_t mark = w->n_sent;
+    assert_int_equal(command(w, action, name, 1)->code, 0);
+    wire_revoke_t *r = heard(w, mark, 1, WIRE_TYPE_REVOKE, 0);
+    assert_non_null(r);
+    return r->number;
+}
+
+static void answer_revoke(world_t *w, uint64_t source, uint64_t number)
+{
+    wire_revoked_t back = {.sources = {&source, 1}, .number = number};
+    say(w, 1, WIRE_TYPE_REVOKED, &back);
+}
+
+// The poll that was to run is over only when the REVOKE that came after it is answered.
+static void an_answer_belongs_to_its_revoke(void **state)
+{
+    world_t *w = *state;
+    wire_arg_t name[] = {{"name", "news"}};
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    size_t mark = w->n_sent;
+    add(w, "news", 1, ", \"max_concurrent\": 1", false);
+    pass_beating(w, SLOT, 1, 0);
+    assert_true(count_dues(w, mark, 1) > 0);
+    uint64_t source = ((wire_assign_t *)heard(w, mark, 1, WIRE_TYPE_ASSIGN, 0))->dues.v[0].source;
+    uint64_t first = revoked_by(w, "disable");
+    assert_int_equal(command(w, "enable", name, 1)->code, 0);
+    answer_revoke(w, source, first);
+    mark = w->n_sent;
+    pass_beating(w, SLOT, 1, 0);
+    assert_true(count_dues(w, mark, 1) > 0);
+    uint64_t second = revoked_by(w, "disable");
+    assert_true(second > first);
+    assert_int_equal(command(w, "enable", name, 1)->code, 0);
+    mark = w->n_sent;
+    answer_revoke(w, source, first);
+    pass_beating(w, SLOT / 4, 1, 0);
+    assert_int_equal(count_dues(w, mark, 1), 0);
+    answer_revoke(w, source, second);
+    pass_beating(w, SLOT, 1, 0);
+    assert_true(count_dues(w, mark, 1) > 0);
+}
+
 static void tables_come_in_pages(void **state)
 {
     world_t *w = *state;
@@ -626,6 +672,7 @@ int main(void)
         TEST(a_replacement_that_was_half_written_keeps_its_sources),
         TEST(a_template_that_finds_other_items_begins_anew),
         TEST(templates_are_refused_replaced_and_removed),
+        TEST(an_answer_belongs_to_its_revoke),
         TEST(tables_come_in_pages),
         TEST(nonsense_disturbs_nobody),
     };
