@@ -117,7 +117,7 @@ int64_t date_unix(const char *s, size_t len)
     size_t n = 0;
     int64_t value = 0;
     if (len > 6 && memcmp(s, "/date(", 6) == 0) s += 6, len -= 6;
-    for (; n < len && n < 17 && is_digit(s[n]); n++) value = value * 10 + (s[n] - '0');
+    for (; n < len && n < 20 && is_digit(s[n]); n++) value = value * 10 + (s[n] - '0');
     bool whole = n == len || s[n] == ')';
     if (n == 9 || n == 10) {
         if (whole) return value * 1000;
@@ -128,5 +128,6 @@ int64_t date_unix(const char *s, size_t len)
         return value * 1000 + fraction_ms(s + n + 1, len - n - 1);
     }
     if (n == 13 && (whole || s[n] == '+' || s[n] == '-')) return value;
+    if (n == 19 && whole) return value / 1000000;
     return n == 16 && whole ? value / 1000 : TIME_NONE;
 }

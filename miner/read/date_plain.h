@@ -9,8 +9,8 @@
 // something else, or no such moment.
 int64_t date_plain(const char *text, size_t len);
 
-// A count since 1970: seconds of 9 or 10 digits, with or without a fraction, ms of 13, us of 16; also
-// /Date(1700000000123)/, in lower case. TIME_NONE as above.
+// A count since 1970: seconds of 9 or 10 digits, with or without a fraction, ms of 13, us of 16, ns of
+// 19; also /Date(1700000000123)/, in lower case. TIME_NONE as above.
 int64_t date_unix(const char *text, size_t len);
 
 #endif

@@ -241,6 +241,20 @@ static bool take_hour_letter(date_t *d, int64_t hour)
     return true;
 }
 
+// "2012:08:03", as cameras write the day.
+static bool take_colon_date(date_t *d, int64_t year)
+{
+    const char *s = d->p;
+    if (d->n_numbers || d->end - s < 6 || s[0] != ':' || s[3] != ':') return false;
+    if (!is_digit(s[1]) || !is_digit(s[2]) || !is_digit(s[4]) || !is_digit(s[5])) return false;
+    d->year = (int)year;
+    d->month = two(s + 1);
+    d->day = two(s + 4);
+    d->p += 6;
+    d->last = LAST_NUMBER;
+    return peek(d, 0) == ' ' || peek(d, 0) == '\0';
+}
+
 static bool take_number(date_t *d)
 {
     int n;
@@ -249,6 +263,7 @@ static bool take_number(date_t *d)
     int64_t value = take_digits(d, &n);
     if (n <= 2 && peek(d, 0) == ':' && d->hour < 0) return take_clock(d, value, ':');
     if (last == LAST_T && d->hour < 0) return compact_time(d, s, n);
+    if (n == 4 && take_colon_date(d, value)) return true;
     if (take_cjk_unit(d, value)) return true;
     if (n <= 2 && d->hour < 0 && at_hour_letter(d)) return take_hour_letter(d, value);
     if (n <= 2 && d->hour < 0 && date_complete(d) && peek(d, 0) == '.' && is_digit(peek(d, 1)) &&
@@ -397,6 +412,7 @@ static bool known_word(date_t *d, const char *word, size_t len)
     if (month) return set_month(d, month, false);
     bool behind_clock = d->last == LAST_CLOCK || d->last == LAST_ZONE_NAME;
     if (behind_clock && date_word_zone(word, len, &minutes)) return set_zone(d, minutes);
+    if (behind_clock && d->p == d->end && is_word(word, len, "at")) return set_zone(d, -240); // Atlantic
     if (date_word_weekday(word, len) || date_word_filler(word, len)) return true;
     if (is_word(word, len, "thang") || is_word(word, len, "thg")) return d->month_next = true;
     bool prefixed = len > 2 && memcmp(word, "ב", 2) == 0; // Hebrew: "in"
@@ -481,12 +497,29 @@ static bool take_annotation(date_t *d)
     return peek(d, 0) && d->p++;
 }
 
+// Is the sign at hand that of an offset? It stands behind the time or the zone's name; behind a whole date
+// where the time came before ("Tue Sep 23 20:10:55 2001 +0100") or none does ("2001-09-23+01:00").
+static bool at_offset(const date_t *d)
+{
+    if (!is_digit(peek(d, 1))) return false;
+    if (d->last == LAST_CLOCK || d->last == LAST_ZONE_NAME) return true;
+    if (d->has_zone || d->last != LAST_NUMBER || !date_complete(d)) return false;
+    return d->hour >= 0 ? d->p[-1] == ' ' : *d->p == '+';
+}
+
+// The offset once more, as Go prints it: "+0300 +03".
+static bool take_echo(date_t *d)
+{
+    int zone = d->zone;
+    return take_offset(d) && d->zone == zone;
+}
+
 static bool take_punctuation(date_t *d)
 {
     char c = *d->p;
     bool sign = c == '+' || c == '-';
-    if (sign && is_digit(peek(d, 1)) && (d->last == LAST_CLOCK || d->last == LAST_ZONE_NAME))
-        return take_offset(d);
+    if (sign && at_offset(d)) return take_offset(d);
+    if (sign && d->has_offset && d->last == LAST_OTHER && is_digit(peek(d, 1))) return take_echo(d);
     if (c == '(') return take_comment(d);
     if (c == '[' && d->has_zone) return take_annotation(d);
     d->p++;

@@ -141,16 +141,18 @@ static size_t put_encoded(char *out, unsigned char c)
 }
 
 // Writes s in normal form to out (room for 3 * len). A `*` stays one in a pattern, and is encoded in a path,
-// so that only %2A in a pattern means it; the same for `$`.
+// so that only %2A in a pattern means it; the same for `$`. Within a query `:`, `/`, `?` and `@` mean the
+// same whether they are encoded or not (RFC 3986, 3.4); in a path `/` does not.
 static size_t normalize(span_t s, bool pattern, char *out)
 {
     size_t n = 0;
+    bool query = false;
     for (size_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.s[i];
         if (c == '%' && i + 2 < s.len && hex(s.s[i + 1]) >= 0 && hex(s.s[i + 2]) >= 0) {
             c = (unsigned char)(hex(s.s[i + 1]) * 16 + hex(s.s[i + 2]));
             i += 2;
-            if (is_unreserved(c))
+            if (is_unreserved(c) || (query && (c == ':' || c == '/' || c == '?' || c == '@')))
                 out[n++] = (char)c;
             else
                 n += put_encoded(out + n, c);
@@ -158,6 +160,7 @@ static size_t normalize(span_t s, bool pattern, char *out)
             n += put_encoded(out + n, c);
         } else {
             out[n++] = (char)c;
+            query = query || c == '?';
         }
     }
     return n;
@@ -326,10 +329,17 @@ static bool names(const agent_t *agent, const char *token, size_t len)
     return agent->len == len && strncasecmp(agent->token, token, len) == 0;
 }
 
-// Calls for the agent's own groups; where there are none, for those of all.
+// Behind a product's name there is nothing, its version or a comment; two words are no product's name.
+static bool ends_product(const char *s)
+{
+    return *s == '/' || s[strspn(s, " \t")] == '(' || s[strspn(s, " \t")] == '\0';
+}
+
+// The agent's own token; NULL where no group is the agent's own, so that those of all hold.
 static const char *effective_token(const robots_t *r, const char *agent, size_t *len)
 {
     *len = token_length(agent, strlen(agent));
+    if (!ends_product(agent + *len)) *len = 0;
     for (size_t i = 0; i < r->n_agents && *len; i++) {
         if (names(&r->agents[i], agent, *len)) return agent;
     }

@@ -78,6 +78,9 @@ static void test_agents(void **state)
         {"User-agent: rtm/2.1\nDisallow: /", "rtm", "/", false, 2},
         {"User-agent: rtm bot\nDisallow: /", "rtm", "/", false, 2},
         {"User-agent: rtm-news\nDisallow: /", "rtm", "/", true, 0},
+        {"User-agent: rtm\nDisallow: /", "rtm (contact us)", "/", false, 2},
+        {"User-agent: rtm\nDisallow: /", "rtm news", "/", true, 0},
+        {"User-agent: rtm\nAllow: /\nUser-agent: *\nDisallow: /", "rtm news", "/", false, 4},
         {"User-agent: rtm\nDisallow: /", "rtm-news", "/", true, 0},
         {"User-agent: * all\nDisallow: /", "rtm", "/", false, 2},
         {"User-agent: *bot\nDisallow: /", "rtm", "/", true, 0},
@@ -187,6 +190,10 @@ static void test_encoding(void **state)
         {RULE("/~joe/"), "rtm", "/%7Ejoe/x", false, 2},
         {RULE("/%7ejoe/"), "rtm", "/~joe/x", false, 2},
         {RULE("/a b"), "rtm", "/a%20b", false, 2},
+        {RULE("/go?to=https://a.example"), "rtm", "/go?to=https%3A%2F%2Fa.example", false, 2},
+        {RULE("/go?to=https%3a%2f%2fa.example"), "rtm", "/go?to=https://a.example/x", false, 2},
+        {RULE("/go?a=1%26b"), "rtm", "/go?a=1&b", true, 0},
+        {RULE("/go/a%3Fb"), "rtm", "/go/a?b", true, 0},
     };
     CHECK_TABLE(cases);
 }
