@@ -522,9 +522,9 @@ static bool start(broker_t *b, job_t *job, bool first)
     return true;
 }
 
-// Those of a template that wait look again, in their order, until one must go on waiting. What waits for a
-// dependency waits for a time of its own, so some of those behind it look too.
-static void wake_listing(broker_t *b, listing_t *l)
+// Those of a template that wait look again, in their order, until one starts (true) or must go on waiting.
+// What waits for a dependency waits for a time of its own, so some of those behind it look too.
+static bool wake_listing(broker_t *b, listing_t *l)
 {
     int patience = LOOK_BEHIND, n = 0;
     for (; l->parked_first && n < b->config.budget && patience > 0; n++) {
@@ -538,17 +538,69 @@ static void wake_listing(broker_t *b, listing_t *l)
             patience = dependency ? patience - 1 : 0;
         else if (b->jobs.running == running)
             b->jobs.changed = true; // it left the line without a run: somebody may have let it go first
+        else
+            return true;
     }
     if (l->parked_first && patience > 0) b->jobs.changed = true; // to be continued
+    return false;
+}
+
+static bool is_before(const listing_t *a, const listing_t *b)
+{
+    return !b || a->parked_first->entry.ready_at < b->parked_first->entry.ready_at;
+}
+
+// Of the n templates (or NULL) whose jobs wait, the one whose turn it is: as in turns.h, but a turn is one
+// that started.
+static size_t next_to_wake(const broker_t *b, listing_t **all, size_t n, bool *aged)
+{
+    size_t first[TURN_CLASSES] = {n, n, n, n}, oldest = n;
+    unsigned wants = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!all[i] || !all[i]->parked_first) continue;
+        priority_t c = all[i]->parked_first->entry.priority;
+        if (is_before(all[i], first[c] < n ? all[first[c]] : NULL)) first[c] = i;
+        if (is_before(all[i], oldest < n ? all[oldest] : NULL)) oldest = i;
+        wants |= 1U << c;
+    }
+    if (oldest == n) return n;
+    int64_t since = all[oldest]->parked_first->entry.ready_at;
+    *aged = !b->jobs.aged && since + b->jobs.queue.patience <= b->now;
+    return *aged ? oldest : first[shares_next(&b->jobs.shares, wants)];
+}
+
+static void count_turn(jobs_t *j, priority_t class, bool aged)
+{
+    j->aged = aged;
+    if (!aged) shares_take(&j->shares, (int)class);
 }
 
 static void wake(broker_t *b)
 {
-    bool changed = b->jobs.changed;
+    bool changed = b->jobs.changed, aged = false;
     b->jobs.changed = false;
-    size_t pos = 0;
-    for (listing_t *l; changed && b->jobs.parked && (l = map_next(&b->catalog.listings, &pos));)
-        wake_listing(b, l);
+    if (!changed || !b->jobs.parked) return;
+    listing_t **all = xcalloc(b->catalog.listings.count + 1, sizeof(listing_t *));
+    size_t n = 0, pos = 0, i;
+    unsigned wants = 0;
+    for (listing_t *l; (l = map_next(&b->catalog.listings, &pos));) {
+        if (!l->parked_first) continue;
+        all[n++] = l;
+        wants |= 1U << l->parked_first->entry.priority;
+    }
+    for (int c = 0; c < TURN_CLASSES; c++)
+        if (!(wants >> c & 1)) shares_join(&b->jobs.shares, c); // it saves up no turns
+    for (int starts = 0; (i = next_to_wake(b, all, n, &aged)) < n && starts < b->config.budget;) {
+        priority_t class = all[i]->parked_first->entry.priority;
+        if (wake_listing(b, all[i])) {
+            count_turn(&b->jobs, class, aged);
+            starts++;
+        } else {
+            all[i] = NULL;
+        }
+    }
+    if (i < n) b->jobs.changed = true; // to be continued
+    free(all);
 }
 
 bool jobs_tick(broker_t *b)

@@ -5,9 +5,6 @@
 
 #include "common/check.h"
 
-// Turns are inverse to the stride: low 1, normal 2, high 4, critical 8 of 15.
-static const uint64_t stride[TURN_CLASSES] = {8, 4, 2, 1};
-
 void turns_init(turns_t *q, int64_t patience_ms)
 {
     *q = (turns_t){.patience = patience_ms};
@@ -55,19 +52,9 @@ void turns_return(turns_t *q, turn_t *e, int64_t again)
     q->count++;
 }
 
-// A class that was empty takes up where the others are: it has no claim to turns that it did not want.
-static void join(turns_t *q, priority_t c)
-{
-    uint64_t least = UINT64_MAX;
-    if (q->classes[c].count) return;
-    for (int i = 0; i < TURN_CLASSES; i++)
-        if (q->classes[i].count && q->pass[i] < least) least = q->pass[i];
-    if (least != UINT64_MAX && q->pass[c] < least) q->pass[c] = least;
-}
-
 static void enter_class(turns_t *q, turn_t *e)
 {
-    join(q, e->priority);
+    if (!q->classes[e->priority].count) shares_join(&q->shares, (int)e->priority);
     heap_set(&q->classes[e->priority], &e->place, e->place.key);
 }
 
@@ -101,12 +88,12 @@ static void ripen_all(turns_t *q, int64_t now)
         ripen(q, HEAP_OWNER(n, turn_t, timer), now);
 }
 
-static int next_class(const turns_t *q)
+// A bit for each class that has more than `taken` entries.
+static unsigned wants(const turns_t *q, const size_t taken[TURN_CLASSES])
 {
-    int best = -1;
-    for (int c = TURN_CLASSES - 1; c >= 0; c--)
-        if (q->classes[c].count && (best < 0 || q->pass[c] < q->pass[best])) best = c;
-    return best;
+    unsigned bits = 0;
+    for (int c = 0; c < TURN_CLASSES; c++) bits |= (unsigned)(q->classes[c].count > taken[c]) << c;
+    return bits;
 }
 
 turn_t *turns_pop(turns_t *q, int64_t now)
@@ -119,9 +106,10 @@ turn_t *turns_pop(turns_t *q, int64_t now)
     if (q->aged) {
         e = HEAP_OWNER(oldest, turn_t, age);
     } else {
-        int c = next_class(q);
+        static const size_t none[TURN_CLASSES];
+        int c = shares_next(&q->shares, wants(q, none));
         CHECK(c >= 0);
-        q->pass[c] += stride[c];
+        shares_take(&q->shares, c);
         e = HEAP_OWNER(heap_min(&q->classes[c]), turn_t, place);
     }
     turns_remove(q, e);
@@ -153,20 +141,17 @@ static size_t peek_ready(const turns_t *q, turn_t **out, size_t n)
 {
     turn_t **sorted[TURN_CLASSES];
     size_t at[TURN_CLASSES] = {0}, taken = 0;
-    uint64_t pass[TURN_CLASSES];
+    shares_t shares = q->shares;
     for (int c = 0; c < TURN_CLASSES; c++) {
         const heap_t *h = &q->classes[c];
         sorted[c] = xcalloc(h->count + 1, sizeof *sorted[c]);
         for (size_t i = 0; i < h->count; i++) sorted[c][i] = HEAP_OWNER(h->nodes[i], turn_t, place);
         qsort(sorted[c], h->count, sizeof *sorted[c], by_place);
-        pass[c] = q->pass[c];
     }
     while (taken < n) {
-        int best = -1;
-        for (int c = TURN_CLASSES - 1; c >= 0; c--)
-            if (at[c] < q->classes[c].count && (best < 0 || pass[c] < pass[best])) best = c;
+        int best = shares_next(&shares, wants(q, at));
         if (best < 0) break;
-        pass[best] += stride[best];
+        shares_take(&shares, best);
         out[taken++] = sorted[best][at[best]++];
     }
     for (int c = 0; c < TURN_CLASSES; c++) free(sorted[c]);

@@ -1,8 +1,7 @@
 // Turns: work that waits for its turn. An entry first waits for a time, then among those that are ready for
-// its class's share: the classes (priorities) share the turns 1 : 2 : 4 : 8 by stride scheduling (Waldspurger
-// and Weihl, 1995), and whoever has been ready for `patience` goes first, so nobody starves. Within a class
-// the order is that of arrival; entries may be put in front. An entry with a deadline moves up to high when
-// `promote_at` comes. No clock in here.
+// its class's share: the classes (priorities) share the turns 1 : 2 : 4 : 8 (shares.h), and whoever has been
+// ready for `patience` goes first, so nobody starves. Within a class the order is that of arrival; entries
+// may be put in front. An entry with a deadline moves up to high when `promote_at` comes. No clock in here.
 #ifndef RTM_BROKER_TURNS_H
 #define RTM_BROKER_TURNS_H
 
@@ -11,9 +10,11 @@
 #include <stdint.h>
 
 #include "common/heap.h"
+#include "common/shares.h"
 #include "proto/template.h"
 
 enum { TURN_CLASSES = PRIORITY_CRITICAL + 1 };
+_Static_assert((int)TURN_CLASSES == SHARE_CLASSES, "each priority has its share");
 
 typedef struct {
     heap_node_t timer; // until it is ready: ready_at; then, if it has one: promote_at
@@ -27,8 +28,8 @@ typedef struct {
 
 typedef struct {
     heap_t timers, classes[TURN_CLASSES], ages;
-    uint64_t pass[TURN_CLASSES]; // stride scheduling: the class with the least goes next
-    int64_t front, back;         // next places
+    shares_t shares;
+    int64_t front, back; // next places
     int64_t patience;
     size_t count;
     bool aged; // the last turn went by age: at most every second does, so that age does not undo the shares

@@ -43,6 +43,7 @@ struct brokers {
     unsigned inventory_due; // workers that have not answered in this round
     bool has_clock;
     int64_t offset, told_offset; // broker ms = monotonic ms + offset
+    int64_t slot_ms;
 };
 
 brokers_t *brokers_new(const brokers_options_t *options)
@@ -197,14 +198,15 @@ static void note_clock(brokers_t *bs, int64_t broker_now, int64_t now)
     if (bs->has_clock && change < CLOCK_STEP_MS && change > -CLOCK_STEP_MS) return;
     bs->has_clock = true;
     bs->told_offset = bs->offset;
-    bs->options.events.clock(bs->options.context, bs->offset);
+    bs->options.events.clock(bs->options.context, bs->offset, bs->slot_ms);
 }
 
 static void handle_welcome(brokers_t *bs, broker_t *b, const wire_welcome_t *w, int64_t now)
 {
     dealer_settle(&b->dealer, w->heartbeat_ms, w->liveness_ms);
     if (!obeys(bs, b, w->epoch)) return;
-    if (bs->active != b) bs->has_clock = false; // another broker, another clock
+    if (bs->active != b || bs->slot_ms != w->slot_ms) bs->has_clock = false; // another broker, another clock
+    bs->slot_ms = w->slot_ms;
     log_info("welcome", "endpoint=%s epoch=%llu slot_ms=%lld acked=%llu unacked=%zu", b->dealer.endpoint,
              (unsigned long long)w->epoch, (long long)w->slot_ms, (unsigned long long)w->outcomes_acked,
              bs->outcomes.n);

@@ -19,9 +19,10 @@ typedef struct {
     void (*revoke)(void *context, const wire_ids_t *sources, uint64_t number);
     // Wants brokers_holdings from each worker, with this round.
     void (*inventory)(void *context, uint64_t round);
-    void (*clock)(void *context, int64_t offset); // broker ms = monotonic ms + offset
-    void (*welcome)(void *context);               // a session began
-    void (*drain)(void *context);                 // somebody asked for the miner to drain
+    // broker ms = monotonic ms + offset; how long a slot is
+    void (*clock)(void *context, int64_t offset, int64_t slot_ms);
+    void (*welcome)(void *context); // a session began
+    void (*drain)(void *context);   // somebody asked for the miner to drain
 } brokers_events_t;
 
 typedef struct {

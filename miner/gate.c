@@ -104,6 +104,7 @@ static void queue(gate_t *g, visit_t *v, int64_t gap)
     v->state = VISIT_AT_HOST;
     v->ticket.concurrency = v->concurrency;
     v->ticket.gap = gap > v->gap ? gap : v->gap;
+    v->ticket.priority = v->priority;
     polite_enter(g->polite, &v->ticket, v->host, v->due, now);
 }
 
@@ -144,6 +145,7 @@ static errand_t *send_errand(gate_t *g, visit_t *first)
                          .origin = first->origin,
                          .concurrency = first->concurrency,
                          .gap = first->gap < ROBOTS_GAP_MS ? first->gap : ROBOTS_GAP_MS,
+                         .priority = PRIORITY_CRITICAL, // others may wait for it
                          .due = first->due};
     map_put(&g->errands, e->origin, e);
     g->counts.robots++;
@@ -191,13 +193,14 @@ static void go(gate_t *g, visit_t *v)
 }
 
 void gate_enter(gate_t *g, visit_t *v, const visit_ops_t *ops, const char *url, const char *home,
-                const template_t *t, int64_t due)
+                const template_t *t, priority_t priority, int64_t due)
 {
     CHECK(v->state == VISIT_OUT);
     *v = (visit_t){.gate = g,
                    .ops = ops,
                    .url = xstrdup(url),
                    .due = due,
+                   .priority = priority,
                    .ignore_robots = t->ignore_robots,
                    .concurrency = t->host_concurrency,
                    .gap = t->host_gap_ms,
@@ -205,6 +208,11 @@ void gate_enter(gate_t *g, visit_t *v, const visit_ops_t *ops, const char *url, 
     locate(v);
     v->home = strcmp(home, url) ? robots_cache_origin(home) : v->origin;
     go(g, v);
+}
+
+void gate_set_patience(gate_t *g, int64_t patience)
+{
+    polite_set_patience(g->polite, patience);
 }
 
 void gate_release(gate_t *g, visit_t *v)

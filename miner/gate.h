@@ -44,6 +44,7 @@ typedef struct visit {
     char *url; // of the step, and of it:
     uint64_t host, origin;
     int64_t due;
+    priority_t priority;
     uint64_t home;      // origin that the template's secrets are meant for
     unsigned hops;      // redirects so far
     bool temporary;     // one of them was no 301 or 308
@@ -77,9 +78,12 @@ gate_t *gate_new(const gate_options_t *options);
 void gate_destroy(gate_t **gate);
 
 // Lets visit, which is out, fetch url (copied) by the template's politeness; the template outlives the visit.
-// home: a URL of the origin that the template's secrets are meant for. due: see polite_enter.
+// home: a URL of the origin that the template's secrets are meant for. due and
+// priority: see polite_enter.
 void gate_enter(gate_t *gate, visit_t *visit, const visit_ops_t *ops, const char *url, const char *home,
-                const template_t *t, int64_t due);
+                const template_t *t, priority_t priority, int64_t due);
+// See polite_set_patience.
+void gate_set_patience(gate_t *gate, int64_t patience);
 // Takes back what has not begun; false: it is under way (or out).
 bool gate_take_back(gate_t *gate, visit_t *visit);
 // Ends it wherever it is, without a callback.

@@ -197,12 +197,13 @@ static void on_inventory(void *context, uint64_t round)
     }
 }
 
-static void on_clock(void *context, int64_t offset)
+static void on_clock(void *context, int64_t offset, int64_t slot_ms)
 {
     link_t *l = context;
     for (unsigned i = 0; i < l->options.workers; i++) {
         message_t *m = message_new(MESSAGE_CLOCK, i);
         m->clock.offset = offset;
+        m->clock.slot_ms = slot_ms;
         send_to(l, i, m);
     }
 }

@@ -59,6 +59,7 @@ typedef struct {
         } verdicts;
         struct {
             int64_t offset; // broker ms = monotonic ms + offset
+            int64_t slot_ms;
         } clock;
         struct {
             uint64_t round; // echoed

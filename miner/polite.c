@@ -10,6 +10,7 @@
 
 #include "common/check.h"
 #include "common/map.h"
+#include "common/shares.h"
 #include "proto/limits.h"
 
 enum {
@@ -17,9 +18,16 @@ enum {
     FIRST_PENALTY_MS = 60000,
 };
 
+_Static_assert(SHARE_CLASSES == PRIORITY_CRITICAL + 1, "each priority has its share");
+
+// Among hosts that may start something, a ticket stands as if it had been due so much earlier, ms.
+static const int64_t lead[SHARE_CLASSES] = {0, 1000, 3000, 5000};
+
 struct polite_host {
-    heap_node_t ready; // in polite.ready
-    heap_t queue;      // tickets that wait, by due
+    heap_node_t ready;             // in polite.ready
+    heap_t classes[SHARE_CLASSES]; // tickets that wait, by due
+    shares_t shares;
+    bool aged; // the last start went by age
     uint64_t id;
     uint32_t running;
     int64_t next_start; // monotonic ms before which nothing starts: the gap
@@ -30,6 +38,7 @@ struct polite_host {
 struct polite {
     map_t hosts;  // id -> polite_host_t
     heap_t ready; // hosts by when they may start something (or be forgotten)
+    int64_t patience;
 };
 
 polite_t *polite_new(void)
@@ -37,12 +46,13 @@ polite_t *polite_new(void)
     polite_t *p = xcalloc(1, sizeof *p);
     map_init(&p->hosts);
     heap_init(&p->ready);
+    p->patience = INT64_MAX / 2;
     return p;
 }
 
 static void host_free(polite_host_t *h)
 {
-    heap_free(&h->queue);
+    for (int c = 0; c < SHARE_CLASSES; c++) heap_free(&h->classes[c]);
     free(h);
 }
 
@@ -91,10 +101,36 @@ size_t polite_host_named(const char *name, uint64_t out[2])
     return has_port ? 1 : 2;
 }
 
-static polite_ticket_t *head(const polite_host_t *h)
+void polite_set_patience(polite_t *p, int64_t patience)
 {
-    heap_node_t *n = heap_min(&h->queue);
+    p->patience = patience;
+}
+
+static polite_ticket_t *first_of(const polite_host_t *h, int class)
+{
+    heap_node_t *n = heap_min(&h->classes[class]);
     return n ? HEAP_OWNER(n, polite_ticket_t, place) : NULL;
+}
+
+static polite_ticket_t *oldest(const polite_host_t *h)
+{
+    polite_ticket_t *found = NULL;
+    for (int c = 0; c < SHARE_CLASSES; c++) {
+        polite_ticket_t *t = first_of(h, c);
+        if (t && (!found || t->place.key <= found->place.key)) found = t;
+    }
+    return found;
+}
+
+// The ticket whose turn it is; NULL: none waits. aged: it goes by age.
+static polite_ticket_t *head(const polite_t *p, const polite_host_t *h, int64_t now, bool *aged)
+{
+    unsigned wants = 0;
+    polite_ticket_t *old = oldest(h);
+    if (!old) return NULL;
+    *aged = !h->aged && old->place.key + p->patience <= now;
+    for (int c = 0; c < SHARE_CLASSES; c++) wants |= (unsigned)(h->classes[c].count > 0) << c;
+    return *aged ? old : first_of(h, shares_next(&h->shares, wants));
 }
 
 static int64_t start_of(const polite_host_t *h)
@@ -112,10 +148,11 @@ static int64_t remembered(const polite_host_t *h)
 // Puts the host where its state says: in the heap by its next start, or gone.
 static void settle(polite_t *p, polite_host_t *h, int64_t now)
 {
-    const polite_ticket_t *first = head(h);
+    bool aged;
+    const polite_ticket_t *first = head(p, h, now, &aged);
     if (first && h->running < first->concurrency) {
-        // Among hosts that may start at once the one whose due is oldest comes first.
-        int64_t at_once = first->place.key < now ? first->place.key : now;
+        int64_t at_once = first->place.key - lead[first->priority];
+        if (at_once > now) at_once = now;
         heap_set(&p->ready, &h->ready, start_of(h) > now ? start_of(h) : at_once);
     } else if (first || h->running) {
         heap_remove(&p->ready, &h->ready);
@@ -135,7 +172,7 @@ static polite_host_t *host_of(polite_t *p, uint64_t host)
     h = xcalloc(1, sizeof *h);
     h->id = host;
     h->next_start = h->blocked = INT64_MIN;
-    heap_init(&h->queue);
+    for (int c = 0; c < SHARE_CLASSES; c++) heap_init(&h->classes[c]);
     map_put(&p->hosts, host, h);
     return h;
 }
@@ -146,7 +183,8 @@ void polite_enter(polite_t *p, polite_ticket_t *t, uint64_t host, int64_t due, i
     if (t->concurrency == 0) t->concurrency = 1;
     t->host = h;
     t->running = false;
-    heap_set(&h->queue, &t->place, due);
+    if (!h->classes[t->priority].count) shares_join(&h->shares, (int)t->priority);
+    heap_set(&h->classes[t->priority], &t->place, due);
     settle(p, h, now);
 }
 
@@ -154,12 +192,15 @@ polite_ticket_t *polite_next(polite_t *p, int64_t now)
 {
     for (heap_node_t *n; (n = heap_min(&p->ready)) && n->key <= now;) {
         polite_host_t *h = HEAP_OWNER(n, polite_host_t, ready);
-        polite_ticket_t *t = head(h);
-        if (!t || start_of(h) > now) {
+        bool aged;
+        polite_ticket_t *t = head(p, h, now, &aged);
+        if (!t || start_of(h) > now || h->running >= t->concurrency) { // age may have changed who is first
             settle(p, h, now);
             continue;
         }
-        heap_remove(&h->queue, &t->place);
+        h->aged = aged;
+        if (!aged) shares_take(&h->shares, (int)t->priority);
+        heap_remove(&h->classes[t->priority], &t->place);
         t->running = true;
         h->running++;
         h->next_start = now + t->gap;
@@ -177,7 +218,7 @@ void polite_leave(polite_t *p, polite_ticket_t *t, int64_t now)
     if (t->running)
         h->running--;
     else
-        heap_remove(&h->queue, &t->place);
+        heap_remove(&h->classes[t->priority], &t->place);
     t->running = false;
     settle(p, h, now);
 }
@@ -232,7 +273,7 @@ bool polite_is_backed_off(const polite_t *p, uint64_t host, int64_t now)
 polite_ticket_t *polite_evict(polite_t *p, uint64_t host, int64_t now)
 {
     polite_host_t *h = map_get(&p->hosts, host);
-    polite_ticket_t *t = h ? head(h) : NULL;
+    polite_ticket_t *t = h ? oldest(h) : NULL;
     if (t) polite_leave(p, t, now);
     return t;
 }

@@ -1,6 +1,8 @@
 // Polite: how often one host is asked. Per host at most so many transfers at once, a least gap between two
-// starts, a queue in order of the dues, and times of back-off in which nothing starts. It knows no clock and
-// no network: `now` is monotonic ms, and whoever takes a ticket starts the transfer.
+// starts, and times of back-off in which nothing starts. Where tickets wait, the priorities share the starts
+// 1 : 2 : 4 : 8 (shares.h), in order of the dues within each; who has waited for `patience` goes first, at
+// most every second time. It knows no clock and no network: `now` is monotonic ms, and whoever takes a ticket
+// starts the transfer.
 #ifndef RTM_MINER_POLITE_H
 #define RTM_MINER_POLITE_H
 
@@ -9,22 +11,26 @@
 #include <stdint.h>
 
 #include "common/heap.h"
+#include "proto/template.h"
 
 typedef struct polite polite_t;
 typedef struct polite_host polite_host_t;
 
 // One transfer that wants to start; embedded in its owner.
 typedef struct polite_ticket {
-    heap_node_t place;    // in its host's queue, by due
+    heap_node_t place;    // in its host's queue of its priority, by due
     polite_host_t *host;  // while it waits or runs
     uint32_t concurrency; // transfers at once to this host
     int64_t gap;          // ms between two starts
+    priority_t priority;
     bool running;
 } polite_ticket_t;
 
 polite_t *polite_new(void);
 // All tickets must have left.
 void polite_destroy(polite_t **polite);
+// Who has waited for so long (ms) goes first; until it is said, nobody does.
+void polite_set_patience(polite_t *polite, int64_t patience);
 
 // The number of a URL's host: hash of "host:port" in lower case.
 uint64_t polite_host(const char *url);
@@ -32,8 +38,8 @@ uint64_t polite_host(const char *url);
 // many.
 size_t polite_host_named(const char *name, uint64_t out[2]);
 
-// Queues ticket (concurrency and gap set) at host; due: monotonic ms, ranks it among the host's others, and
-// may lie ahead.
+// Queues ticket (concurrency, gap and priority set) at host; due: monotonic ms, ranks it among the host's
+// others of its priority, and may lie ahead.
 void polite_enter(polite_t *polite, polite_ticket_t *ticket, uint64_t host, int64_t due, int64_t now);
 // The next ticket that may start at now, which then counts as running; or NULL.
 polite_ticket_t *polite_next(polite_t *polite, int64_t now);

@@ -11,6 +11,11 @@
 #include "miner/poll_state.h"
 #include "miner/read/url.h"
 
+enum {
+    PATIENCE_SLOTS = 7, // who has waited longer at a host goes first, so that hardly anybody waits for ten
+    LONGEST_SLOT_MS = 86400000,
+};
+
 static const uint64_t STREAM_TOKEN = 1ULL << 63; // in the tokens of streams' batches
 
 // -- states ---------------------------------------------------------------------------------------
@@ -59,12 +64,6 @@ static void finish(poll_t *p)
         poll_free(p);
     s->poll = NULL;
     ps->options.finished(ps->options.context, s);
-}
-
-int64_t poll_rank(const poll_t *p, int64_t due)
-{
-    static const int64_t behind[] = {10000, 5000, 2000, 0}; // ms, from low to critical
-    return due + behind[p->due.priority <= PRIORITY_CRITICAL ? p->due.priority : PRIORITY_NORMAL];
 }
 
 // -- outcomes -------------------------------------------------------------------------------------
@@ -336,9 +335,10 @@ void polls_destroy(polls_t **polls)
     *polls = NULL;
 }
 
-void polls_set_clock(polls_t *ps, int64_t offset)
+void polls_set_clock(polls_t *ps, int64_t offset, int64_t slot_ms)
 {
     ps->offset = offset;
+    if (slot_ms > 0 && slot_ms <= LONGEST_SLOT_MS) gate_set_patience(ps->gate, PATIENCE_SLOTS * slot_ms);
     streams_set_clock(ps->streams, offset);
 }
 

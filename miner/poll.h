@@ -52,8 +52,8 @@ void polls_destroy(polls_t **polls);
 // The next due of source has come: its poll starts no further details, but leaves them to the next one.
 void polls_hurry(source_t *source);
 
-// broker ms = monotonic ms + offset
-void polls_set_clock(polls_t *polls, int64_t offset);
+// broker ms = monotonic ms + offset; how long a slot is.
+void polls_set_clock(polls_t *polls, int64_t offset, int64_t slot_ms);
 // host (see polite_host) is not asked before `until` (monotonic ms); polls that wait for it are settled as
 // skipped. An `until` that has passed: it may be asked again.
 void polls_back_off(polls_t *polls, uint64_t host, int64_t until);

@@ -110,7 +110,7 @@ static void follow(poll_t *p, uint32_t index, const char *url)
     p->following++;
     p->findings[index].state = FINDING_FETCHED;
     gate_enter(p->polls->gate, &task->visit, &ops, url, p->source->url, p->definition->template,
-               poll_rank(p, clock_mono_ms() + DETAIL_YIELD_MS));
+               p->due.priority, clock_mono_ms() + DETAIL_YIELD_MS);
 }
 
 bool poll_detail_advance(poll_t *p)

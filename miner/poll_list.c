@@ -112,7 +112,7 @@ static void send(poll_t *p, const char *url, int64_t due)
 {
     static const visit_ops_t ops = {on_start, on_page};
     gate_enter(p->polls->gate, &p->page.visit, &ops, url, p->source->url, p->definition->template,
-               poll_rank(p, due));
+               p->due.priority, due);
 }
 
 void poll_list_start(poll_t *p)

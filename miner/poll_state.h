@@ -125,9 +125,6 @@ struct polls {
 void poll_move(poll_t *poll, poll_state_t to);
 // Tells the outcome as it is now.
 void poll_report(poll_t *poll, wire_outcome_kind_t kind);
-// Where a request of the poll that is due then stands among others at its host: lower classes let higher ones
-// pass for some seconds, but no longer, so that they do not starve.
-int64_t poll_rank(const poll_t *poll, int64_t due);
 // The finding's details are left to the next poll.
 void poll_leave(poll_t *poll, finding_t *finding);
 // Tells the sink what the list proves, as poll->row says; the poll waits for its answer.

@@ -188,7 +188,7 @@ void stream_queue(stream_t *st)
     stream_move(st, STREAM_QUEUED, INT64_MAX);
     if (url)
         gate_enter(st->streams->options.gate, &st->visit, &ops, url, st->source->url,
-                   st->definition->template, clock_mono_ms());
+                   st->definition->template, st->definition->template->priority, clock_mono_ms());
     buf_free(&buf);
     if (!url) stream_disconnected(st, ERR_bad_url, "the position to resume from makes too long a URL");
 }

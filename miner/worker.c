@@ -330,7 +330,7 @@ static void handle(worker_t *w, message_t *m)
     case MESSAGE_CLOCK:
         w->offset = m->clock.offset;
         w->clock_known = true;
-        polls_set_clock(w->polls, m->clock.offset);
+        polls_set_clock(w->polls, m->clock.offset, m->clock.slot_ms);
         break;
     case MESSAGE_BACKOFF: polls_back_off(w->polls, m->backoff.host, m->backoff.until); break;
     case MESSAGE_INVENTORY: handle_inventory(w, m); break;

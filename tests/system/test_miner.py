@@ -626,7 +626,7 @@ def test_higher_priorities_go_first_at_a_host_and_lower_ones_do_not_starve(world
         world.web.pages[path] = page
     world.due(sources[0])
     world.pump(lambda: order)
-    world.due(sources[1], offset=-12000, priority=0)  # it has waited for long
+    world.due(sources[1], offset=-20000, priority=0)  # it has waited for ten slots
     for n, priority in enumerate([0, 1, 0, 2, 3, 3]):
         world.due(sources[2 + n], priority=priority)
     beats = len(world.of("HEARTBEAT"))

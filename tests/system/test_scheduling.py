@@ -60,6 +60,47 @@ def why(c, source):
     return " | ".join(c.ctl_json("explain", source)["why"])
 
 
+def shares(web, kind):
+    """Of the polls of /kind/…: the part of low priority, and the longest that a source of low priority went without one."""
+    with web.lock:
+        polls = [(at, path.split("/")[2:]) for at, path, _ in web.requests if path.startswith(f"/{kind}/")]
+    first = max(at for at, (of, n) in polls if n == "0" and at < polls[0][0] + 5)
+    polls = [(at, of, n) for at, (of, n) in polls if at >= first]
+    low = [p for p in polls if p[1] == "low"]
+    waits = []
+    for n in {n for _, _, n in low}:
+        times = [at for at, _, m in low if m == n] + [polls[-1][0]]
+        waits += [b - a for a, b in zip(times, times[1:])]
+    print(f"{kind}: {len(polls)} polls, {len(low)} of low priority, longest wait {max(waits):.1f} s")
+    return len(polls), len(low) / len(polls), max(waits), len({n for _, _, n in low})
+
+
+def test_low_priority_does_not_starve(cluster, web):
+    """A host that may be asked ten times a second, and a cluster that may poll two sources at once, each with three times
+    as much critical work as that is: low priority has a twentieth at least, and nobody waits for more than ten slots."""
+    def slow(_):
+        time.sleep(0.15)
+        return page()
+    for kind in "host", "cluster":
+        for n in range(40):
+            web.pages[f"/{kind}/critical/{n}"] = web.pages[f"/{kind}/low/{n}"] = slow if kind == "cluster" else page
+    with started(cluster) as at_host, started(cluster, broker=dict(max_concurrent=2)) as at_broker:
+        for c, kind, gap in (at_host, "host", "100ms"), (at_broker, "cluster", "0ms"):
+            for priority, n in ("low", 5), ("critical", 30):
+                c.add(template(web, priority, *[f"/{kind}/{priority}/{n}" for n in range(n)], priority=priority,
+                               politeness={"concurrency": 8, "gap": gap, "robots": False}), "--force")
+        wait_until(lambda: asked(web, "/host/low/0") and asked(web, "/cluster/low/0"), what="first polls")
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() > began + 20 and asked(web, "/cluster/low/0") > 2, timeout=60, what="many polls")
+        for kind in "host", "cluster":
+            polls, share, waited, sources = shares(web, kind)
+            assert polls > 100 and sources == 5
+            assert share >= 0.05 and waited <= 10
+            assert share <= 0.25  # it has no more than its share either
+        rows = at_host.ctl_json("history", "low")
+        assert {r["error"] for r in rows if r["result"] == "skipped"} <= {"still_running", "missed_while_down", "overloaded"}
+
+
 def test_what_may_run_at_once(cluster, web):
     busy = Busy(0.3)
     for n in range(3):

@@ -132,6 +132,69 @@ static void test_many(void **state)
     polite_destroy(&p);
 }
 
+// One host that may start something every 100 ms, for so long, while `of` tickets of each priority, in the
+// order of the classes, want to start again as soon as they have: how often each class started, and the
+// longest that a ticket of low priority waited.
+enum { CROWD = 60, EACH_MS = 100 };
+typedef struct {
+    int starts[PRIORITY_CRITICAL + 1];
+    int64_t low_waited;
+} crowd_t;
+
+static crowd_t crowd(const int of[PRIORITY_CRITICAL + 1], int64_t patience, int64_t span)
+{
+    static polite_ticket_t tickets[PRIORITY_CRITICAL + 1][CROWD];
+    int64_t since[CROWD] = {0};
+    crowd_t seen = {0};
+    polite_t *p = polite_new();
+    polite_set_patience(p, patience);
+    for (int c = 0; c <= PRIORITY_CRITICAL; c++)
+        for (int i = 0; i < of[c]; i++) {
+            tickets[c][i] = (polite_ticket_t){.concurrency = 1, .gap = EACH_MS, .priority = (priority_t)c};
+            polite_enter(p, &tickets[c][i], 1, 0, 0);
+        }
+    for (int64_t now = 0; now < span; now += EACH_MS) {
+        polite_ticket_t *t = polite_next(p, now);
+        assert_non_null(t);
+        assert_null(polite_next(p, now));
+        int c = (int)t->priority;
+        long i = t - tickets[c];
+        seen.starts[c]++;
+        if (c == PRIORITY_LOW && now - since[i] > seen.low_waited) seen.low_waited = now - since[i];
+        if (c == PRIORITY_LOW) since[i] = now + 1;
+        polite_leave(p, t, now + 1);
+        polite_enter(p, t, 1, now + 1, now + 1);
+    }
+    for (int c = 0; c <= PRIORITY_CRITICAL; c++)
+        for (int i = 0; i < of[c]; i++) polite_leave(p, &tickets[c][i], span);
+    polite_destroy(&p);
+    return seen;
+}
+
+static void priorities_share_what_a_host_can_serve(void **state)
+{
+    (void)state;
+    crowd_t seen = crowd((int[]){20, 20, 20, 20}, 1000000, 150000);
+    for (int c = 0; c <= PRIORITY_CRITICAL; c++)
+        assert_in_range(seen.starts[c], (100 << c) - 1, (100 << c) + 1);
+    // a single one of low priority has its share, too
+    seen = crowd((int[]){1, 20, 20, 20}, 1000000, 150000);
+    assert_in_range(seen.starts[PRIORITY_LOW], 75, 150);
+    assert_in_range(seen.low_waited, 0, 2000);
+}
+
+// However much critical work there is, and however many low tickets share what is left.
+static void nobody_waits_much_longer_than_its_patience(void **state)
+{
+    (void)state;
+    crowd_t seen = crowd((int[]){20, 0, 0, 60}, 7000, 100000); // slots of a second
+    assert_in_range(seen.low_waited, 7000, 10000);
+    assert_in_range(seen.starts[PRIORITY_LOW], 200, 300); // a fifth to a third
+    seen = crowd((int[]){5, 0, 0, 60}, 7000, 100000);
+    assert_in_range(seen.low_waited, 4000, 5000);
+    assert_in_range(seen.starts[PRIORITY_LOW], 108, 114); // a ninth
+}
+
 static void test_hosts_of_urls(void **state)
 {
     (void)state;
@@ -214,6 +277,8 @@ int main(void)
         cmocka_unit_test(test_idle_hosts_are_forgotten),
         cmocka_unit_test(test_oldest_due_first),
         cmocka_unit_test(test_many),
+        cmocka_unit_test(priorities_share_what_a_host_can_serve),
+        cmocka_unit_test(nobody_waits_much_longer_than_its_patience),
         cmocka_unit_test(test_hosts_of_urls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
