@@ -454,12 +454,15 @@ static void start_single(broker_t *b, job_t *job)
         dues_send_extra(b, s);
 }
 
-// Its turn came, but the due has not: later, or not at all.
+// Its turn came, but the due has not: later, or not at all. What waits for others' ends meanwhile keeps its
+// place.
 static void wait_for_due(broker_t *b, job_t *job)
 {
     int64_t next = first_open(job->source);
     if (next == INT64_MAX)
         discard(b, job);
+    else if (job->why)
+        look_again(b, job, (error_class_t)job->why, next > b->now ? next : b->now + 1);
     else
         enqueue(b, job, next > b->now ? next : b->now + 1);
 }
@@ -502,7 +505,9 @@ static bool start_gated(broker_t *b, job_t *job, bool first)
     if (why) {
         job->why = (uint8_t)why;
         if (why == ERR_blocked && !s->listing->blocked_since) s->listing->blocked_since = b->now;
-        park(b, job, first);
+        bool oldest = why != ERR_dependency && s->listing->parked_first &&
+                      job->entry.ready_at < s->listing->parked_first->entry.ready_at;
+        park(b, job, first || oldest);
     } else {
         send_gated(b, job, due);
     }

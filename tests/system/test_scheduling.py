@@ -86,19 +86,19 @@ def test_low_priority_does_not_starve(cluster, web):
             web.pages[f"/{kind}/critical/{n}"] = web.pages[f"/{kind}/low/{n}"] = slow if kind == "cluster" else page
     with started(cluster) as at_host, started(cluster, broker=dict(max_concurrent=2)) as at_broker:
         for c, kind, gap in (at_host, "host", "100ms"), (at_broker, "cluster", "0ms"):
-            for priority, n in ("low", 5), ("critical", 30):
+            for priority, n in ("low", 4), ("critical", 30):
                 c.add(template(web, priority, *[f"/{kind}/{priority}/{n}" for n in range(n)], priority=priority,
                                politeness={"concurrency": 8, "gap": gap, "robots": False}), "--force")
         wait_until(lambda: asked(web, "/host/low/0") and asked(web, "/cluster/low/0"), what="first polls")
         began = time.monotonic()
         wait_until(lambda: time.monotonic() > began + 20 and asked(web, "/cluster/low/0") > 2, timeout=60, what="many polls")
-        for kind in "host", "cluster":
+        for c, kind in (at_host, "host"), (at_broker, "cluster"):
             polls, share, waited, sources = shares(web, kind)
-            assert polls > 100 and sources == 5
+            assert polls > 80 and sources == 4
             assert share >= 0.05 and waited <= 10
             assert share <= 0.25  # it has no more than its share either
-        rows = at_host.ctl_json("history", "low")
-        assert {r["error"] for r in rows if r["result"] == "skipped"} <= {"still_running", "missed_while_down", "overloaded"}
+            why = {r["error"] for r in c.ctl_json("history", "low") if r["result"] == "skipped"}
+            assert ("still_running" if kind == "host" else "limited") in why, why  # what was put off is on record
 
 
 def test_what_may_run_at_once(cluster, web):
