@@ -114,12 +114,6 @@ static bool has_bad_id(const char *s, size_t len)
     return false;
 }
 
-static bool is_name_char(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '-' || c == '_' ||
-           (c & 0x80);
-}
-
 static int compile(selector_t *sel, const char *text, const char *path, template_error_t *error)
 {
     char why[160];
@@ -130,8 +124,7 @@ static int compile(selector_t *sel, const char *text, const char *path, template
     if (take_suffix(sel, css, &len) != 0)
         return fail(error, path, text, "::attr() needs an attribute's name");
     trim(&css, &len);
-    // lexbor does not know :scope, but at the start it means what a leading combinator means
-    if (len >= 6 && memcmp(css, ":scope", 6) == 0 && (len == 6 || !is_name_char(css[6]))) css += 6, len -= 6;
+    if (len == 6 && memcmp(css, ":scope", 6) == 0) css += 6, len = 0; // the item, as no selector means
     trim(&css, &len);
     if (len == 0 && sel->take == TAKE_BY_TYPE && css == text)
         return fail(error, path, text, "the selector is empty");

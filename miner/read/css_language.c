@@ -1,0 +1,83 @@
+// CSS language: the nearest attribute upwards counts.
+#include "miner/read/css_language.h"
+
+#include <lexbor/dom/dom.h>
+#include <string.h>
+#include <strings.h>
+
+typedef struct {
+    const char *s; // NULL: there is none
+    size_t len;
+} span_t;
+
+static span_t inherited(const lxb_dom_node_t *n, const char *name, int64_t *steps)
+{
+    for (; n && n->type == LXB_DOM_NODE_TYPE_ELEMENT && *steps > 0; n = n->parent, --*steps) {
+        lxb_dom_attr_t *a = lxb_dom_element_attr_by_name(lxb_dom_interface_element(n),
+                                                         (const lxb_char_t *)name, strlen(name));
+        size_t len = 0;
+        const char *value = a ? (const char *)lxb_dom_attr_value(a, &len) : NULL;
+        if (a) return (span_t){value ? value : "", len};
+    }
+    return (span_t){NULL, 0};
+}
+
+// Cuts the part before the next separator off rest.
+static span_t next_part(span_t *rest, char separator)
+{
+    const char *end = rest->len ? memchr(rest->s, separator, rest->len) : NULL;
+    span_t part = {rest->s, end ? (size_t)(end - rest->s) : rest->len};
+    rest->s = end ? end + 1 : NULL;
+    rest->len -= end ? part.len + 1 : part.len;
+    return part;
+}
+
+static bool same(span_t a, span_t b)
+{
+    return a.len == b.len && strncasecmp(a.s, b.s, a.len) == 0;
+}
+
+static bool is_star(span_t s)
+{
+    return s.len == 1 && *s.s == '*';
+}
+
+// RFC 4647, 3.3.2: parts of the language may be passed over, but for the first one and single letters.
+static bool in_range(span_t language, span_t range)
+{
+    if (language.len == 0 || range.len == 0) return language.len == range.len;
+    span_t wanted = next_part(&range, '-'), part = next_part(&language, '-');
+    if (!is_star(wanted) && !same(wanted, part)) return false;
+    while (range.s) {
+        wanted = next_part(&range, '-');
+        if (is_star(wanted)) continue;
+        do {
+            if (!language.s) return false;
+            part = next_part(&language, '-');
+            if (part.len == 1 && !same(wanted, part)) return false;
+        } while (!same(wanted, part));
+    }
+    return true;
+}
+
+bool css_language_is(const lxb_dom_node_t *element, const char *ranges, size_t len, int64_t *steps)
+{
+    span_t language = inherited(element, "lang", steps), rest = {ranges, len};
+    if (!language.s) language = (span_t){"", 0};
+    *steps -= (int64_t)(len / 16 + language.len / 16);
+    while (rest.s)
+        if (in_range(language, next_part(&rest, ','))) return true;
+    return false;
+}
+
+static bool is_direction(span_t s)
+{
+    return same(s, (span_t){"ltr", 3}) || same(s, (span_t){"rtl", 3});
+}
+
+bool css_direction_is(const lxb_dom_node_t *element, const char *name, size_t len, int64_t *steps)
+{
+    span_t direction = inherited(element, "dir", steps);
+    if (!direction.s || !is_direction(direction)) direction = (span_t){"ltr", 3};
+    return same(direction, (span_t){name, len});
+}

@@ -1,0 +1,17 @@
+// CSS language: :lang() and :dir(), which what an element inherits decides. Used by css.c only.
+#ifndef RTM_MINER_CSS_LANGUAGE_H
+#define RTM_MINER_CSS_LANGUAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct lxb_dom_node;
+
+// Is the element's language in one of the ranges ("en,*-CH", RFC 4647, extended filtering)? The empty range
+// means no language. *steps: the budget, counted down.
+bool css_language_is(const struct lxb_dom_node *element, const char *ranges, size_t len, int64_t *steps);
+// Is its text's direction the one named, ltr or rtl? `auto` and text itself are not looked at.
+bool css_direction_is(const struct lxb_dom_node *element, const char *name, size_t len, int64_t *steps);
+
+#endif
