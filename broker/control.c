@@ -316,6 +316,12 @@ static void command_add(call_t *c)
         call_refuse(c, 400, "depends_on", "would go round in a circle: %s", cycle);
         t = NULL;
     }
+    const char *other = t ? relations_with_stream(&b->catalog, t) : NULL;
+    if (other) {
+        call_refuse(c, 400, "blocks", "'%s' and '%s' cannot keep each other out: a stream runs all the time",
+                    t->name, other);
+        t = NULL;
+    }
     if (!t) {
         arena_destroy(&arena);
         return;

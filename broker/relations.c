@@ -55,6 +55,19 @@ bool relations_cycle(const catalog_t *catalog, const template_t *template, char 
     return found;
 }
 
+const char *relations_with_stream(const catalog_t *catalog, const template_t *t)
+{
+    for (size_t i = 0; i < t->n_blocks; i++) {
+        const listing_t *o = catalog_find(catalog, t->blocks[i]);
+        if (o && o->template->kind == KIND_STREAM) return o->template->name;
+    }
+    size_t pos = 0;
+    for (const listing_t *o; t->kind == KIND_STREAM && (o = map_next(&catalog->listings, &pos));)
+        for (size_t i = 0; i < o->template->n_blocks; i++)
+            if (!strcmp(o->template->blocks[i], t->name)) return o->template->name;
+    return NULL;
+}
+
 // -- what follows from the templates --------------------------------------------------------------------
 
 static bool names(const char **list, size_t n, const char *name)

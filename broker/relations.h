@@ -12,6 +12,9 @@ struct broker;
 
 // Whether template, put into the catalog, would wait for itself: writes "a -> b -> a" into cycle.
 bool relations_cycle(const catalog_t *catalog, const template_t *template, char *cycle, size_t size);
+// A stream runs all the time, so nothing can be kept from running beside it: the name of the other template,
+// if `blocks` of template, or of one in the catalog, would ask for that; NULL: none.
+const char *relations_with_stream(const catalog_t *catalog, const template_t *template);
 // Works out `gated` and `urgency` of all listings. Sources of those that become gated must be handed out
 // anew: calls changed for each.
 void relations_update(struct broker *broker, void (*changed)(struct broker *broker, listing_t *listing));

@@ -37,6 +37,12 @@ int template_stream(parse_t *p)
         return template_fail(p->error, "resume", "fits one URL, and the template has %zu", t->n_urls);
     if (t->resume && strncmp(t->resume, "http://", 7) != 0 && strncmp(t->resume, "https://", 8) != 0)
         return template_fail(p->error, "resume", "must be an absolute URL: \"https://...\"");
+    if (t->max_concurrent || t->n_blocks || t->n_depends_on)
+        return template_fail(p->error,
+                             t->max_concurrent ? "max_concurrent"
+                             : t->n_blocks     ? "blocks"
+                                               : "depends_on",
+                             "is about polls, and a stream runs all the time; leave it out");
     if (t->follow) return template_fail(p->error, "detail", "the items of a stream have no details");
     if (t->n_fields == 0)
         return template_fail(p->error, "fields",

@@ -308,6 +308,39 @@ static void a_circle_is_refused_and_named(void **state)
     assert_int_equal(add(w, "c", 1, "", false)->code, 0);
 }
 
+static wire_reply_t *add_stream(world_t *w, const char *name, const char *more)
+{
+    char json[300];
+    snprintf(json, sizeof json,
+             "{\"name\": \"%s\", \"kind\": \"stream\", \"url\": \"http://s.example/%s\","
+             " \"fields\": {\"title\": \"$.t\"}%s}",
+             name, name, more);
+    wire_arg_t args[] = {{"template", json}};
+    return command(w, "add", args, 1);
+}
+
+static void a_stream_keeps_nobody_out(void **state)
+{
+    static const char *const polls_only[] = {"max_concurrent", "blocks", "depends_on"};
+    static const char *const values[] = {"1", "\"a\"", "\"a\""};
+    world_t *w = *state;
+    for (int i = 0; i < 3; i++) {
+        char more[60];
+        snprintf(more, sizeof more, ", \"%s\": %s", polls_only[i], values[i]);
+        wire_reply_t *r = add_stream(w, "s", more);
+        assert_int_equal(r->code, 400);
+        assert_string_equal(r->field, polls_only[i]);
+    }
+    assert_int_equal(add_stream(w, "s", "")->code, 0);
+    wire_reply_t *r = add(w, "a", 1, ", \"blocks\": \"s\"", false);
+    assert_int_equal(r->code, 400);
+    assert_non_null(strstr(r->message, "'a' and 's'"));
+    assert_int_equal(add(w, "b", 1, ", \"blocks\": \"t\"", false)->code, 0); // not there yet
+    r = add_stream(w, "t", "");
+    assert_int_equal(r->code, 400);
+    assert_string_equal(r->field, "blocks");
+}
+
 // -- failures -------------------------------------------------------------------------------------------
 
 static answer_t broken(const given_t *g)
@@ -699,6 +732,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_blocks_each_other_never_runs_together, begin, teardown),
         cmocka_unit_test_setup_teardown(a_dependency_comes_first, begin, teardown),
         cmocka_unit_test_setup_teardown(a_circle_is_refused_and_named, begin, teardown),
+        cmocka_unit_test_setup_teardown(a_stream_keeps_nobody_out, begin, teardown),
         cmocka_unit_test_setup_teardown(a_source_that_keeps_failing_is_quarantined_and_comes_back, begin,
                                         teardown),
         cmocka_unit_test_setup_teardown(enable_lets_out_of_quarantine, begin, teardown),
