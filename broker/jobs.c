@@ -534,9 +534,8 @@ static bool wake_listing(broker_t *b, listing_t *l)
     int patience = LOOK_BEHIND, n = 0;
     for (; l->parked_first && n < b->config.budget && patience > 0; n++) {
         job_t *job = l->parked_first;
-        bool dependency =
-            job->why ==
-            ERR_dependency; // NOLINT(clang-analyzer-unix.Malloc): what was freed is not in the list
+        // what start() freed is not in the list any more: NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
+        bool dependency = job->why == ERR_dependency;
         size_t running = b->jobs.running;
         leave(b, job);
         if (!start(b, job, !dependency))

@@ -196,6 +196,7 @@ static void read_environment(const conf_t *conf)
 static void append(const conf_option_t *o, const char *text)
 {
     const char *before = *(const char **)o->target;
+    CHECK(before != NULL);
     size_t size = strlen(before) + strlen(text) + 2;
     char *both = xmalloc(size);
     snprintf(both, size, "%s,%s", before, text);

@@ -26,13 +26,17 @@ static int64_t read_time(const char *text)
     return span < 0 ? -1 : clock_wall_ms() - span;
 }
 
+enum { MOST_ARGS = 3 };
+
 // Asks until the broker has gone through all; sources: how many it refetched.
-static int ask_all(ctl_t *ctl, wire_arg_t *args, size_t n, int64_t *sources)
+static int ask_all(ctl_t *ctl, const wire_arg_t *what, size_t n, int64_t *sources)
 {
     char cursor[MAX_NAME + 1] = "";
+    wire_arg_t args[MOST_ARGS + 1];
+    memcpy(args, what, n * sizeof *args);
+    args[n] = (wire_arg_t){.name = "cursor", .value = cursor};
     do {
         const wire_reply_t *reply;
-        args[n] = (wire_arg_t){.name = "cursor", .value = cursor};
         int result = ctl_ask(ctl, NULL, "refetch", args, n + 1, &reply);
         if (result != CTL_OK) return result;
         yyjson_doc *doc = yyjson_read(reply->json, strlen(reply->json), 0);
@@ -64,7 +68,7 @@ int run_refetch(const command_t *command, ctl_t *ctl, int argc, char **argv)
                     : "say what: --since TIME and/or --template NAME, or --all");
         return CTL_USAGE;
     }
-    wire_arg_t args[4];
+    wire_arg_t args[MOST_ARGS];
     size_t n = 0;
     snprintf(text, sizeof text, "%lld", (long long)ms);
     if (since) args[n++] = (wire_arg_t){.name = "since", .value = text};

@@ -17,7 +17,7 @@ typedef struct {
     int rank;
 } member_t;
 
-#define NAME(text) text, sizeof text - 1
+#define NAME(text) (text), sizeof(text) - 1
 
 static const member_t json_feed[] = {
     {NAME("id"), AS_TEXT, SLOT_GUID, 0},
