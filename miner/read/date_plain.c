@@ -115,9 +115,9 @@ int64_t date_plain(const char *text, size_t len)
 int64_t date_unix(const char *s, size_t len)
 {
     size_t n = 0;
-    int64_t value = 0;
+    uint64_t value = 0; // of at most 19 digits
     if (len > 6 && memcmp(s, "/date(", 6) == 0) s += 6, len -= 6;
-    for (; n < len && n < 20 && is_digit(s[n]); n++) value = value * 10 + (s[n] - '0');
+    for (; n < len && n < 19 && is_digit(s[n]); n++) value = value * 10 + (uint64_t)(s[n] - '0');
     bool whole = n == len || s[n] == ')';
     if (n == 9 || n == 10) {
         if (whole) return value * 1000;

@@ -13,6 +13,7 @@
 #include "miner/read/feed_html.h"
 #include "miner/read/feed_item.h"
 #include "miner/read/feed_json.h"
+#include "miner/read/feed_links.h"
 #include "miner/read/feed_names.h"
 #include "miner/read/text.h"
 #include "miner/read/xml_repair.h"
@@ -268,7 +269,7 @@ static const char *full_name(const feed_t *f)
     return name ? name : f->local;
 }
 
-// A media type whose bytes are no text: Atom has them in base64.
+// A media type whose bytes are no text: Atom has them in base64 (RFC 4287, 4.1.3.3).
 static bool is_binary(span_t type)
 {
     if (!type.len || !memchr(type.s, '/', type.len)) return false;
@@ -284,8 +285,10 @@ static void begin_capture(feed_t *f, element_t e, const attributes_t *a, bool at
     f->part[0] = '\0';
     f->type = text_type(a, atom);
     f->no_permalink = span_is(attributes_get(a, "isPermaLink"), "false") || atom;
-    f->base64 = span_is(attributes_get(a, "mode"), "base64");
-    f->no_text = attributes_get(a, "src").len > 0 || is_binary(attributes_get(a, "type"));
+    bool elsewhere = attributes_get(a, "src").len > 0, binary = is_binary(attributes_get(a, "type"));
+    f->base64 = span_is(attributes_get(a, "mode"), "base64") || (binary && atom && !elsewhere);
+    if (f->base64 && binary) f->type = TYPE_OF_RSS; // should it be text, it says of itself what it is
+    f->no_text = elsewhere || binary;
     f->attributes = NULL;
     if (e.kind == EL_CONTENT && f->no_text) set(f, SLOT_URL, URL_CONTENT, attributes_get(a, "src"));
     buf_reset(&f->text);
@@ -396,6 +399,21 @@ static bool is_wrapper(const feed_t *f, const char *local)
     return f->type == TYPE_XHTML && f->depth == f->capture_depth + 1 && strcasecmp(local, "div") == 0;
 }
 
+// A link is resolved here, where the xml:base of its element holds.
+static int put_value(feed_t *f, bool is_link, span_t value)
+{
+    const char *url = is_link ? feed_link_resolve(f->list.urls, f->list.arena, value.s, value.len) : NULL;
+    const char *p = url ? url : value.s, *end = url ? url + strlen(url) : value.s + value.len;
+    int rc = 0;
+    for (; p < end && rc == 0; p++) {
+        if (*p == '&' || *p == '"' || *p == '<')
+            rc = buf_puts(&f->text, *p == '&' ? "&amp;" : *p == '"' ? "&quot;" : "&lt;");
+        else
+            rc = buf_append(&f->text, p, 1);
+    }
+    return rc;
+}
+
 static void put_tag(feed_t *f, const char *local, const attributes_t *a)
 {
     become_markup(f);
@@ -403,13 +421,10 @@ static void put_tag(feed_t *f, const char *local, const attributes_t *a)
     int rc = buf_printf(&f->text, "<%s", local);
     for (int i = 0; i < a->n && rc == 0; i++) {
         const xmlChar **at = a->list + 5 * i;
-        rc = buf_printf(&f->text, " %s=\"", (const char *)at[0]);
-        for (const xmlChar *p = at[3]; p < at[4] && rc == 0; p++) {
-            if (*p == '&' || *p == '"' || *p == '<')
-                rc = buf_puts(&f->text, *p == '&' ? "&amp;" : *p == '"' ? "&quot;" : "&lt;");
-            else
-                rc = buf_append(&f->text, p, 1);
-        }
+        const char *prefix = at[1] ? (const char *)at[1] : "", *name = (const char *)at[0];
+        span_t value = {(const char *)at[3], (size_t)(at[4] - at[3])};
+        rc = buf_printf(&f->text, " %s%s%s=\"", prefix, *prefix ? ":" : "", name);
+        if (rc == 0) rc = put_value(f, !*prefix && feed_link_name(name, strlen(name)), value);
         if (rc == 0) rc = buf_append(&f->text, "\"", 1);
     }
     if (rc == 0) (void)!buf_append(&f->text, ">", 1);
@@ -500,7 +515,10 @@ static span_t person_name(span_t text)
     const char *open = text.len ? memchr(text.s, '(', text.len) : NULL;
     if (!open || !memchr(text.s, '@', text.len)) return text;
     const char *close = memchr(open, ')', text.len - (size_t)(open - text.s));
-    return close && close > open + 1 ? (span_t){open + 1, (size_t)(close - open - 1)} : text;
+    if (!close || close == open + 1) return text;
+    bool named_before = memchr(open, '@', (size_t)(close - open)) != NULL;
+    return named_before && open > text.s ? (span_t){text.s, (size_t)(open - text.s)}
+                                         : (span_t){open + 1, (size_t)(close - open - 1)};
 }
 
 static void take_guid(feed_t *f, span_t text)
@@ -540,6 +558,12 @@ static span_t captured(feed_t *f)
     return (span_t){f->text.data, f->text.len};
 }
 
+// Some call a text application/octet-stream.
+static bool is_text(span_t s)
+{
+    return s.len && !memchr(s.s, '\0', s.len);
+}
+
 static void end_capture(feed_t *f)
 {
     span_t text = captured(f);
@@ -559,7 +583,7 @@ static void end_capture(feed_t *f)
     case EL_GUID: take_guid(f, text); break;
     case EL_SUMMARY: set(f, SLOT_SUMMARY, rank, text); break;
     case EL_CONTENT:
-        if (f->no_text)
+        if (f->no_text && !(f->base64 && is_text(text)))
             take_other(f, (span_t){NULL, 0});
         else
             set(f, SLOT_CONTENT, rank, text);
@@ -651,7 +675,9 @@ static void on_restart(void *ctx)
 static void inherit_author(feed_t *f)
 {
     for (feed_item_t *i = f->list.first; f->author && i; i = i->next) {
-        if (!i->texts[SLOT_AUTHOR]) i->texts[SLOT_AUTHOR] = f->author;
+        if (i->texts[SLOT_AUTHOR]) continue;
+        i->texts[SLOT_AUTHOR] = f->author;
+        i->ranks[SLOT_AUTHOR] = RANK_INHERITED;
     }
 }
 

@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "miner/read/dates.h"
+#include "miner/read/feed_links.h"
 #include "miner/read/json_text.h"
 #include "miner/read/text.h"
 #include "proto/limits.h"
 
-enum { MAX_PAIRS = 200, UNSET = 1000, MAX_VALUE = 16 << 10 };
+enum { MAX_PAIRS = 200, UNSET = RANK_INHERITED + 1, MAX_VALUE = 16 << 10 };
 
 void feed_list_init(feed_list_t *l, const template_t *template, arena_t *arena, const char *base)
 {
@@ -137,6 +138,13 @@ static const char *copy_verbatim(feed_list_t *l, const char *text, size_t len, s
     return arena_strndup(l->arena, text, text_cut(text, len, max));
 }
 
+// Its relative links become absolute: whoever reads the item does not know the feed's place.
+static const char *clean_markup(feed_list_t *l, const char *text, size_t len, size_t max)
+{
+    feed_links_resolve(l->urls, l->arena, &text, &len);
+    return copy_verbatim(l, text, len, max);
+}
+
 // NULL: nothing of worth.
 static const char *clean_slot(feed_list_t *l, feed_slot_t slot, const char *text, size_t len, bool markup)
 {
@@ -147,8 +155,8 @@ static const char *clean_slot(feed_list_t *l, feed_slot_t slot, const char *text
     case SLOT_GUID: clean = clean_text(l, text, len, MAX_URL); break;
     case SLOT_URL:
     case SLOT_IMAGE: return urls_resolve(l->urls, l->arena, text, len);
-    case SLOT_SUMMARY: clean = copy_verbatim(l, text, len, MAX_SUMMARY); break;
-    case SLOT_CONTENT: clean = copy_verbatim(l, text, len, MAX_CONTENT); break;
+    case SLOT_SUMMARY: clean = clean_markup(l, text, len, MAX_SUMMARY); break;
+    case SLOT_CONTENT: clean = clean_markup(l, text, len, MAX_CONTENT); break;
     case N_SLOTS: break;
     }
     if (!clean) too_big(l);
@@ -260,7 +268,7 @@ static bool write_fields(feed_list_t *l, feed_item_t *item, const char **fields)
 static bool has_anything(const feed_item_t *item)
 {
     for (size_t i = 0; i < N_SLOTS; i++) {
-        if (item->texts[i] && i != SLOT_AUTHOR) return true;
+        if (item->texts[i] && item->ranks[i] < RANK_INHERITED) return true;
     }
     return item->published_ms != TIME_NONE;
 }

@@ -24,6 +24,8 @@ typedef enum {
     N_SLOTS
 } feed_slot_t;
 
+enum { RANK_INHERITED = 999 }; // of an author that is the feed's: no item is made of it
+
 typedef struct feed_pair {
     const char *name, *json;
     struct feed_pair *next;

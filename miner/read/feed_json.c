@@ -163,7 +163,7 @@ static void inherit_author(feed_list_t *l, yyjson_val *root)
     yyjson_val *authors = yyjson_obj_get(root, "authors");
     if (!authors) authors = yyjson_obj_get(root, "author");
     for (feed_item_t *item = l->first; authors && item; item = item->next) {
-        if (!item->texts[SLOT_AUTHOR]) take_author(l, item, 2, authors);
+        if (!item->texts[SLOT_AUTHOR]) take_author(l, item, RANK_INHERITED, authors);
     }
 }
 

@@ -304,6 +304,7 @@ static void test_authors(void **state)
         rss_item("<title>t</title><dc:creator>A</dc:creator><dc:creator>B</dc:creator>")->author, "A, B");
     assert_string_equal(rss_item("<title>t</title><itunes:author>I</itunes:author>")->author, "I");
     assert_string_equal(rss_item("<title>t</title><author>a@h.example</author>")->author, "a@h.example");
+    assert_string_equal(rss_item("<author>Ann Lee (a@h.example)</author>")->author, "Ann Lee");
     assert_string_equal(atom_item("<id>1</id><author><name>X</name><email>x@h.example</email></author>"
                                   "<author><name>Y</name></author>")
                             ->author,
@@ -336,7 +337,55 @@ static void test_markup_inside(void **state)
     assert_string_equal(
         rss_item("<title>t</title><description>a &amp; b <i>c</i> <img src='x?a&amp;b'/></description>")
             ->summary,
-        "a &amp; b <i>c</i> <img src=\"x?a&amp;b\">");
+        "a &amp; b <i>c</i> <img src=\"http://h.example/dir/x?a&amp;b\">");
+    assert_string_equal(atom_item("<id>1</id><content type='xhtml' xmlns:x='http://www.w3.org/1999/xlink'>"
+                                  "<div><a x:href='/y' x:show='new'>y</a></div></content>")
+                            ->content,
+                        "<a x:href=\"/y\" x:show=\"new\">y</a>");
+}
+
+static void test_links_in_markup(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"<a href=\"/a\">x</a>", "<a href=\"http://h.example/a\">x</a>"},
+        {"<a href='b'>x</a> and <IMG SRC=../c.png>",
+         "<a href='http://h.example/dir/b'>x</a> and <IMG SRC=http://h.example/c.png>"},
+        {"<a class=\"u\" href = \" //o.example/d \">", "<a class=\"u\" href = \"http://o.example/d\">"},
+        {"<a href=\"?q=1&amp;r='2'\">", "<a href=\"http://h.example/dir/feed.xml?q=1&amp;r=%272%27\">"},
+        {"<a href=\"\xC3\x80\">", "<a href=\"http://h.example/dir/%C3%80\">"},
+        // what stays as it is
+        {"<a href=\"http://o.example/e\">", NULL},
+        {"<a href=\"#f\"><a href=\"mailto:a@h.example\"><img src=\"data:image/gif,x\"><a href=\"\">", NULL},
+        {"set href=\"g\" in the page, data-href=\"h\"", NULL},
+        {"<b data-href=\"i\" xhref=j title=\"href=k\">", NULL},
+        {"<a href=\"l", NULL},
+        {"a = b, < href=m", NULL},
+    };
+    char text[600];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *wanted = cases[i][1] ? cases[i][1] : cases[i][0];
+        snprintf(text, sizeof text, "<title>t</title><description><![CDATA[%s]]></description>", cases[i][0]);
+        const char *got = rss_item(text)->summary;
+        if (strcmp(got, wanted) != 0) fail_msg("%s: %s", cases[i][0], got);
+    }
+    const item_t *item = atom_item("<id>1</id><summary type='html' xml:base='/s/'>&lt;a href='t'></summary>"
+                                   "<content type='xhtml' xml:base='http://b.example/x/'><div xml:base='y/'>"
+                                   "<a href='z'>z</a></div></content>");
+    assert_string_equal(item->summary, "<a href='http://h.example/s/t'>");
+    assert_string_equal(item->content, "<a href=\"http://b.example/x/y/z\">z</a>");
+}
+
+static void test_base64_by_media_type(void **state)
+{
+    (void)state;
+    const item_t *item = atom_item("<id>1</id><title type='application/octet-stream'>SGk8Yj4hPC9iPg==</title>"
+                                   "<content type='application/octet-stream'> SGkg\n8J+Riw== </content>");
+    assert_string_equal(item->title, "Hi!");
+    assert_string_equal(item->content, "Hi \xF0\x9F\x91\x8B");
+    item = atom_item("<id>1</id><content type='image/png'>iVBORw0KGgo=</content>");
+    assert_null(item->content);
+    assert_non_null(strstr(item->fields, "image/png"));
 }
 
 static void test_keys_are_distinct(void **state)
@@ -447,6 +496,8 @@ int main(void)
         cmocka_unit_test(test_images),
         cmocka_unit_test(test_dates),
         cmocka_unit_test(test_authors),
+        cmocka_unit_test(test_links_in_markup),
+        cmocka_unit_test(test_base64_by_media_type),
         cmocka_unit_test(test_other_fields),
         cmocka_unit_test(test_markup_inside),
         cmocka_unit_test(test_keys_are_distinct),
