@@ -1,22 +1,15 @@
-// Feed HTML: a look at the bytes; no tree is needed for that.
+// Feed HTML: what it is a look at the bytes tells; its links are those of the tree, as comments and scripts
+// may hold others.
 #include "miner/read/feed_html.h"
 
+#include <lexbor/dom/dom.h>
+#include <lexbor/html/html.h>
 #include <string.h>
 #include <strings.h>
 
-#include "miner/read/text.h"
+#include "miner/read/dom.h"
 #include "miner/read/url.h"
 #include "proto/limits.h"
-
-typedef struct {
-    const char *s;
-    size_t len;
-} span_t;
-
-static bool contains(span_t s, const char *word)
-{
-    return s.len && memmem(s.s, s.len, word, strlen(word));
-}
 
 static bool has(const char *text, size_t len, const char *word)
 {
@@ -35,45 +28,113 @@ bool feed_is_html(const char *text, size_t len)
     return html && !has(text, len, "<feed") && !has(text, len, "<rss") && !has(text, len, "<rdf:RDF");
 }
 
-// The value of an attribute of the tag in [tag, end).
-static span_t tag_attribute(const char *tag, const char *end, const char *name)
+// -- discovery ------------------------------------------------------------------------------------
+
+typedef struct {
+    const char *s; // NULL: there is none
+    size_t len;
+} span_t;
+
+static span_t attribute(lxb_dom_node_t *n, const char *name)
 {
-    size_t n = strlen(name);
-    for (const char *p = tag; p + n + 1 < end; p++) {
-        if (!strchr(" \t\r\n\"'", *p) || strncasecmp(p + 1, name, n) != 0 || p[n + 1] != '=') continue;
-        p += n + 2;
-        char quote = p < end && (*p == '"' || *p == '\'') ? *p++ : ' ';
-        const char *stop = memchr(p, quote, (size_t)(end - p));
-        return (span_t){p, (size_t)((stop ? stop : end) - p)};
+    lxb_dom_attr_t *a =
+        lxb_dom_element_attr_by_name(lxb_dom_interface_element(n), (const lxb_char_t *)name, strlen(name));
+    size_t len = 0;
+    const char *value = a ? (const char *)lxb_dom_attr_value(a, &len) : NULL;
+    return (span_t){a && !value ? "" : value, len};
+}
+
+static bool has_word(span_t list, const char *word)
+{
+    size_t n = strlen(word);
+    for (size_t i = 0, start = 0; list.s && i <= list.len; i++) {
+        if (i < list.len && !strchr(" \t\r\n\f", list.s[i])) continue;
+        if (i - start == n && strncasecmp(list.s + start, word, n) == 0) return true;
+        start = i + 1;
     }
-    return (span_t){NULL, 0};
+    return false;
 }
 
-static const char *next_link(const char *p, const char *end)
+// A media type, whatever its parameters are.
+static bool is_type(span_t type, const char *name)
 {
-    while ((p = memchr(p, '<', (size_t)(end - p))) && end - p > 5 && strncasecmp(p, "<link", 5) != 0) p++;
-    return p && end - p > 5 ? p : NULL;
+    size_t n = strlen(name), start = 0;
+    while (start < type.len && strchr(" \t\r\n\f", type.s[start])) start++;
+    if (type.len - start < n || strncasecmp(type.s + start, name, n) != 0) return false;
+    return start + n == type.len || strchr("; \t\r\n\f", type.s[start + n]);
 }
 
+typedef enum { NO_FEED, MAYBE_FEED, FEED } sure_t;
+
+static sure_t is_feed_link(lxb_dom_node_t *n)
+{
+    static const char *const types[] = {"application/rss+xml", "application/atom+xml",
+                                        "application/x.atom+xml", "application/rdf+xml",
+                                        "application/feed+json"};
+    span_t rel = attribute(n, "rel"), type = attribute(n, "type");
+    if (has_word(rel, "stylesheet")) return NO_FEED;
+    if (has_word(rel, "feed")) return FEED;
+    if (!has_word(rel, "alternate") || !type.s) return NO_FEED;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (is_type(type, types[i])) return FEED;
+    return is_type(type, "text/xml") || is_type(type, "application/xml") ? MAYBE_FEED : NO_FEED;
+}
+
+// "feed://host/" and "feed:https://host/" are what some name a feed by.
 static const char *resolve(urls_t *urls, arena_t *arena, span_t href)
 {
-    const char *url = href.s ? text_decode_entities(arena, href.s, href.len, MAX_URL) : NULL;
-    return url ? urls_resolve(urls, arena, url, strlen(url)) : NULL;
+    if (href.len > 5 && strncasecmp(href.s, "feed:", 5) == 0) {
+        bool whole = href.len > 9 && strncasecmp(href.s + 5, "http", 4) == 0;
+        const char *url =
+            arena_printf(arena, "%s%.*s", whole ? "" : "http:", (int)(href.len - 5), href.s + 5);
+        return url ? urls_resolve(urls, arena, url, strlen(url)) : NULL;
+    }
+    return href.s ? urls_resolve(urls, arena, href.s, href.len) : NULL;
+}
+
+static lxb_dom_node_t *next_node(lxb_dom_node_t *n)
+{
+    if (n->first_child) return n->first_child;
+    while (n && !n->next) n = n->parent;
+    return n ? n->next : NULL;
+}
+
+// The first <base href> counts for the whole page.
+static void find_base(urls_t *urls, lxb_dom_node_t *root)
+{
+    for (lxb_dom_node_t *n = root; n; n = next_node(n)) {
+        span_t href = n->local_name == LXB_TAG_BASE ? attribute(n, "href") : (span_t){NULL, 0};
+        if (!href.s) continue;
+        (void)urls_move_base(urls, href.s, href.len);
+        return;
+    }
+}
+
+static const char *find_feed(urls_t *urls, arena_t *arena, lxb_dom_node_t *root)
+{
+    const char *second = NULL;
+    find_base(urls, root);
+    for (lxb_dom_node_t *n = root; n; n = next_node(n)) {
+        sure_t sure = n->local_name == LXB_TAG_LINK ? is_feed_link(n) : NO_FEED;
+        const char *url = sure == FEED || (sure == MAYBE_FEED && !second)
+                              ? resolve(urls, arena, attribute(n, "href"))
+                              : NULL;
+        if (url && sure == FEED) return url;
+        if (url) second = url;
+    }
+    return second;
 }
 
 const char *feed_discover(arena_t *arena, const document_t *document, const char *text, size_t len)
 {
-    const char *end = text + len, *found = NULL;
+    char detail[200];
+    lxb_dom_node_t *root;
     urls_t *urls = urls_of_thread();
+    dom_t *dom = dom_new();
     (void)urls_set_base(urls, document->url, document->url ? strlen(document->url) : 0);
-    for (const char *p = text; !found && (p = next_link(p, end)); p++) {
-        const char *stop = memchr(p, '>', (size_t)(end - p));
-        if (!stop) break;
-        span_t rel = tag_attribute(p, stop, "rel"), type = tag_attribute(p, stop, "type");
-        span_t href = tag_attribute(p, stop, "href");
-        if (contains(rel, "alternate") &&
-            (contains(type, "rss+xml") || contains(type, "atom+xml") || contains(type, "feed+json")))
-            found = resolve(urls, arena, href);
-    }
+    bool parsed = dom_parse(dom, text, len, &root, detail) == READ_OK;
+    const char *found = parsed ? find_feed(urls, arena, root) : NULL;
+    if (parsed) dom_clean(dom);
+    dom_destroy(&dom);
     return found;
 }

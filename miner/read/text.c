@@ -626,21 +626,3 @@ const char *text_from_html(arena_t *arena, const char *html, size_t len, text_mo
     }
     return finish(&w);
 }
-
-const char *text_decode_entities(arena_t *arena, const char *s, size_t len, size_t max)
-{
-    char *out = arena_alloc(arena, len + len / 4 + REFERENCE_MAX), *p = out;
-    if (!out) return NULL;
-    for (const char *end = s + len; s < end;) {
-        const char *amp = memchr(s, '&', (size_t)(end - s));
-        size_t plain = (size_t)((amp ? amp : end) - s), n = 0;
-        memcpy(p, s, plain);
-        p += plain;
-        if (!amp) break;
-        size_t used = reference(amp + 1, end, p, &n);
-        if (!used) *p = '&', n = 1;
-        p += n;
-        s = amp + 1 + used;
-    }
-    return text_verbatim(arena, out, (size_t)(p - out), max);
-}

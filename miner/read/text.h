@@ -34,8 +34,6 @@ bool text_is_clean(const char *s, size_t len);
 // The text of an HTML fragment: tags stripped, entities decoded once, script and style left out. Linear in
 // len, builds no tree.
 const char *text_from_html(arena_t *arena, const char *html, size_t len, text_mode_t mode, size_t max);
-// Character references decoded once, as in HTML text; nothing else is changed.
-const char *text_decode_entities(arena_t *arena, const char *s, size_t len, size_t max);
 // The text of an element of a parsed page with what it holds. When node itself is hidden (a <script>, a
 // <title>), its text is taken nevertheless: who selects it means it.
 const char *text_of_node(arena_t *arena, const struct lxb_dom_node *node, text_mode_t mode, size_t max);

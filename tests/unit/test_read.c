@@ -91,6 +91,44 @@ static void auto_looks_at_the_document(void **state)
     close_template(&f);
 }
 
+static void pages_name_their_feeds(void **state)
+{
+    (void)state;
+#define FEED_LINK "<link rel=alternate type=application/rss+xml href=f>"
+    static const char *const cases[][2] = {
+        {FEED_LINK, "https://a.example/f"},
+        {"<LINK REL='Alternate Home' TYPE='Application/Atom+XML; charset=utf-8' HREF=' f?a&amp;b=&#49; '>",
+         "https://a.example/f?a&b=1"},
+        {"<base href='//b.example/x/'>" FEED_LINK, "https://b.example/x/f"},
+        {"<!-- <link rel=alternate type=application/rss+xml href=c> -->" FEED_LINK, "https://a.example/f"},
+        {"<script>'<link rel=alternate type=application/rss+xml href=c>'</script>" FEED_LINK,
+         "https://a.example/f"},
+        {"<link rel=feed href=f>", "https://a.example/f"},
+        {"<link rel=alternate type=application/feed+json href=feed://a.example/f>", "http://a.example/f"},
+        {"<link rel=alternate type=application/rss+xml href=feed:https://a.example/f>",
+         "https://a.example/f"},
+        {"<link rel=alternate type=text/xml href=x>" FEED_LINK, "https://a.example/f"},
+        {"<link rel=alternate type=text/xml href=x>", "https://a.example/x"},
+        {"<body><p>" FEED_LINK, "https://a.example/f"},
+        {"<link rel=alternate type=application/json href=/wp-json/>", NULL},
+        {"<link rel=alternate type=text/xml+oembed href=/oembed>", NULL},
+        {"<link rel=alternate hreflang=de href=/de>", NULL},
+        {"<link rel='alternate stylesheet' type=application/rss+xml href=/s>", NULL},
+        {"<link rel=alternate type=application/rss+xml>", NULL},
+    };
+    fixture_t f;
+    open_template(&f, "{\"name\":\"a\",\"url\":\"" URL "\",\"kind\":\"feed\"}");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[600];
+        snprintf(text, sizeof text, "<!doctype html><html><head><title>t</title>%s", cases[i][0]);
+        assert_int_equal(read_text(&f, text), READ_NOT_THIS_KIND);
+        const char *got = f.items.next_url, *wanted = cases[i][1];
+        if (wanted ? !got || strcmp(got, wanted) != 0 : got != NULL)
+            fail_msg("%s: %s", cases[i][0], got ? got : "none");
+    }
+    close_template(&f);
+}
+
 static void a_feed_is_no_sitemap(void **state)
 {
     (void)state;
@@ -264,11 +302,11 @@ static void bad_paging_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(auto_looks_at_the_document), cmocka_unit_test(a_feed_is_no_sitemap),
-        cmocka_unit_test(a_watched_page_is_one_item), cmocka_unit_test(a_whole_page_or_its_markup),
-        cmocka_unit_test(the_next_page_of_html),      cmocka_unit_test(the_next_page_of_json),
-        cmocka_unit_test(the_next_page_of_a_feed),    cmocka_unit_test(bad_paging_is_refused),
-        cmocka_unit_test(pages_that_are_counted),
+        cmocka_unit_test(auto_looks_at_the_document), cmocka_unit_test(pages_name_their_feeds),
+        cmocka_unit_test(a_feed_is_no_sitemap),       cmocka_unit_test(a_watched_page_is_one_item),
+        cmocka_unit_test(a_whole_page_or_its_markup), cmocka_unit_test(the_next_page_of_html),
+        cmocka_unit_test(the_next_page_of_json),      cmocka_unit_test(the_next_page_of_a_feed),
+        cmocka_unit_test(bad_paging_is_refused),      cmocka_unit_test(pages_that_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
