@@ -229,7 +229,7 @@ static bool at_hour_letter(const date_t *d)
 
 static bool take_hour_letter(date_t *d, int64_t hour)
 {
-    int n;
+    int n = 0;
     skip_spaces(d);
     d->p++;
     skip_spaces(d);
@@ -238,7 +238,7 @@ static bool take_hour_letter(date_t *d, int64_t hour)
     skip_spaces(d);
     (void)take_text(d, "min");
     d->last = LAST_CLOCK;
-    return true;
+    return n <= 2;
 }
 
 // "2012:08:03", as cameras write the day.
