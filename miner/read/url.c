@@ -221,6 +221,40 @@ static bool is_tracking(const char *name, size_t len)
     return false;
 }
 
+static int hex(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+static bool is_unreserved(int c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c && strchr("-._~", c));
+}
+
+// One way to write what is encoded (RFC 3986, 6.2.2): capital digits, and characters that need no encoding
+// have none. In place; the new length.
+static size_t put_encoding_straight(char *s, size_t len)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        bool encoded = s[i] == '%' && len - i > 2 && hex(s[i + 1]) >= 0 && hex(s[i + 2]) >= 0;
+        int c = encoded ? hex(s[i + 1]) * 16 + hex(s[i + 2]) : s[i];
+        if (!encoded || is_unreserved(c)) {
+            s[n++] = (char)c;
+        } else {
+            s[n++] = '%';
+            s[n++] = "0123456789ABCDEF"[c >> 4];
+            s[n++] = "0123456789ABCDEF"[c & 15];
+        }
+        if (encoded) i += 2;
+    }
+    return n;
+}
+
 typedef struct {
     const char *text;
     size_t len;
@@ -259,18 +293,28 @@ static size_t put_query(char *out, const char *query, size_t len)
     return at;
 }
 
+// "www.example.com" is example.com; "www.com" is itself.
+static const char *without_www(const char *host, const char *end)
+{
+    if (end - host < 5 || memcmp(host, "www.", 4) != 0) return host;
+    size_t rest = strcspn(host + 4, "/?:");
+    return memchr(host + 4, '.', rest) ? host + 4 : host;
+}
+
 const char *urls_norm(urls_t *u, arena_t *arena, const char *text)
 {
     size_t len = strlen(text);
     lxb_url_t *url = len <= MAX_URL ? parse(u, NULL, text, len) : NULL;
     if (!url || !is_web(url)) return NULL;
-    char whole[MAX_URL], out[MAX_URL + 16];
+    char whole[MAX_URL + 1], out[MAX_URL + 16];
     sink_t sink = {.text = whole};
     lxb_url_serialize(url, collect, &sink, true);
-    const char *end = whole + sink.len, *host = sink.too_long ? NULL : memmem(whole, sink.len, "//", 2);
+    if (sink.too_long) return NULL;
+    sink.len = put_encoding_straight(whole, sink.len);
+    whole[sink.len] = '\0';
+    const char *end = whole + sink.len, *host = memmem(whole, sink.len, "//", 2);
     if (!host) return NULL;
-    host += 2;
-    if (end - host > 4 && memcmp(host, "www.", 4) == 0) host += 4;
+    host = without_www(host + 2, end);
     const char *query = memchr(host, '?', (size_t)(end - host));
     const char *path_end = query ? query : end;
     while (path_end > host && path_end[-1] == '/') path_end--;

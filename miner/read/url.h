@@ -27,8 +27,8 @@ int urls_move_base(urls_t *urls, const char *url, size_t len);
 const char *urls_resolve(urls_t *urls, arena_t *arena, const char *text, size_t len);
 
 // The normal form of an absolute http(s) URL: https, no "www.", no fragment, no tracking parameters (utm_*,
-// fbclid,
-// ...), the other parameters sorted, no slash at the path's end. Not for fetching. NULL as above.
+// fbclid, ...), the other parameters sorted, no slash at the path's end, percent-encoding as RFC 3986, 6.2.2
+// has it. Not for fetching. NULL as above.
 const char *urls_norm(urls_t *urls, arena_t *arena, const char *url);
 
 #endif

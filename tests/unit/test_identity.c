@@ -149,6 +149,11 @@ static void normal_forms(void **state)
     static const char *const cases[][2] = {
         {"http://www.A.example/x/?utm_source=f&b=2&a=1#top", "https://a.example/x?a=1&b=2"},
         {"https://a.example", "https://a.example"},
+        {"http://a.example/%7ejo/%c3%a9?q=%5b%41%2D%26", "https://a.example/~jo/%C3%A9?q=%5BA-%26"},
+        {"https://a.example/100%/%zz%4", "https://a.example/100%/%zz%4"},
+        {"http://www.example:81/", "https://www.example:81"},
+        {"http://www./", "https://www."},
+        {"http://www.a.example?x", "https://a.example?x"},
         {"https://a.example/?fbclid=1", "https://a.example"},
         {"https://a.example/p?id=7", "https://a.example/p?id=7"},
         {"ftp://a.example/", NULL},
