@@ -25,7 +25,7 @@
 
 enum {
     OTHER_CONNECTIONS = 64, // besides streams
-    CONNECTION_MEMORY = 8 << 10,
+    CONNECTION_MEMORY = 5 << 10,
     CONNECTION_TIMEOUT_S = 30,
     SEND_BUFFER = 32 << 10, // of a socket; the kernel doubles it
     OTHER_FILES = 256,
@@ -50,7 +50,7 @@ struct api {
 typedef struct {
     api_t *api;
     struct MHD_Connection *connection;
-    api_request_t request;
+    api_request_t *request;  // a stream needs it no more
     stream_client_t *client; // of a stream
     bool asked;              // the pool was
     unsigned code;           // of the pool's answer
@@ -196,7 +196,7 @@ static pg_status_t read_items(void *context, pg_t *pg, const char *why)
     pg_status_t status = PG_FAILED;
     if (pg) {
         CHECK(buf_puts(&x->body, "{\"items\":[") == 0);
-        status = page_read(pg, &x->request.query, append_row, &x->body, &end);
+        status = page_read(pg, &x->request->query, append_row, &x->body, &end);
         if (status == PG_FAILED) return status;
     }
     if (status == PG_OK) {
@@ -228,7 +228,7 @@ static enum MHD_Result ask(exchange_t *x)
 static enum MHD_Result start_stream(exchange_t *x, bool head)
 {
     static const char type[] = "text/event-stream";
-    const page_query_t *q = &x->request.query;
+    const page_query_t *q = &x->request->query;
     struct MHD_Response *response = NULL;
     if (head)
         return queue(x, MHD_HTTP_OK, type, MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));
@@ -236,6 +236,8 @@ static enum MHD_Result start_stream(exchange_t *x, bool head)
     if (!x->client)
         return answer_error(x, MHD_HTTP_SERVICE_UNAVAILABLE,
                             "there are as many streams as may be, try again later");
+    free(x->request);
+    x->request = NULL;
     MHD_add_response_header(response, "X-Accel-Buffering", "no");
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close"); // where it ends there is no more
     return queue(x, MHD_HTTP_OK, type, response);
@@ -255,8 +257,9 @@ static enum MHD_Result dispatch(exchange_t *x, const char *path, const char *met
     if (route == ROUTE_NONE) return answer_error(x, MHD_HTTP_NOT_FOUND, "here are /v1/items and /v1/stream");
     if (!head && strcmp(method, MHD_HTTP_METHOD_GET))
         return answer_error(x, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET, HEAD and OPTIONS");
-    if (!api_request_read(&x->request, x->connection, route))
-        return answer_error(x, MHD_HTTP_BAD_REQUEST, x->request.error);
+    if (!x->request) x->request = xcalloc(1, sizeof *x->request);
+    if (!api_request_read(x->request, x->connection, route))
+        return answer_error(x, MHD_HTTP_BAD_REQUEST, x->request->error);
     return route == ROUTE_ITEMS ? ask(x) : start_stream(x, head);
 }
 
@@ -294,6 +297,7 @@ static void completed(void *arg, struct MHD_Connection *connection, void **conte
     if (!x) return;
     if (x->client) stream_close(x->client, code == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED);
     buf_free(&x->body);
+    free(x->request);
     free(x);
     *context = NULL;
 }

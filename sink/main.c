@@ -50,7 +50,7 @@ static const conf_option_t table[] = {
      0},
     {"api-postgres", CONF_STR, "CONNINFO", NULL, "for readers: a role that may only read, or a standby",
      &options.api_postgres, 0, 0},
-    {"api-streams", CONF_INT, "N", "1000", "live streams at once, each about 16 KiB", &options.api_streams, 1,
+    {"api-streams", CONF_INT, "N", "1000", "live streams at once, each about 8 KiB", &options.api_streams, 1,
      20000},
     {"log-level", CONF_STR, "LEVEL", "info", "debug, info, warn or error", &options.log_level, 0, 0},
 };

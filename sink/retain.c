@@ -68,10 +68,16 @@ static const char remove_sql[] =
     " ON CONFLICT (source_id, key_hash) DO UPDATE SET listed_at = EXCLUDED.listed_at)"
     " SELECT count(*) FROM dead";
 
-static const char forget_sql[] =
+static const char unlisted_sql[] =
     "WITH old AS (SELECT source_id, key_hash FROM gone WHERE listed_at < now() - interval '" RETAIN_UNLISTED
     "' ORDER BY listed_at LIMIT 500), dead AS (DELETE FROM gone g USING old o WHERE g.source_id = o.source_id"
     " AND g.key_hash = o.key_hash RETURNING 1) SELECT count(*) FROM dead";
+
+// A gap that a poll tells again has that poll's age, and is let be.
+static const char gaps_sql[] =
+    "WITH old AS (SELECT source_id, poll FROM gaps WHERE poll < now() - interval '" RETAIN_GAPS
+    "' ORDER BY poll LIMIT 500), dead AS (DELETE FROM gaps g USING old o WHERE g.source_id = o.source_id"
+    " AND g.poll = o.poll RETURNING 1) SELECT count(*) FROM dead";
 
 static const char marks_sql[] =
     "DELETE FROM marks WHERE NOT durable AND marked_at < now() - interval '30 days'";
@@ -162,12 +168,13 @@ static bool retain_templates(retain_t *r)
     return more;
 }
 
-static bool forget_unlisted(retain_t *r)
+// Runs a statement that removes a piece and counts it, until there is no more.
+static bool forget(retain_t *r, const char *sql)
 {
     int64_t count = 1;
     for (int turn = 0; count > 0 && turn < MAX_TURNS; turn++) {
         int64_t start = clock_mono_ms();
-        if (locked(r, forget_sql, 0, 0, &count) != PG_OK) return false;
+        if (locked(r, sql, 0, 0, &count) != PG_OK) return false;
         if (count && !rest(r, PAUSE * (clock_mono_ms() - start))) return false;
     }
     return true;
@@ -186,9 +193,9 @@ static void work(retain_t *r)
 {
     if (pg_open(r->pg)) return;
     pg_set_reason(r->pg, "");
-    bool fine =
-        pg_run(r->pg, session_sql) == PG_OK &&
-        (!is_my_turn(r) || (retain_templates(r) && forget_unlisted(r) && pg_run(r->pg, marks_sql) == PG_OK));
+    bool fine = pg_run(r->pg, session_sql) == PG_OK &&
+                (!is_my_turn(r) || (retain_templates(r) && forget(r, unlisted_sql) && forget(r, gaps_sql) &&
+                                    pg_run(r->pg, marks_sql) == PG_OK));
     if (!fine && *pg_reason(r->pg)) log_warn("retention", "reason=\"%s\"", pg_reason(r->pg));
     pg_close(r->pg);
 }

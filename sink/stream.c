@@ -32,9 +32,8 @@ enum {
     PAST_MS = 60000,        // a client takes its page of the past within that time ...
     LATE_MS = 5000,         // ... and leaves so long after it fell off the ring
     BEAT_MS = 15000,
-    BLOCK =
-        2
-        << 10, // that HTTP 1.0 is handed at once, kept for each client; HTTP 1.1 uses the connection's memory
+    // What HTTP 1.0 is handed at once, kept for each client; HTTP 1.1 uses the connection's memory.
+    BLOCK = 256,
 };
 
 typedef enum {

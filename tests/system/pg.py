@@ -89,7 +89,7 @@ class Cluster:
         if self._user:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
         if self._primary:
-            self._run("pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast", "-h", "127.0.0.1", "-p",
+            self._run("pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast", "--no-sync", "-h", "127.0.0.1", "-p",
                       str(self._primary.port), "-U", "postgres")
         else:
             self._run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")

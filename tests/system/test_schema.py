@@ -70,7 +70,9 @@ def test_a_sink_needs_no_more_than_the_writer_role(cluster, database, logins):
         assert miner.store(batch([item("a", 1), item("p", title="poison")], keep_items=1)) == [NEW, REJECTED]
         assert miner.store(batch([item("a", 2)], due=T0 + 1, keep_items=1)) == [CHANGED]
         assert miner.store(batch([item("b")], due=T0 + 2 * MINUTE, keep_items=1)) == [NEW]
+        cluster.execute(database, "INSERT INTO gaps VALUES (1, '2000-01-01', now(), 'overflow', NULL)")
         sink.wait_log(r"retention template=t by_age=0 by_count=1")
+        wait_until(lambda: cluster.value(database, "SELECT count(*) FROM gaps") == 0)
         assert not sink.log(r"state=down|retention reason")
     for statement in ("DROP TABLE items", "CREATE TABLE mine (a int)", "ALTER TABLE items ADD COLUMN x int",
                       "DELETE FROM schema_migrations", "TRUNCATE items"):
@@ -119,7 +121,7 @@ def test_every_cause_has_its_name(cluster, database):
 
 
 def test_tables_can_be_distributed_by_source(cluster, database):
-    """As Citus and its like want it: a unique key holds the column that rows are placed by, and tables without it are
+    """As Citus and its like want it: each unique key holds the column that rows are placed by, and tables without it are
     small enough to be everywhere. Nothing refers to another table, so nothing holds such a move up."""
     with Sink(database) as sink:
         sink.wait_log(r"postgres state=up")
