@@ -61,8 +61,9 @@ BENCH := $(patsubst bench/%.c,$(BUILD)/bench-%,$(wildcard bench/*.c))
 
 SEEDS ?= 2000
 ROUNDS ?= 200
+ITEMS ?= 3600000
 TIME  ?= 60
-.PHONY: all check unit sim mutations system faults asan tsan fuzz fuzz-programs lint format install clean help bench-programs
+.PHONY: all check unit sim mutations system faults outage asan tsan fuzz fuzz-programs lint format install clean help bench-programs
 all: $(PROGRAMS:%=$(BUILD)/%) $(BUILD)/bench-site
 
 define archive_rule
@@ -119,6 +120,8 @@ mutations:
 	tests/sim/mutations $(BUILD) $(SEEDS)
 faults: all
 	RTM_BUILD=$(abspath $(BUILD)) RTM_FAULT_ROUNDS=$(ROUNDS) /usr/bin/python3 -m pytest -q -s tests/system/test_faults.py
+outage: all
+	RTM_BUILD=$(abspath $(BUILD)) RTM_OUTAGE_ITEMS=$(ITEMS) /usr/bin/python3 -m pytest -q -s tests/system/test_outage.py -k an_hour
 check: unit sim system
 asan:
 	$(MAKE) BUILD=$(BUILD)-asan SAN=asan SEEDS=100 check
@@ -148,7 +151,8 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz
 help:
 	@printf '%s\n' 'make            build all programs into $(BUILD)/' \
-	  'make check      unit and system tests' 'make faults     ROUNDS=200 of kills, freezes, full disks' 'make sim        seeded worlds of the broker (SEEDS=2000)' \
+	  'make check      unit and system tests' 'make faults     ROUNDS=200 of kills, freezes, full disks' \
+	  'make outage     an hour of Postgres away at 1,000 items a second' 'make sim        seeded worlds of the broker (SEEDS=2000)' \
 	  'make mutations  whether the simulator finds bugs put in on purpose' 'make asan       the same under ASan and UBSan' \
 	  'make tsan       unit tests under ThreadSanitizer' \
 	  'make fuzz       each fuzzer for TIME=60 seconds' 'make lint       clang-format, cppcheck, clang-tidy' \
