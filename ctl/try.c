@@ -200,6 +200,8 @@ static yyjson_mut_val *selector_rows(yyjson_mut_doc *doc, const template_t *temp
         add_selectors(doc, rows, field->name, field->selectors, field->n_selectors, matches);
         matches += field->n_selectors;
     }
+    if (template->key)
+        add_selectors(doc, rows, "key", template->key->selectors, template->key->n_selectors, matches);
     return rows;
 }
 
@@ -210,7 +212,10 @@ static yyjson_mut_val *hint_rows(yyjson_mut_doc *doc, const look_t *look)
         yyjson_mut_val *row = yyjson_mut_arr_add_obj(doc, rows);
         yyjson_mut_obj_add_str(doc, row, "field", look->hints[i].field);
         yyjson_mut_obj_add_str(doc, row, "selector", look->hints[i].selector);
-        yyjson_mut_obj_add_str(doc, row, "instead", look->hints[i].instead);
+        if (look->hints[i].instead)
+            yyjson_mut_obj_add_str(doc, row, "instead", look->hints[i].instead);
+        else
+            yyjson_mut_obj_add_str(doc, row, "value", look->hints[i].value);
         yyjson_mut_obj_add_uint(doc, row, "matches", look->hints[i].matches);
     }
     return rows;
@@ -267,9 +272,14 @@ static void tell_hints(const look_t *look)
         const hint_t *h = &look->hints[i];
         fputs("hint: `", stdout);
         term_print(stdout, h->selector, false);
-        fputs("` matched 0; `", stdout);
-        term_print(stdout, h->instead, false);
-        printf("` matches %zu\n", h->matches);
+        fputs(h->instead ? "` matched 0; `" : "` gives no value: ", stdout);
+        term_print(stdout, h->instead ? h->instead : h->why, false);
+        fputs(h->instead ? "` matches " : " in \"", stdout);
+        if (h->instead)
+            printf("%zu", h->matches);
+        else
+            term_print(stdout, h->value, false);
+        puts(h->instead ? "" : "\"");
     }
 }
 
@@ -289,8 +299,8 @@ static void tell_table(const try_t *t, const look_t *look, bool detail)
     if (!detail) {
         printf("%zu items", look->items.n_items);
         if (look->items.matched > look->items.n_items)
-            printf(" (%zu more are dropped by filters or have no key)",
-                   look->items.matched - look->items.n_items);
+            printf(" of %zu (the others are dropped by filters, stand there twice, or have nothing)",
+                   look->items.matched);
         puts("");
         if (look->items.next_url && look->read == READ_OK) {
             fputs("goes on at ", stdout);

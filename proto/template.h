@@ -36,6 +36,7 @@ typedef struct {
     const char *match;        // PCRE2 pattern or NULL; group 1 (or the whole match) is the value
     const char *format;       // "https://x/{id}": made of other fields of the item; or NULL
     const char *default_text; // value where nothing matches, or NULL
+    bool markup;              // what is selected is HTML as a text: its text is taken
     bool all;                 // all matches (joined, or a list), not just the first
     bool required;            // an item without it is dropped (the prototype's title)
     bool tracked;             // counts for a revision (see `track`)

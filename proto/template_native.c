@@ -75,6 +75,11 @@ static int field_all(parse_t *p, yyjson_val *value, const char *path)
     return read_bool(p, value, path, &p->field->all);
 }
 
+static int field_markup(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_bool(p, value, path, &p->field->markup);
+}
+
 static int field_required(parse_t *p, yyjson_val *value, const char *path)
 {
     return read_bool(p, value, path, &p->field->required);
@@ -82,9 +87,10 @@ static int field_required(parse_t *p, yyjson_val *value, const char *path)
 
 static int read_field(parse_t *p, yyjson_val *value, const char *path, const char *name, field_t *f)
 {
-    static const member_t rows[] = {
-        {"select", field_select},   {"match", field_match}, {"format", field_format},    {"type", field_type},
-        {"default", field_default}, {"all", field_all},     {"required", field_required}};
+    static const member_t rows[] = {{"select", field_select},     {"match", field_match},
+                                    {"format", field_format},     {"type", field_type},
+                                    {"default", field_default},   {"all", field_all},
+                                    {"required", field_required}, {"markup", field_markup}};
     f->name = name;
     f->type = implied_type(name);
     p->field = f;
@@ -92,6 +98,9 @@ static int read_field(parse_t *p, yyjson_val *value, const char *path, const cha
     if (read_members(p, value, path, rows, ROWS(rows)) != 0) return -1;
     if (f->n_selectors == 0 && !f->default_text && !f->format)
         return template_fail(p->error, path, "has none of `select`, `format` and `default`");
+    if (f->markup && f->type == TYPE_HTML)
+        return template_fail(p->error, path,
+                             "`markup` takes the text of markup, type \"html\" keeps it: say one");
     return 0;
 }
 

@@ -281,10 +281,11 @@ static const char *const weekday_stems[] = {
 };
 
 static const char *const fillers[] = {
-    "of",   "the", "at",  "on",   "de",  "del", "le", "el", "den",  "der",    "um",   "uhr", "kl",
-    "a",    "as",  "d",   "st",   "nd",  "rd",  "th", "er", "year", "г",      "года", "год", "в",
-    "alle", "ore", "och", "o",    "dia", "i",   "से",  "को", "في",   "الساعة", "klo",  "ob",  "v",
-    "ve",   "u",   "na",  "ngay", "nam", "do",  "י",  "ב",  "בשעה", "بجے",    "พ",    "ศ"};
+    "of",     "the", "om", "at",   "on",  "de",   "del",  "le",  "el",     "den", "der",  "um",
+    "uhr",    "kl",  "a",  "as",   "d",   "st",   "nd",   "rd",  "th",     "er",  "year", "г",
+    "года",   "год", "в",  "alle", "ore", "och",  "o",    "dia", "i",      "से",   "को",   "في",
+    "الساعة", "klo", "ob", "v",    "r",   "roku", "godz", "g",   "godine", "ve",  "u",    "na",
+    "ngay",   "nam", "do", "י",    "ב",   "בשעה", "بجے",  "พ",   "ศ"};
 
 // Where one name is used for several zones, the one that feeds use most is meant.
 static const struct {

@@ -13,6 +13,7 @@
 #include "miner/read/charset.h"
 #include "miner/read/dom.h"
 #include "miner/read/select.h"
+#include "miner/read/text.h"
 #include "proto/limits.h"
 
 typedef lxb_dom_node_t node_t;
@@ -318,9 +319,59 @@ static bool has_attribute(node_t *node, const char *name)
                                                    strlen(name));
 }
 
+// A field's selector, and the first text that it gives.
+typedef struct {
+    page_t *page;
+    const field_t *field;
+    const selector_t *selector;
+    raw_t first;
+} trial_t;
+
+static bool take_first(void *ctx, node_t *node)
+{
+    trial_t *t = ctx;
+    raw_t raw;
+    if (select_take(t->selector, node, t->field->type, true, t->page->arena, &raw) == READ_OK && raw.text &&
+        raw.len)
+        t->first = raw;
+    return t->first.text == NULL;
+}
+
+static const char *why_none(const field_t *f)
+{
+    if (f->match) return "no match of `match`, or nothing of the field's type,";
+    switch (f->type) {
+    case TYPE_TIME: return "no date";
+    case TYPE_URL: return "no http link";
+    case TYPE_INTEGER:
+    case TYPE_NUMBER: return "no number";
+    default: return "nothing";
+    }
+}
+
+// The selector matches, but what it gives is no value.
+static bool hint_value(page_t *p, const field_t *f, const list_t *items, hint_t *out)
+{
+    template_error_t error;
+    int64_t steps = STEPS;
+    selector_t *s = selector_new(f->selectors[0], "", &error);
+    trial_t t = {.page = p, .field = f, .selector = s};
+    *out = (hint_t){.field = f->name, .selector = f->selectors[0], .why = why_none(f)};
+    for (size_t i = 0; s && i < items->n; i++) {
+        t.first.text = NULL;
+        (void)select_each(s, items->nodes[i], &steps, take_first, &t);
+        if (!t.first.text) continue;
+        out->matches++;
+        if (!out->value) out->value = text_clean(p->arena, t.first.text, t.first.len, TEXT_LINE, MAX_TEXT);
+    }
+    selector_destroy(&s);
+    return out->value && *out->value;
+}
+
 static size_t hint_field(page_t *p, const field_t *f, const list_t *items, hint_t *out)
 {
     wish_t w;
+    if (hint_value(p, f, items, out)) return 1;
     if (!understand(f->selectors[0], f->name, &w)) return 0;
     if (f->type == TYPE_URL && !*w.suffix) snprintf(w.attribute, sizeof w.attribute, "href");
     start_vote(p);

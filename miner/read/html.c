@@ -201,6 +201,12 @@ static bool is_blank(const char *s, size_t len)
     return true;
 }
 
+static bool is_json(const char *s, size_t len)
+{
+    while (len && is_blank(s, 1)) s++, len--;
+    return len && (*s == '{' || *s == '[');
+}
+
 // <base href> moves what relative links are resolved against.
 static void find_base(page_t *page)
 {
@@ -223,7 +229,11 @@ static read_status_t open_page(page_t *page, const document_t *document, char de
                         &html, &page->len, NULL) != 0)
         return snprintf(detail, 200, "the page takes too much memory"), READ_TOO_BIG;
     if (!memchr(html, '<', page->len))
-        return snprintf(detail, 200, "there is no markup in it"), READ_NOT_THIS_KIND;
+        return snprintf(detail, 200, "there is no markup in it%s",
+                        is_json(html, page->len)
+                            ? "; it looks like JSON: kind `json`, and selectors that start with `$`"
+                            : ""),
+               READ_NOT_THIS_KIND;
     read_status_t status = dom_parse(page->tools->dom, html, page->len, &page->root, detail);
     if (status != READ_OK) return status;
     page->steps = MAX_STEPS;

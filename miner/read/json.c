@@ -429,6 +429,21 @@ static read_status_t read_next(json_reader_t *r, arena_t *arena, const document_
     return READ_OK;
 }
 
+// What there is where `items` matched nothing.
+static void describe(yyjson_val *root, char detail[200])
+{
+    size_t i, n, at = (size_t)snprintf(detail, 200, "`items` matched nothing");
+    yyjson_val *key, *value;
+    if (!yyjson_is_obj(root)) return;
+    yyjson_obj_foreach(root, i, n, key, value)
+    {
+        size_t len = yyjson_get_len(key);
+        if (len > 40 || at + len > 180) break;
+        at += (size_t)snprintf(detail + at, 200 - at, "%s%s%s", i ? ", " : "; the root has ",
+                               yyjson_get_str(key), yyjson_is_arr(value) ? "[]" : "");
+    }
+}
+
 static size_t count_selectors(const template_t *t)
 {
     size_t n = t->n_items;
@@ -454,7 +469,7 @@ read_status_t json_items(json_reader_t *r, arena_t *arena, const document_t *doc
     if (status == READ_OK) status = read_next(r, arena, document, yyjson_doc_get_root(doc), out);
     if (status == READ_OK && out->matched == 0 && !is_empty_list(r, r->root)) {
         status = READ_ROTTED;
-        snprintf(out->detail, sizeof out->detail, "`items` matched nothing");
+        describe(r->root, out->detail);
     }
     if (status == READ_TOO_COMPLEX)
         snprintf(out->detail, sizeof out->detail, "a JSONPath passed its step limit");

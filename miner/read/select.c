@@ -76,12 +76,21 @@ static int take_suffix(selector_t *sel, const char *text, size_t *len)
     return rc;
 }
 
+// What is usual elsewhere.
+static const char *advice(const char *text)
+{
+    if (*text == '/' || strncmp(text, "./", 2) == 0 || strncmp(text, "(/", 2) == 0)
+        return " (XPath starts with `xpath:`)";
+    if (*text == '$') return " (JSONPath is for kind `json`)";
+    if (strstr(text, ":has-text(")) return " (text is looked for with `:contains()`)";
+    if (strstr(text, "::text") || strstr(text, "::attr("))
+        return " (`::text` and `::attr(name)` stand once, at the end; for alternatives use a list)";
+    return strchr(text, '@') ? " (an attribute is taken with `::attr(name)` at the end)" : "";
+}
+
 static int fail(template_error_t *error, const char *path, const char *text, const char *why)
 {
-    bool several = strstr(text, "::text") || strstr(text, "::attr(");
-    const char *hint =
-        several ? " (`::text` and `::attr(name)` stand once, at the end; for alternatives use a list)" : "";
-    return template_fail(error, path, "\"%.80s\": %s%s", text, why, hint);
+    return template_fail(error, path, "\"%.80s\": %s%s", text, why, advice(text));
 }
 
 static int compile_xpath(selector_t *sel, const char *text, size_t len, const char *path,

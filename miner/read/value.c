@@ -260,7 +260,9 @@ value_status_t value_read(value_rule_t *r, urls_t *urls, arena_t *arena, const c
     // short forms are read from one line; only texts and markup keep theirs
     bool lines = r->field->type == TYPE_TEXT && !one_line;
     text_mode_t mode = lines ? TEXT_LINES : TEXT_LINE;
-    if (r->field->type == TYPE_HTML)
+    if (r->field->markup)
+        out->text = text_from_html(arena, raw, len, mode, max);
+    else if (r->field->type == TYPE_HTML)
         out->text = kept ? text_verbatim_kept(arena, raw, len, max) : text_verbatim(arena, raw, len, max);
     else
         out->text =

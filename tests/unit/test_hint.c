@@ -56,7 +56,8 @@ static const char *hints(const char *html, const char *items, const char *fields
     *seen = 0;
     for (size_t i = 0, at = 0; i < n; i++)
         at += (size_t)snprintf(seen + at, sizeof seen - at, "%s%s: `%s` -> `%s` %zu", at ? "; " : "",
-                               found[i].field, found[i].selector, found[i].instead, found[i].matches);
+                               found[i].field, found[i].selector,
+                               found[i].instead ? found[i].instead : found[i].why, found[i].matches);
     reader_destroy(&reader);
     arena_destroy(&arena);
     arena_destroy(&results);
@@ -91,6 +92,23 @@ static void fields_that_match_nothing(void **state)
     free(html);
 }
 
+static void fields_that_get_no_value(void **state)
+{
+    (void)state;
+    char *html = stories();
+    assert_string_equal(hints(html, "\"tr:has(.subline)\"",
+                              "\"title\":\".hnuser\",\"date\":\".age::text\","
+                              "\"n\":{\"select\":\".score\",\"match\":\"x(\\\\d+)\"}"),
+                        "date: `.age::text` -> `no date` 30; "
+                        "n: `.score` -> `no match of `match`, or nothing of the field's type,` 30");
+    assert_string_equal(hints("<p><a href='javascript:x()'>A</a><p><a href=#>B</a>", "\"p\"",
+                              "\"title\":\"a\",\"url\":{\"select\":\"a\",\"match\":\"^j.*\"}"),
+                        "url: `a` -> `no match of `match`, or nothing of the field's type,` 2");
+    assert_string_equal(hints("<p><a href='javascript:x()'>A</a>", "\"p\"", "\"title\":\"a\",\"url\":\"a\""),
+                        "url: `a` -> `no http link` 1");
+    free(html);
+}
+
 static void nothing_to_say(void **state)
 {
     (void)state;
@@ -117,6 +135,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(items_that_match_nothing),
         cmocka_unit_test(fields_that_match_nothing),
+        cmocka_unit_test(fields_that_get_no_value),
         cmocka_unit_test(nothing_to_say),
         cmocka_unit_test(hostile_pages),
     };

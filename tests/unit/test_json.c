@@ -127,6 +127,10 @@ static void test_values(void **state)
         {"{\"select\":\"$.x\",\"type\":\"url\"}", "\"/p\"", "{\"x\":\"http://h.example/p\"}"},
         {"{\"select\":\"$.x\",\"type\":\"time\"}", "\"5 Jan 2024\"", "{\"x\":\"2024-01-05T00:00:00Z\"}"},
         {"[\"$.nope\",\"$.x\"]", "1", "{\"x\":1}"},
+        {"{\"select\":\"$.x\",\"markup\":true}", "\"It&#8217;s <b>&lt;new&gt;</b>\"",
+         "{\"x\":\"It\xE2\x80\x99s <new>\"}"},
+        {"{\"select\":\"$.x\",\"markup\":true,\"match\":\"& (.+)\"}", "\"<p>a &amp; b</p>\"",
+         "{\"x\":\"b\"}"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char members[300], json[300];

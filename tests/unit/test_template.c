@@ -160,6 +160,9 @@ static const struct {
     {"{\"name\":\"a\",\"url\":\"https://a/"
      "\",\"items\":\"li\",\"fields\":{\"x\":{\"select\":\"b\",\"type\":\"int\"}}}",
      "fields.x.type", "\"int\" is not known"},
+    {"{\"name\":\"x\",\"url\":\"http://a.example/\",\"kind\":\"json\",\"fields\":{\"x\":{\"select\":\"$.x\","
+     "\"type\":\"html\",\"markup\":true}}}",
+     "fields.x", "say one"},
     {"{\"name\":\"a\",\"url\":\"https://a/"
      "\",\"items\":\"li\",\"fields\":{\"url\":{\"select\":\"b\",\"type\":\"text\"}}}",
      "fields.url.type", "always"},
