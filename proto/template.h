@@ -94,6 +94,7 @@ typedef struct {
     const char **urls;
     size_t n_urls;
 
+    const char *script; // kind json: what holds the JSON within a page, or NULL: the document is JSON
     const char **items; // selectors of one item, alternatives; for json a JSONPath
     size_t n_items;
     field_t *key; // or NULL: guid, url, hash

@@ -365,6 +365,11 @@ static int member_may_be_empty(parse_t *p, yyjson_val *value, const char *path)
     return read_bool(p, value, path, &p->t->may_be_empty);
 }
 
+static int member_script(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_text(p, value, path, MAX_SELECTOR, &p->t->script);
+}
+
 static int member_comment(parse_t *p, yyjson_val *value, const char *path)
 {
     const char *ignored;
@@ -380,6 +385,7 @@ int template_native(parse_t *p, yyjson_val *root)
         {"url", read_urls},
         {"urls", read_urls},
         {"items", member_items},
+        {"script", member_script},
         {"next", member_next},
         {"pages", member_pages},
         {"key", member_key},
@@ -433,6 +439,7 @@ int template_native(parse_t *p, yyjson_val *root)
 
 static template_kind_t implied_kind(const template_t *t)
 {
+    if (t->script) return KIND_JSON;
     if (t->n_items) return t->items[0][0] == '$' ? KIND_JSON : KIND_HTML;
     if (t->n_fields)
         return t->fields[0].n_selectors && t->fields[0].selectors[0][0] == '$' ? KIND_JSON : KIND_HTML;
@@ -463,6 +470,9 @@ static int check_own_key(parse_t *p, const char *what)
 static int check_kind(parse_t *p)
 {
     template_t *t = p->t;
+    if (t->script && t->kind != KIND_JSON)
+        return template_fail(p->error, "script",
+                             "is for kind \"json\": it says where in a page the JSON stands");
     if (reads_by_itself(t->kind)) {
         const char *what = template_kind_name(t->kind);
         if (t->n_items)

@@ -249,7 +249,7 @@ static yyjson_doc *parse_leniently(arena_t *arena, const document_t *document, r
     if (doc) return doc;
     *status = *text == '<' ? READ_NOT_THIS_KIND : READ_PARSE;
     if (*text == '<')
-        snprintf(detail, 200, "HTML or XML, no JSON");
+        snprintf(detail, 200, "HTML or XML, no JSON (what stands within a page is read with `script`)");
     else
         snprintf(detail, 200, "%s at byte %zu", error.msg ? error.msg : "too much to repair", error.pos);
     return NULL;

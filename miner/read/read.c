@@ -14,6 +14,7 @@
 #include "miner/read/identity.h"
 #include "miner/read/json.h"
 #include "miner/read/next.h"
+#include "miner/read/script.h"
 #include "miner/read/sitemap.h"
 #include "miner/read/stream.h"
 #include "miner/read/xpath.h"
@@ -22,6 +23,7 @@ struct reader {
     const template_t *template;
     html_list_t *html;       // kind html
     json_reader_t *json;     // kind json
+    script_t *script;        // or NULL: the document is JSON
     stream_reader_t *stream; // kind stream
     html_detail_t *detail;   // or NULL: no details
     filters_t *filters, *detail_filters;
@@ -75,6 +77,7 @@ static int compile(reader_t *r, const template_t *t, template_error_t *error)
     if (t->kind == KIND_STREAM && !r->stream) return -1;
     if (((t->kind == KIND_HTML || t->kind == KIND_PAGE) && !r->html) || (t->kind == KIND_JSON && !r->json))
         return -1;
+    if (t->script && !(r->script = script_new(t, error))) return -1;
     if (t->follow && !(r->detail = html_detail_new(t, error))) return -1;
     r->filters = filters_new(t, false, error);
     if (r->filters) r->detail_filters = filters_new(t, true, error);
@@ -96,6 +99,7 @@ void reader_destroy(reader_t **reader)
     if (!r) return;
     html_list_destroy(&r->html);
     json_reader_destroy(&r->json);
+    script_destroy(&r->script);
     stream_reader_destroy(&r->stream);
     html_detail_destroy(&r->detail);
     filters_destroy(&r->filters);
@@ -150,7 +154,9 @@ static read_status_t read_kind(reader_t *r, arena_t *arena, const document_t *do
 {
     switch (r->template->kind) {
     case KIND_HTML: return html_items(r->html, my_tools(), arena, document, out);
-    case KIND_JSON: return json_items(r->json, arena, document, out);
+    case KIND_JSON:
+        return r->script ? script_items(r->script, my_tools(), r->json, arena, document, out)
+                         : json_items(r->json, arena, document, out);
     case KIND_SITEMAP: return sitemap_items(r->template, arena, document, out);
     case KIND_FEED:
     case KIND_AUTO: return read_auto(r->template, arena, document, out);

@@ -163,6 +163,9 @@ static const struct {
     {"{\"name\":\"x\",\"url\":\"http://a.example/\",\"kind\":\"json\",\"fields\":{\"x\":{\"select\":\"$.x\","
      "\"type\":\"html\",\"markup\":true}}}",
      "fields.x", "say one"},
+    {"{\"name\":\"x\",\"url\":\"http://a.example/\",\"kind\":\"html\",\"script\":\"#x\",\"items\":\"li\","
+     "\"fields\":{\"title\":\"a\"}}",
+     "script", "kind \"json\""},
     {"{\"name\":\"a\",\"url\":\"https://a/"
      "\",\"items\":\"li\",\"fields\":{\"url\":{\"select\":\"b\",\"type\":\"text\"}}}",
      "fields.url.type", "always"},
