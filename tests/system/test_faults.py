@@ -201,10 +201,12 @@ class Faults:
         if os.path.exists(ballast):
             os.unlink(ballast)
 
-    def some(self):
+    def some(self, number):
+        """Of round `number`: one to three. The first are of each kind in turn, so ten rounds have them all."""
         makers = [self.kill, self.kill, self.fail_point, self.freeze, self.freeze, self.postgres, self.cut_sessions,
                   self.cut_connections, self.freeze_backends, self.disk_full]
-        return [self.rng.choice(makers)() for _ in range(self.rng.choice([1, 1, 2, 3]))]
+        more = [self.rng.choice(makers) for _ in range(self.rng.choice([0, 0, 1, 2]))]
+        return [make() for make in [makers[number % len(makers)], *more]]
 
 
 def a_while(rtm, posts):
@@ -213,10 +215,10 @@ def a_while(rtm, posts):
     wait_until(lambda: len(rtm.site.truth()) >= target, 60, f"{posts} posts", every=0.02)
 
 
-def play(rtm, rng, faults):
+def play(rtm, rng, faults, number):
     """One round: its faults begin one after another, and end one after another."""
     running = []
-    for fault in faults.some():
+    for fault in faults.some(number):
         faults.counts[next(fault)] += 1
         next(fault, None)
         running.append(fault)
@@ -258,7 +260,7 @@ def test_rounds_of_faults(rtm):
     rng, watch = random.Random(SEED), Watch(rtm)
     faults = Faults(rtm, rng)
     for number in range(ROUNDS):
-        play(rtm, rng, faults)
+        play(rtm, rng, faults, number)
         watch.look()
         if number % 50 == 49:
             print(f"{number + 1} rounds, {len(watch.seen)} rows", flush=True)
