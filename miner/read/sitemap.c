@@ -139,7 +139,7 @@ static void on_end(void *ctx, const xmlChar *local, const xmlChar *prefix, const
     (void)local, (void)prefix, (void)uri;
     sitemap_t *s = ctx;
     if (s->item && s->depth == s->item_depth) {
-        s->item->done = true;
+        s->item->done = s->item->texts[SLOT_URL] != NULL; // an entry without loc is none
         s->item = NULL;
     } else if (s->item && has_text(&s->text)) {
         take_element(s);

@@ -44,11 +44,13 @@ static read_status_t read_text(const char *text)
 static void test_plain(void **state)
 {
     (void)state;
-    assert_int_equal(read_text("<?xml version='1.0'?>" URLSET
-                               "<url><loc> http://h.example/a?b&amp;c </loc><lastmod>2024-01-05</lastmod>"
-                               "<changefreq>daily</changefreq><priority>0.5</priority></url>"
-                               "<url><loc>/relative</loc></url><url></url></urlset>"),
-                     READ_OK);
+    assert_int_equal(
+        read_text(
+            "<?xml version='1.0'?>" URLSET
+            "<url><loc> http://h.example/a?b&amp;c </loc><lastmod>2024-01-05</lastmod>"
+            "<changefreq>daily</changefreq><priority>0.5</priority></url>"
+            "<url><loc>/relative</loc></url><url></url><url><lastmod>2024-01-05</lastmod></url></urlset>"),
+        READ_OK);
     assert_int_equal(items.n_items, 2);
     assert_string_equal(items.items[0].url, "http://h.example/a?b&c");
     assert_string_equal(items.items[0].key, "http://h.example/a?b&c");
