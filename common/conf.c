@@ -192,15 +192,23 @@ static void read_environment(const conf_t *conf)
     }
 }
 
-// A list goes on where the command line began it. The text stays for good, as all values do.
+// What the command line's lists were put together to; it stays for good, as all values do.
+static struct text {
+    struct text *next;
+    char text[];
+} * texts;
+
+// A list goes on where the command line began it.
 static void append(const conf_option_t *o, const char *text)
 {
     const char *before = *(const char **)o->target;
     CHECK(before != NULL);
     size_t size = strlen(before) + strlen(text) + 2;
-    char *both = xmalloc(size);
-    snprintf(both, size, "%s,%s", before, text);
-    *(const char **)o->target = both;
+    struct text *both = xmalloc(sizeof *both + size);
+    snprintf(both->text, size, "%s,%s", before, text);
+    both->next = texts;
+    texts = both;
+    *(const char **)o->target = both->text;
 }
 
 // Takes the option at argv[i]; how many entries of argv it used. given: which options the command line had so
