@@ -289,6 +289,23 @@ static void names_beyond_ascii(void **state)
     close_page(&f);
 }
 
+static void a_page_says_its_language(void **state)
+{
+    (void)state;
+    fixture_t f;
+    open_page(&f,
+              "<!doctype html><meta http-equiv=Content-Language content=' pt-BR x'><p id=a><p id=b lang=de>");
+    expect(&f, f.root, "p:lang(pt)", "a");
+    expect(&f, f.root, "p:lang(pt-BR)", "a");
+    expect(&f, f.root, "p:lang(x)", "");
+    close_page(&f);
+    open_page(&f,
+              "<!doctype html><meta http-equiv=Content-Language content='pt, de'><p id=a><p id=b lang=de>");
+    expect(&f, f.root, "p:lang(pt)", "");
+    expect(&f, f.root, "p:lang('')", "a");
+    close_page(&f);
+}
+
 static bool count(void *ctx, lxb_dom_node_t *node)
 {
     (void)node;
@@ -339,6 +356,7 @@ int main(void)
         cmocka_unit_test(from_a_document),
         cmocka_unit_test(from_an_item),
         cmocka_unit_test(names_beyond_ascii),
+        cmocka_unit_test(a_page_says_its_language),
         cmocka_unit_test(bad_selectors_are_refused_with_a_reason),
         cmocka_unit_test(explosive_selectors_end_at_the_budget),
         cmocka_unit_test(quirks_ignore_the_case_of_classes),
