@@ -44,8 +44,8 @@ def test_outage(mortal, spool):
     conninfo = mortal.create()
     with Sink(conninfo, "--spool", spool) as sink, Miner() as miner:
         miner.connect(sink)
-        assert miner.store(batch([item("a", 1, title="before")])) == [NEW]
         sink.wait_log(r"postgres state=up")
+        assert miner.store(batch([item("a", 1, title="before")])) == [NEW]
         mortal.stop("immediate")
         # what is on disk is acknowledged; its verdicts are guesses
         assert miner.store(batch([item("b", 1, title="spooled"), item("zz", part=PROBE)])) == [NEW, LACKS_DETAIL]
