@@ -1,7 +1,8 @@
 // Admission: which dues of a slot are worth handing out when a miner has more than it can do. A miner that
 // says it is overloaded gets only high and critical work; one whose sources cost more than its places can
 // serve gives the classes their shares (8 : 4 : 2 : 1, what one does not need goes to the others). What was
-// put off nine times in a row goes ahead as high. What is put off is settled as skipped, overloaded.
+// put off seven times in a row goes ahead as high: with what was handed out before its miner said so, and its
+// own turn, that makes ten slots. What is put off is settled as skipped, overloaded.
 #ifndef RTM_BROKER_ADMISSION_H
 #define RTM_BROKER_ADMISSION_H
 
@@ -10,7 +11,7 @@
 
 #include "broker/catalog.h"
 
-enum { ADMISSION_PATIENCE = 9, ADMISSION_CLASSES = PRIORITY_CRITICAL + 1 };
+enum { ADMISSION_PATIENCE = 7, ADMISSION_CLASSES = PRIORITY_CRITICAL + 1 };
 
 // What one miner's classes want, and get.
 typedef struct {

@@ -445,6 +445,12 @@ static void note_stored(broker_t *b, source_t *s, const wire_outcome_t *o)
              l->template->name, (long long)(b->now - o->due - l->template->deadline_ms));
 }
 
+// Its miner put off what had been handed out before: that counts as what is put off here, once a slot.
+static void note_put_off(const broker_t *b, source_t *s, int64_t due)
+{
+    if (due % b->config.slot_ms < s->listing->template->every_ms) s->put_off += s->put_off < UINT8_MAX;
+}
+
 static void book_settled(broker_t *b, const miner_t *m, source_t *s, const wire_outcome_t *o,
                          unsigned attempt)
 {
@@ -453,6 +459,7 @@ static void book_settled(broker_t *b, const miner_t *m, source_t *s, const wire_
         slots_book_skip(&b->slots, o->due, reason, 1);
         s->listing->skipped[reason]++;
         history_skipped(b, s, o->due, o->due, 1, reason);
+        if (reason == ERR_overloaded) note_put_off(b, s, o->due);
         return;
     }
     history_outcome(b, m, s, o, attempt, tasks_of(b, s, o->due));
@@ -478,6 +485,14 @@ static void close_due(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t
     tasks_outcome(b, s, o, again);
 }
 
+// Another miner was given the same due when the lease of this one was over.
+static bool runs_elsewhere(const source_t *s, const miner_t *m)
+{
+    uint64_t miner;
+    int64_t until;
+    return jobs_running(s, &miner, &until) && miner != jobs_miner(m);
+}
+
 void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
 {
     bool open = is_open(s, o->due);
@@ -495,7 +510,7 @@ void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
         close_due(b, m, s, o);
     else
         outage_outcome(b, m, s, o);
-    jobs_ended(b, s, o->due);
+    if (!runs_elsewhere(s, m)) jobs_ended(b, s, o->due);
     run_t *run = runs_of(&b->runs, s);
     if (run && run->miner == m && o->result != RESULT_skipped) dues_run_over(b, run);
     if (open) go_on(b, s);

@@ -15,6 +15,7 @@ enum {
     HOLDINGS_CHUNK = 4096, // rows of at most 60 bytes
     READY_GAP_MS = 200,    // between two READY on one connection
     CLOCK_STEP_MS = 2,     // smaller changes of the clock are not told
+    CLOCK_FALL_MS = 50,    // at a message, at most: a broker's clock is slewed by 2 % a second
     CONFLICT = 409,
     UNAVAILABLE = 503,
 };
@@ -186,14 +187,16 @@ static bool obeys(brokers_t *bs, broker_t *b, uint64_t epoch)
 }
 
 // A message is never early, so the largest difference between the clocks is the truest; a slow fall follows
-// a broker whose clock runs slower.
+// a broker whose clock runs slower. A miner that was frozen reads old messages: they must not put off the
+// ends of leases.
 static void note_clock(brokers_t *bs, int64_t broker_now, int64_t now)
 {
     int64_t offset = broker_now - now;
+    int64_t fall = (bs->offset - offset) / 8;
     if (!bs->has_clock || offset > bs->offset)
         bs->offset = offset;
     else
-        bs->offset += (offset - bs->offset) / 8;
+        bs->offset -= fall < CLOCK_FALL_MS ? fall : CLOCK_FALL_MS;
     int64_t change = bs->offset - bs->told_offset;
     if (bs->has_clock && change < CLOCK_STEP_MS && change > -CLOCK_STEP_MS) return;
     bs->has_clock = true;
@@ -203,9 +206,11 @@ static void note_clock(brokers_t *bs, int64_t broker_now, int64_t now)
 
 static void handle_welcome(brokers_t *bs, broker_t *b, const wire_welcome_t *w, int64_t now)
 {
+    uint64_t epoch = bs->epoch;
     dealer_settle(&b->dealer, w->heartbeat_ms, w->liveness_ms);
     if (!obeys(bs, b, w->epoch)) return;
-    if (bs->active != b || bs->slot_ms != w->slot_ms) bs->has_clock = false; // another broker, another clock
+    if (bs->epoch != epoch || bs->slot_ms != w->slot_ms)
+        bs->has_clock = false; // another broker, another clock
     bs->slot_ms = w->slot_ms;
     log_info("welcome", "endpoint=%s epoch=%llu slot_ms=%lld acked=%llu unacked=%zu", b->dealer.endpoint,
              (unsigned long long)w->epoch, (long long)w->slot_ms, (unsigned long long)w->outcomes_acked,

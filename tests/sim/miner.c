@@ -6,7 +6,10 @@
 
 #include "common/check.h"
 #include "tests/sim/policy.h"
+#include "tests/sim/pressure.h"
 #include "tests/sim/world.h"
+
+enum { CLOCK_FALL_MS = 50 }; // at a message, at most
 
 static void say(world_t *w, sim_miner_t *m, wire_type_t type, const void *message)
 {
@@ -110,14 +113,15 @@ static void watch(world_t *w, const sim_miner_t *m, const holding_t *h, int64_t 
     page_t *p = h->page;
     int64_t every = w->every[p->template];
     const when_t *when = &w->when[p->template];
+    bool put_off = pressure_poll(w, p, w->now + m->offset - due);
     p->polls++;
     bool extra = when->kind == WHEN_PERIOD && due - p->polled_due < every; // a probe or a retry lies between
     if (w->removed[p->template]) sim_fail(w, "%s is polled though it is disabled", p->url);
-    if (when->kind == WHEN_PERIOD && !policy_waits(w, p->template) && p->polled_at &&
+    if (when->kind == WHEN_PERIOD && !policy_waits(w, p->template) && !put_off && p->polled_at &&
         w->now - p->polled_at > every * 21 / 20 + 1000)
         sim_fail(w, "%s (every %lld ms) was not polled for %lld ms", p->url, (long long)every,
                  (long long)(w->now - p->polled_at));
-    if (!policy_waits(w, p->template) && p->polled_due && !extra &&
+    if (!policy_waits(w, p->template) && !put_off && p->polled_due && !extra &&
         !schedule_follows(when, every, p->polled_due, due))
         sim_fail(w, "%s: after its due at %lld came %lld", p->url, (long long)p->polled_due, (long long)due);
     p->polled_at = w->now;
@@ -403,6 +407,13 @@ static void on_revoke(world_t *w, sim_miner_t *m, const wire_revoke_t *msg)
     free(running);
 }
 
+// A message may be read late, but is never early.
+static void note_clock(sim_miner_t *m, int64_t offset)
+{
+    int64_t fall = (m->offset - offset) / 8;
+    m->offset = offset > m->offset ? offset : m->offset - (fall < CLOCK_FALL_MS ? fall : CLOCK_FALL_MS);
+}
+
 static void on_message(world_t *w, sim_miner_t *m, wire_type_t type, const void *msg)
 {
     m->heard = w->now;
@@ -414,7 +425,7 @@ static void on_message(world_t *w, sim_miner_t *m, wire_type_t type, const void 
     case WIRE_TYPE_REVOKE:
         if (m->welcomed) on_revoke(w, m, msg);
         break;
-    case WIRE_TYPE_HEARTBEAT: m->offset = ((const wire_heartbeat_t *)msg)->now - w->now; break;
+    case WIRE_TYPE_HEARTBEAT: note_clock(m, ((const wire_heartbeat_t *)msg)->now - w->now); break;
     case WIRE_TYPE_OUTCOMES_ACK: on_ack(m, ((const wire_outcomes_ack_t *)msg)->seq); break;
     case WIRE_TYPE_DISCONNECT: send_ready(w, m); break;
     case WIRE_TYPE_ERROR: sim_fail(w, "%s was told: %s", m->name, ((const wire_error_t *)msg)->text); break;

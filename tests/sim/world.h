@@ -48,6 +48,7 @@ typedef struct { // a page somewhere on the web
     int64_t stored_due;      // latest due that was a success
     int64_t broken_until;    // it cannot be read
     bool troubled;           // it failed: it may be in quarantine
+    int64_t gap;             // under pressure: the longest between two polls
 } page_t;
 
 typedef struct { // a source as a miner holds it
@@ -96,6 +97,7 @@ typedef struct event event_t;
 typedef struct {
     int depends_on, blocks; // templates, -1: none
     int max_concurrent;     // 0: any
+    int priority;           // priority_t
 } policy_t;
 
 typedef struct {
@@ -129,6 +131,8 @@ typedef struct {
     when_t when[MAX_TEMPLATES];
     int64_t base;       // of the wall clock
     int64_t settled_at; // broker ms
+    int crowded;        // polls at once in the cluster, fewer than are wanted; 0: any
+    bool pressed;       // under pressure, see pressure.h
     policy_t policies[MAX_TEMPLATES];
     int64_t changed_at[MAX_TEMPLATES]; // added, replaced, disabled, removed
     bool off[MAX_TEMPLATES];           // disabled or removed, as far as anybody knows
@@ -189,6 +193,8 @@ void sim_transmit(world_t *world, event_type_t direction, uint64_t peer, const v
 void sim_fail(world_t *world, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 // Prints a message that arrives, if the run is traced.
 void sim_trace(const world_t *world, const char *from, const char *to, wire_type_t type, const void *message);
+// Lets the world go on until then; false: it failed.
+bool sim_run_until(world_t *world, int64_t end);
 page_t *sim_page(world_t *world, uint64_t source);
 int64_t sim_broker_time(const world_t *world);
 

@@ -57,7 +57,7 @@ def row(names, cells):
 class Web:
     """An HTTP server whose pages are functions or (status, headers, body). Requests are noted."""
 
-    def __init__(self, address="127.0.0.1", tls=None):
+    def __init__(self, address="127.0.0.1", tls=None, port=0):
         self.pages = {}
         self.requests = []
         self.running = collections.Counter()
@@ -119,7 +119,7 @@ class Web:
             request_queue_size = 256
 
         Server.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self.server = Server((address, 0), Handler)
+        self.server = Server((address, port), Handler)
         self.scheme = "https" if tls else "http"
         if tls:
             self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)

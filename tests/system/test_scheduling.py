@@ -8,6 +8,7 @@ import pytest
 
 from cluster import Cluster, wait_until
 from scripted_peers import Web, listing
+from streamsite import StreamSite
 
 
 @pytest.fixture
@@ -114,6 +115,12 @@ def test_what_may_run_at_once(cluster, web):
             busy.together.clear()  # polls that ran when b was added have ended
         before = {k: asked(web, f"/{k}/0") for k in ("few", "a", "b")}
         wait_until(lambda: all(asked(web, f"/{k}/0") >= before[k] + 3 for k in before), timeout=60, what="nobody starves")
+        for miner in c.miners:  # what runs at a miner that dies keeps the other out until it is over
+            before = {k: asked(web, f"/{k}/0") for k in ("a", "b")}
+            miner.kill()
+            time.sleep(2 * busy.seconds)  # the pages do not know that nobody listens any more
+            miner.start()
+            wait_until(lambda: all(asked(web, f"/{k}/0") > before[k] for k in before), timeout=60, what="they go on")
     assert busy.most["few"] == 1
     assert not [kinds for kinds in busy.together if {"a", "b"} <= kinds]
 
@@ -150,23 +157,32 @@ def test_retries(cluster, web):
 
 
 def test_quarantine(cluster, web):
-    web.pages["/bad"] = (404, {}, b"")
+    for name in "bad", "enabled", "retried", "dropped":
+        web.pages[f"/{name}"] = (404, {}, b"")
     web.pages["/good"] = page
     with started(cluster) as c:
-        c.add(template(web, "bad", "/bad", max_consecutive_failures=3))
+        for name in "bad", "enabled", "retried", "dropped":
+            c.add(template(web, name, f"/{name}", max_consecutive_failures=3))
         c.add(template(web, "good", "/good"))
-        wait_until(lambda: "quarantine (not_found)" in why(c, "bad"), what="quarantine")
-        letter, = c.ctl_json("dlq", "list")
-        assert (letter["kind"], letter["template"], letter["error"]) == ("quarantine", "bad", "not_found")
+        letters = wait_until(lambda: (lambda l: l if len(l) == 4 else None)({d["template"]: d for d in c.ctl_json("dlq", "list")}),
+                             what="all four in quarantine")
+        assert "quarantine (not_found)" in why(c, "bad")
+        assert {(d["kind"], d["error"]) for d in letters.values()} == {("quarantine", "not_found")}
         polls, good = asked(web, "/bad"), asked(web, "/good")
         c.broker.restart()  # kill -9
         wait_until(lambda: asked(web, "/good") >= good + 4, what="others go on")
         assert asked(web, "/bad") <= polls + 1 and "quarantine" in why(c, "bad")
-        wait_until(lambda: asked(web, "/bad") > polls, timeout=40, what="a probe")
-        web.pages["/bad"] = page
-        source = c.ctl_json("sources", "bad")[0]["source"]
-        c.ctl("enable", source, check=True)
-        wait_until(lambda: c.ctl_json("sources", "bad")[0]["state"] == "ok", what="it works again")
+        kept = {d["id"]: d["template"] for d in c.ctl_json("dlq", "list")}
+        assert kept == {d["id"]: d["template"] for d in letters.values()}  # they survive it
+        c.ctl("dlq", "drop", letters["dropped"]["id"], check=True)
+        assert "dropped" not in {d["template"] for d in c.ctl_json("dlq", "list")}
+        assert "quarantine" in why(c, "dropped")  # which is all that the letter said
+        for name in "bad", "enabled", "retried":
+            web.pages[f"/{name}"] = page
+        c.ctl("enable", c.ctl_json("sources", "enabled")[0]["source"], check=True)
+        c.ctl("dlq", "retry", letters["retried"]["id"], check=True)
+        for name in "enabled", "retried", "bad":  # the last one by its probe, and nothing else
+            wait_until(lambda: c.ctl_json("sources", name)[0]["state"] == "ok", timeout=40, what=f"{name} works again")
         assert not c.ctl_json("dlq", "list")
 
 
@@ -183,9 +199,17 @@ def test_a_host_that_is_down(cluster, web):
                 raise OSError("no answer")
             other.pages["/down"] = silent
             wait_until(lambda: "is down" in why(c, "down"), timeout=30, what="the breaker is open")
+            up, down = asked(web, "/up"), asked(other, "/down")
+            wait_until(lambda: asked(web, "/up") >= up + 6, what="others go on")
+            probes = asked(other, "/down") - down
+            print(f"{probes} probes in the time of {asked(web, '/up') - up} polls")
+            assert probes <= 3, probes
+            assert c.ctl_json("sources", "down")[0]["state"] == "host down"
+            other.close()  # nobody listens any more
             up = asked(web, "/up")
             wait_until(lambda: asked(web, "/up") >= up + 3, what="others go on")
             assert c.ctl_json("sources", "down")[0]["state"] == "host down"
+            other = Web(port=other.port)
             other.pages["/down"] = page
             wait_until(lambda: c.ctl_json("sources", "down")[0]["state"] == "ok", timeout=60, what="it is back")
             assert not c.ctl_json("dlq", "list")  # the source is not to blame
@@ -215,18 +239,22 @@ def test_tasks(cluster, web):
         return page()
     for path in "/a", "/b", "/c":
         web.pages[path] = slow
+    web.pages["/d"] = web.pages["/one"] = web.pages["/two"] = page
     web.pages["/bad"] = (404, {}, b"")
+    web.pages["/flaky"] = (200, {}, b"")
     with started(cluster, broker=dict(max_concurrent=1)) as c:
         for name in "abc":
             c.add(template(web, name, f"/{name}", mode="triggered", every=None))
         c.add(template(web, "bad", "/bad", mode="triggered", every=None, max_consecutive_failures=0))
+        c.add(template(web, "flaky", "/flaky", mode="triggered", every=None, retry={"max_attempts": 2, "initial_interval": "100ms"}))
+        c.add(template(web, "pair", "/one", "/two", mode="triggered", every=None))
         assert not order
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 5))
         c.ctl("trigger", "a", "--at", at, check=True)
         c.ctl("trigger", "b", "--at", at, "--priority", "low", check=True)
         c.ctl("trigger", "c", "--at", at, "--front", check=True)
-        first = c.ctl_json("next")[0]
-        assert (first["what"], first["template"]) == ("task", "c")
+        order_told = [n["template"] for n in c.ctl_json("next") if n["what"] == "task"]
+        assert order_told == ["c", "a", "b"]  # in front of two that wait
         never = c.ctl_json("trigger", "a", "--at", "+1h")["task"]
         c.broker.restart()  # kill -9: they are still there
         wait_until(lambda: len(order) >= 3, what="the tasks run")
@@ -241,10 +269,23 @@ def test_tasks(cluster, web):
         c.ctl("dlq", "retry", letter["id"], check=True)
         wait_until(lambda: c.ctl_json("tasks", "bad")[0]["state"] == "done", what="the letter's task is done")
         assert not c.ctl_json("dlq", "list")
+        c.ctl("trigger", "flaky", check=True)
+        letter = wait_until(lambda: c.ctl_json("dlq", "list"), what="the attempts are used up")[0]
+        assert (letter["template"], letter["kind"]) == ("flaky", "task") and asked(web, "/flaky") == 2, letter
+        one = next(s for s in c.ctl_json("sources", "pair") if s["url"].endswith("/one"))
+        c.ctl("trigger", one["source"], check=True)  # a source, not its template
+        wait_until(lambda: c.ctl_json("tasks", "pair")[0]["state"] == "done", what="the one source's task")
+        assert asked(web, "/one") == 1 and not asked(web, "/two")
         c.miners[0].kill()
         late = c.ctl_json("trigger", "a", "--deadline", "+1s")["task"]
         wait_until(lambda: [t for t in c.ctl_json("tasks") if t["task"] == late and t["deadline_missed"]],
                    what="the missed deadline is recorded")
+        told = lambda: ([(t["task"], t["state"], t["deadline_missed"]) for t in c.ctl_json("tasks")],
+                        [(d["id"], d["template"], d["count"]) for d in c.ctl_json("dlq", "list")])
+        before = told()
+        assert (never, "cancelled", False) in [(t, s, bool(m)) for t, s, m in before[0]] and before[1]
+        c.broker.restart()  # kill -9: who was cancelled, who was late and what was given up is still known
+        assert told() == before
         assert c.ctl("trigger", "nothing").returncode == 1
         assert c.ctl("trigger", "a", "--at", "yesterday").returncode == 2
 
@@ -252,8 +293,11 @@ def test_tasks(cluster, web):
 def test_poison(cluster, web):
     web.pages["/poison"] = page
     web.pages["/good"] = page
-    with started(cluster, miners=2) as c:
+    with StreamSite() as live, started(cluster, miners=2) as c:
         c.add(template(web, "good", "/good"))
+        c.add({"name": "live", "kind": "stream", "url": live.url.replace("127.0.0.1", "localhost"), "every": "2s", "timeout": "5s",
+               "politeness": {"gap": "0s"}, "fields": {"title": "$.title"}})
+        wait_until(lambda: live.listening, what="a stream that is open while miners die")
         wait_until(lambda: asked(web, "/good") >= 2, what="it works")
         for miner in c.miners:
             miner.restart(failpoint="poison@/poison")
@@ -267,5 +311,31 @@ def test_poison(cluster, web):
         wait_until(revive, timeout=90, what="poison is found")
         letter, = c.ctl_json("dlq", "list")
         assert letter["template"] == "poison" and "died of it" in letter["detail"]
+        assert {m for m in ("miner-0", "miner-1") if m in letter["detail"]}, letter["detail"]
         good = asked(web, "/good")
         wait_until(lambda: (revive() or True) and asked(web, "/good") >= good + 4, timeout=60, what="the other goes on")
+        assert "quarantine" not in why(c, "live") and "quarantine" not in why(c, "good")
+        assert [d["template"] for d in c.ctl_json("dlq", "list")] == ["poison"]
+        live.post({"title": "still here"})
+        wait_until(lambda: c.sql("select count(*) from items where title = 'still here'")[0][0], what="the stream goes on")
+
+
+def test_a_broker_that_is_asked_to_stop_takes_what_is_under_way(cluster, web):
+    """SIGTERM: it exits with 0 and without delay; the poll that ran meanwhile is reported to its next run, once."""
+    let = threading.Event()
+
+    def slow(_):
+        let.wait(20)
+        return page()
+    web.pages["/slow"] = slow
+    with started(cluster) as c:
+        c.add(template(web, "slow", "/slow", every="1h"))
+        wait_until(lambda: asked(web, "/slow"), what="a poll")
+        began = time.monotonic()
+        assert c.broker.term() == 0 and time.monotonic() - began < 10
+        let.set()
+        wait_until(lambda: c.sql("select count(*) from items")[0][0] == 1, what="its item is stored without a broker")
+        c.broker.start()
+        source = c.ctl_json("sources", "slow")[0]["source"]
+        wait_until(lambda: c.ctl_json("explain", source)["last_stored_ms"], what="its outcome")
+        assert asked(web, "/slow") == 1
