@@ -185,10 +185,22 @@ static bool is_read_write(const node_t *n)
     return text && !has_attribute(n, "readonly") && !is_disabled(n);
 }
 
+// A checkbox or radio button, and not a text that carries `checked` along.
+static bool can_be_checked(const node_t *n)
+{
+    static const char *const types[] = {"checkbox", "radio"};
+    size_t len = 0;
+    const char *type = (const char *)lxb_dom_element_get_attribute((lxb_dom_element_t *)n,
+                                                                   (const lxb_char_t *)"type", 4, &len);
+    for (size_t i = 0; type && is_tag(n, LXB_TAG_INPUT) && i < 2; i++)
+        if (len == strlen(types[i]) && strncasecmp(type, types[i], len) == 0) return true;
+    return false;
+}
+
 static bool is_checked(const node_t *n)
 {
-    return (is_tag(n, LXB_TAG_INPUT) && has_attribute(n, "checked")) ||
-           (is_tag(n, LXB_TAG_OPTION) && has_attribute(n, "selected"));
+    return is_tag(n, LXB_TAG_OPTION) ? has_attribute(n, "selected")
+                                     : has_attribute(n, "checked") && can_be_checked(n);
 }
 
 static bool is_empty(const node_t *n)

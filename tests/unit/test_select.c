@@ -21,7 +21,8 @@ static const char page[] =
     "<div class=item id=i2><h2>Two</h2><a href='/2.PDF' type=TEXT>link2</a><ul><li>1<li>2<li "
     "class=x>3<li>4<li>5</ul></div>"
     "<div id=s1 class=sub><b>sub2</b></div><div id=s2>after</div>"
-    "<form><input id=f1 disabled><input id=f2 checked type=checkbox><select id=f3 required><option id=o1 "
+    "<form><input id=f1 disabled checked><input id=f2 checked type=checkbox><select id=f3 required><option "
+    "id=o1 "
     "selected>"
     "</select></form><p id=e></p><p id=e2><!-- c --></p><my-tag id=m>custom</my-tag>"
     "</body></html>";
