@@ -1,1 +1,0 @@
-{"name": "f", "kind": "feed", "url": "https://a.example/dir/feed.xml"}
