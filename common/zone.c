@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,6 +302,40 @@ zone_t *zone_load(const char *name, const char **error)
     }
     close(fd);
     return z;
+}
+
+// There are no more of them than files on the system.
+typedef struct shared {
+    struct shared *next;
+    zone_t *zone;
+    char name[ZONE_MAX_NAME + 1];
+} shared_t;
+
+static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
+static shared_t *all_shared;
+
+static const zone_t *find_or_load(const char *name, const char **error)
+{
+    for (const shared_t *s = all_shared; s; s = s->next)
+        if (strcmp(s->name, name) == 0) return s->zone;
+    zone_t *zone = zone_load(name, error);
+    if (!zone) return NULL;
+    shared_t *s = xcalloc(1, sizeof *s);
+    snprintf(s->name, sizeof s->name, "%s", name);
+    s->zone = zone;
+    s->next = all_shared;
+    all_shared = s;
+    return zone;
+}
+
+int zone_shared(const char *name, const zone_t **zone, const char **error)
+{
+    *zone = NULL;
+    if (strcmp(name, "UTC") == 0) return 0;
+    CHECK(pthread_mutex_lock(&shared_lock) == 0);
+    *zone = find_or_load(name, error);
+    CHECK(pthread_mutex_unlock(&shared_lock) == 0);
+    return *zone ? 0 : -1;
 }
 
 // -- conversion ---------------------------------------------------------------------------------------

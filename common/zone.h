@@ -21,6 +21,9 @@ void zone_destroy(zone_t **zone);
 bool zone_name_is_sound(const char *name);
 // Reads the system's file of that name. NULL: *error says why not.
 zone_t *zone_load(const char *name, const char **error);
+// The same, but read once and then shared by all threads until the process ends. "UTC" is NULL and no error,
+// whatever files there are. Returns 0, or -1 with *error.
+int zone_shared(const char *name, const zone_t **zone, const char **error);
 
 // What a clock on the wall shows at an instant. A NULL zone is UTC, here and below.
 int64_t zone_local(const zone_t *zone, int64_t instant);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "common/arena.h"
+#include "common/zone.h"
 #include "proto/cron.h"
 
 typedef enum {
@@ -26,6 +27,15 @@ typedef enum { MODE_SCHEDULED, MODE_TRIGGERED, MODE_CONTINUOUS } template_mode_t
 typedef enum { CATCH_UP_LATEST, CATCH_UP_SKIP } catch_up_t;
 typedef enum { PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITY_CRITICAL } priority_t;
 
+typedef enum { DATE_ORDER_USUAL, DATE_ORDER_DMY, DATE_ORDER_MDY, DATE_ORDER_YMD } date_order_t;
+
+// How dates are meant that leave it open.
+typedef struct {
+    bool zoned;         // `timezone` was given
+    const zone_t *zone; // of dates that name none; NULL: UTC. It is the process's: zone_shared
+    date_order_t order; // of three numbers
+} date_sense_t;
+
 // One value to read from an item or a page.
 typedef struct {
     const char *name; // "title"; "key" for the item's key
@@ -33,14 +43,15 @@ typedef struct {
     bool typed;             // `type` was given, not implied
     const char **selectors; // alternatives, the first that matches is taken
     size_t n_selectors;
-    const char *match;        // PCRE2 pattern or NULL; group 1 (or the whole match) is the value
-    const char *format;       // "https://x/{id}": made of other fields of the item; or NULL
-    const char *default_text; // value where nothing matches, or NULL
-    bool markup;              // what is selected is HTML as a text: its text is taken
-    bool all;                 // all matches (joined, or a list), not just the first
-    bool required;            // an item without it is dropped (the prototype's title)
-    bool tracked;             // counts for a revision (see `track`)
-    bool untracked;           // does not, unless `track` names it
+    const char *match;         // PCRE2 pattern or NULL; group 1 (or the whole match) is the value
+    const char *format;        // "https://x/{id}": made of other fields of the item; or NULL
+    const char *default_text;  // value where nothing matches, or NULL
+    bool markup;               // what is selected is HTML as a text: its text is taken
+    bool all;                  // all matches (joined, or a list), not just the first
+    bool required;             // an item without it is dropped (the prototype's title)
+    bool tracked;              // counts for a revision (see `track`)
+    bool untracked;            // does not, unless `track` names it
+    const date_sense_t *dates; // the template's, or NULL: the usual
 } field_t;
 
 // The prototype's pageFilters: a page whose `selector` text equals `value` is dropped.
@@ -105,6 +116,8 @@ typedef struct {
     field_t *next;       // the next page's URL, or what `format` makes one of in place of {}; or NULL
     uint32_t pages;      // of one poll, at most
     uint32_t first_page; // the number of the first one, where pages are counted
+
+    date_sense_t dates;
 
     bool may_be_empty; // a list without items says nothing
 
@@ -175,7 +188,8 @@ typedef struct {
 } template_error_t;
 
 // Parses and checks json (any of the accepted dialects). The template lives in arena. NULL: *error says why.
-// It checks everything but the selectors, which reader_new checks.
+// It checks everything but the selectors, which reader_new checks, and `timezone`, which the broker does.
+// Pure, but for the file of the time zone that `dates` names.
 template_t *template_parse(arena_t *arena, const char *json, size_t len, template_error_t *error);
 
 // Whether two templates (as JSON) find the same items in the same documents, as far as their members say:

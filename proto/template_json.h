@@ -58,6 +58,10 @@ bool template_is_prototype(yyjson_val *root);
 // The member `retention`.
 int member_retention(parse_t *p, yyjson_val *value, const char *path);
 
+// The member `dates`, and what follows from it for the fields (template_dates.c).
+int member_dates(parse_t *p, yyjson_val *value, const char *path);
+void template_dates(template_t *t);
+
 // Fills in what kind page leaves out: `items` is the page, its selection the field `content`.
 int template_page(parse_t *p);
 

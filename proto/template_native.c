@@ -394,6 +394,7 @@ int template_native(parse_t *p, yyjson_val *root)
         {"drop", member_drop},
         {"detail", member_detail},
         {"order", member_order},
+        {"dates", member_dates},
         {"track", member_track},
         {"mode", member_mode},
         {"every", member_every},
@@ -617,5 +618,6 @@ int template_complete(parse_t *p)
         check_formats(p) != 0 || template_schedule(p) != 0 || template_request(p) != 0)
         return -1;
     fill_defaults(p);
+    template_dates(p->t);
     return template_policy_complete(p);
 }

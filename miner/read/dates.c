@@ -16,6 +16,7 @@ typedef enum { LAST_NONE, LAST_NUMBER, LAST_T, LAST_CLOCK, LAST_ZONE_NAME, LAST_
 
 typedef struct {
     const char *p, *end;
+    const date_sense_t *sense;
     last_t last;
     char separator; // the last punctuation since the last number
 
@@ -570,6 +571,12 @@ static bool assign_three(date_t *d)
     char separator = d->numbers[1].before;
     int64_t a = d->numbers[0].value, b = d->numbers[1].value, c = d->numbers[2].value;
     if (is_year(d, 0)) return set_date(d, 0, 1, 2);
+    switch (d->sense->order) {
+    case DATE_ORDER_DMY: return set_date(d, 2, 1, 0);
+    case DATE_ORDER_MDY: return set_date(d, 2, 0, 1);
+    case DATE_ORDER_YMD: return set_date(d, 0, 1, 2);
+    case DATE_ORDER_USUAL: break;
+    }
     if (!is_year(d, 2) && d->numbers[0].digits == 2 && d->numbers[2].digits == 2 && separator == '-' &&
         b <= 12 && c > 0)
         return set_date(d, 0, 1, 2); // YY-MM-DD, as ISO 8601 once had it
@@ -644,13 +651,15 @@ static int64_t moment(date_t *d)
 {
     int64_t days;
     if (!days_of(d, &days) || !check_time(d)) return TIME_NONE;
+    int64_t wall = days * 86400 + d->hour * 3600 + d->minute * 60 + d->second;
+    if (!d->has_zone && d->sense->zoned) return zone_instant(d->sense->zone, wall) * 1000 + d->ms;
     if (!d->has_zone && d->korean) d->zone = 540; // nobody else writes these, and they leave the zone out
-    int64_t s = days * 86400 + d->hour * 3600 + d->minute * 60 + d->second - d->zone * 60;
-    return s * 1000 + d->ms;
+    return (wall - d->zone * 60) * 1000 + d->ms;
 }
 
-int64_t date_parse(const char *text, size_t len)
+int64_t date_parse(const char *text, size_t len, const date_sense_t *sense)
 {
+    static const date_sense_t usual;
     int64_t ms = date_plain(text, len);
     if (ms == TIME_NONE) ms = date_unix(text, len);
     if (ms != TIME_NONE) return ms;
@@ -664,5 +673,6 @@ int64_t date_parse(const char *text, size_t len)
     ms = date_unix(folded + start, n - start);
     if (ms != TIME_NONE) return ms;
     date_t d = {.p = folded + start, .end = folded + n, .year = -1, .month = -1, .day = -1, .hour = -1};
+    d.sense = sense ? sense : &usual;
     return scan(&d) && assign(&d) ? moment(&d) : TIME_NONE;
 }

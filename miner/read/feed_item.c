@@ -189,7 +189,7 @@ void feed_item_date(feed_list_t *l, feed_item_t *item, int rank, const char *tex
 {
     trim(&text, &len);
     if (len == 0 || rank >= item->date_rank) return;
-    int64_t ms = date_parse(text, len);
+    int64_t ms = date_parse(text, len, &l->template->dates);
     if (ms != TIME_NONE) {
         item->published_ms = ms;
         item->date_rank = rank;
@@ -294,7 +294,7 @@ static bool is_tracked(const char *json)
     size_t len = strlen(json);
     if (*json != '"' || len <= 2) return false;
     if (strspn(json + 1, "0123456789.,:+-% ") + 2 >= len) return false;
-    return len > 42 || date_parse(json + 1, len - 2) == TIME_NONE;
+    return len > 42 || date_parse(json + 1, len - 2, NULL) == TIME_NONE;
 }
 
 static uint64_t tracked_fields(const feed_item_t *from)

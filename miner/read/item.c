@@ -304,7 +304,7 @@ static read_status_t put_default(item_writer_t *w, slot_t *s)
 {
     if (s->n || !s->field->default_text) return READ_OK;
     value_t value = {.text = s->field->default_text, .ms = TIME_NONE};
-    value_status_t status = value_convert(s->field->type, w->urls, w->arena, &value);
+    value_status_t status = value_convert(s->field, w->urls, w->arena, &value);
     return take_value(w, s, status, &value);
 }
 

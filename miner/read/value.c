@@ -211,9 +211,9 @@ static char *put_digits(char *out, int64_t value, int n)
     return out + n;
 }
 
-static value_status_t read_time(arena_t *arena, value_t *value)
+static value_status_t read_time(const date_sense_t *dates, arena_t *arena, value_t *value)
 {
-    value->ms = date_parse(value->text, strlen(value->text));
+    value->ms = date_parse(value->text, strlen(value->text), dates);
     if (value->ms == TIME_NONE) return VALUE_NONE;
     int64_t days = civil_floor(value->ms, DAY_MS), ms = value->ms - days * DAY_MS;
     civil_t date = civil_of(days);
@@ -236,14 +236,14 @@ static value_status_t read_time(arena_t *arena, value_t *value)
     return VALUE_OK;
 }
 
-value_status_t value_convert(field_type_t type, urls_t *urls, arena_t *arena, value_t *value)
+value_status_t value_convert(const field_t *field, urls_t *urls, arena_t *arena, value_t *value)
 {
     value->ms = TIME_NONE;
     if (!*value->text) return VALUE_NONE;
-    switch (type) {
+    switch (field->type) {
     case TYPE_INTEGER: return read_integer(arena, &value->text);
     case TYPE_NUMBER: return read_number(arena, &value->text);
-    case TYPE_TIME: return read_time(arena, value);
+    case TYPE_TIME: return read_time(field->dates, arena, value);
     case TYPE_URL:
         value->text = urls_resolve(urls, arena, value->text, strlen(value->text));
         return value->text ? VALUE_OK : VALUE_NONE;
@@ -269,5 +269,5 @@ value_status_t value_read(value_rule_t *r, urls_t *urls, arena_t *arena, const c
             kept ? text_clean_kept(arena, raw, len, mode, max) : text_clean(arena, raw, len, mode, max);
     if (!out->text) return VALUE_NO_SPACE;
     value_status_t status = *out->text ? cut_match(r, arena, &out->text) : VALUE_NONE;
-    return status == VALUE_OK ? value_convert(r->field->type, urls, arena, out) : status;
+    return status == VALUE_OK ? value_convert(r->field, urls, arena, out) : status;
 }

@@ -38,7 +38,8 @@ typedef enum {
 value_status_t value_read(value_rule_t *rule, urls_t *urls, arena_t *arena, const char *raw, size_t len,
                           bool kept, bool one_line, size_t max, value_t *out);
 
-// Only the conversion: value->text, already clean, becomes the canonical form of type.
-value_status_t value_convert(field_type_t type, urls_t *urls, arena_t *arena, value_t *value);
+// Only the conversion: value->text, already clean, becomes the canonical form of the
+// field's type.
+value_status_t value_convert(const field_t *field, urls_t *urls, arena_t *arena, value_t *value);
 
 #endif

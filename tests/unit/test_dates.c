@@ -16,11 +16,11 @@ typedef struct {
     const char *utc; // "" for none
 } case_t;
 
-static void check(const case_t *cases, size_t n)
+static void check_meant(const case_t *cases, size_t n, const date_sense_t *sense)
 {
     for (size_t i = 0; i < n; i++) {
         char got[64] = "";
-        int64_t ms = date_parse(cases[i].text, strlen(cases[i].text));
+        int64_t ms = date_parse(cases[i].text, strlen(cases[i].text), sense);
         if (ms != TIME_NONE) {
             int64_t s = ms >= 0 ? ms / 1000 : (ms - 999) / 1000;
             time_t t = (time_t)s;
@@ -34,7 +34,13 @@ static void check(const case_t *cases, size_t n)
     }
 }
 
-#define CHECK_TABLE(table) check(table, sizeof table / sizeof *table)
+static void check(const case_t *cases, size_t n)
+{
+    check_meant(cases, n, NULL);
+}
+
+#define CHECK_MEANT(table, sense) check_meant(table, sizeof table / sizeof *table, sense)
+#define CHECK_TABLE(table)        check(table, sizeof table / sizeof *table)
 
 static void test_rfc822(void **state)
 {
@@ -432,16 +438,93 @@ static void test_none(void **state)
     CHECK_TABLE(cases);
 }
 
+static date_sense_t in_zone(const char *name)
+{
+    const char *why = "";
+    date_sense_t sense = {.zoned = true};
+    if (zone_shared(name, &sense.zone, &why)) fail_msg("%s: %s", name, why);
+    return sense;
+}
+
+static void test_the_zone_of_dates_that_name_none(void **state)
+{
+    (void)state;
+    static const case_t berlin[] = {
+        {"24.11.2026 14:30 Uhr", "2026-11-24 13:30:00"},
+        {"24.07.2026 14:30", "2026-07-24 12:30:00"}, // summer
+        {"2026-07-24T14:30:00.250", "2026-07-24 12:30:00.250"},
+        {"20260724143000", "2026-07-24 12:30:00"},
+        {"24.11.2026", "2026-11-23 23:00:00"}, // midnight there
+        {"2026-11-24 24:00", "2026-11-24 23:00:00"},
+        {"25.10.2026 02:30", "2026-10-25 00:30:00"}, // comes twice
+        {"29.03.2026 02:30", "2026-03-29 01:00:00"}, // does not come
+        {"2026-W30-5 14:30", "2026-07-24 12:30:00"},
+        // these say it themselves
+        {"2026-07-24T14:30:00Z", "2026-07-24 14:30:00"},
+        {"2026-07-24 14:30:00 z", "2026-07-24 14:30:00"},
+        {"2026-07-24T14:30:00+05:30", "2026-07-24 09:00:00"},
+        {"2026-07-24+01:00", "2026-07-23 23:00:00"},
+        {"24 Jul 2026 14:30 GMT", "2026-07-24 14:30:00"},
+        {"Fri, 24 Jul 2026 14:30:00 EDT", "2026-07-24 18:30:00"},
+        {"24 Jul 2026 14:30 (PST)", "2026-07-24 22:30:00"},
+        {"1784883000", "2026-07-24 08:50:00"},
+        {"1784883000123", "2026-07-24 08:50:00.123"},
+        {"@1784883000", "2026-07-24 08:50:00"},
+        {"/Date(1784883000123)/", "2026-07-24 08:50:00.123"},
+    };
+    static const case_t others[] = {{"2026-07-24 14:30", "2026-07-24 18:30:00"},
+                                    {"2026년 7월 24일 14:30", "2026-07-24 18:30:00"}};
+    static const case_t utc[] = {{"2026-07-24 14:30", "2026-07-24 14:30:00"},
+                                 {"2026년 7월 24일 14:30", "2026-07-24 14:30:00"}};
+    date_sense_t sense = in_zone("Europe/Berlin");
+    CHECK_MEANT(berlin, &sense);
+    sense = in_zone("America/New_York");
+    CHECK_MEANT(others, &sense);
+    sense = in_zone("UTC");
+    CHECK_MEANT(utc, &sense);
+}
+
+static void test_the_order_of_three_numbers(void **state)
+{
+    (void)state;
+    static const case_t dmy[] = {
+        {"03/04/2026", "2026-04-03 00:00:00"},
+        {"3-4-26", "2026-04-03 00:00:00"},
+        {"03-04-26", "2026-04-03 00:00:00"},
+        {"03.04.2026 10:30", "2026-04-03 10:30:00"},
+        {"04/13/2026", ""}, // a wrong order shows
+        {"2026-04-03", "2026-04-03 00:00:00"},
+        {"2026/04/03", "2026-04-03 00:00:00"},
+        {"20260403", "2026-04-03 00:00:00"},
+        {"April 3, 2026", "2026-04-03 00:00:00"},
+        {"2026-04-03T10:30:00Z", "2026-04-03 10:30:00"},
+    };
+    static const case_t mdy[] = {
+        {"03/04/2026", "2026-03-04 00:00:00"}, {"03.04.2026", "2026-03-04 00:00:00"},
+        {"3-4-26", "2026-03-04 00:00:00"},     {"13/04/2026", ""},
+        {"2026-04-03", "2026-04-03 00:00:00"}, {"3 April 2026", "2026-04-03 00:00:00"},
+    };
+    static const case_t ymd[] = {
+        {"26/04/03", "2026-04-03 00:00:00"},
+        {"26.4.3", "2026-04-03 00:00:00"},
+        {"2026/04/03", "2026-04-03 00:00:00"},
+        {"03/04/2026", ""},
+    };
+    CHECK_MEANT(dmy, &(date_sense_t){.order = DATE_ORDER_DMY});
+    CHECK_MEANT(mdy, &(date_sense_t){.order = DATE_ORDER_MDY});
+    CHECK_MEANT(ymd, &(date_sense_t){.order = DATE_ORDER_YMD});
+}
+
 static void test_no_text_is_too_long(void **state)
 {
     (void)state;
     char text[5000];
     memset(text, '1', sizeof text);
-    assert_int_equal(date_parse(text, sizeof text), TIME_NONE);
+    assert_int_equal(date_parse(text, sizeof text, NULL), TIME_NONE);
     memset(text, ' ', sizeof text);
     memcpy(text + 100, "2024-01-05", 10);
-    assert_int_equal(date_parse(text, 150), INT64_C(1704412800000));
-    assert_int_equal(date_parse(NULL, 0), TIME_NONE);
+    assert_int_equal(date_parse(text, 150, NULL), INT64_C(1704412800000));
+    assert_int_equal(date_parse(NULL, 0, NULL), TIME_NONE);
 }
 
 // tests/data/dates.txt: "text => 2004-01-01T19:48:21Z", or null.
@@ -471,10 +554,16 @@ static void test_the_list(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_list),    cmocka_unit_test(test_rfc822),
-        cmocka_unit_test(test_zones),       cmocka_unit_test(test_iso8601),
-        cmocka_unit_test(test_in_the_wild), cmocka_unit_test(test_languages),
-        cmocka_unit_test(test_none),        cmocka_unit_test(test_no_text_is_too_long),
+        cmocka_unit_test(test_the_list),
+        cmocka_unit_test(test_rfc822),
+        cmocka_unit_test(test_zones),
+        cmocka_unit_test(test_iso8601),
+        cmocka_unit_test(test_in_the_wild),
+        cmocka_unit_test(test_languages),
+        cmocka_unit_test(test_the_zone_of_dates_that_name_none),
+        cmocka_unit_test(test_the_order_of_three_numbers),
+        cmocka_unit_test(test_none),
+        cmocka_unit_test(test_no_text_is_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -299,14 +299,85 @@ static void bad_paging_is_refused(void **state)
     refused("{\"name\":\"a\",\"url\":\"" URL "\",\"kind\":\"sitemap\",\"pages\":2}", "pages", "leave it out");
 }
 
+#define DATES             "\"dates\":{\"timezone\":\"Europe/Berlin\",\"order\":\"dmy\"}"
+#define TEMPLATE(members) "{\"name\":\"a\",\"url\":\"" URL "\"," members "}"
+
+// 3 April 2026, 14:30 in Berlin; with a zone of its own it is 14:30 in UTC.
+static void what_dates_mean_in_each_kind(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *template, *document; // %s: the date
+    } cases[] = {
+        {TEMPLATE("\"kind\":\"html\",\"items\":\"p\"," DATES
+                  ",\"fields\":{\"title\":\"b\",\"published\":\"i\"}"),
+         "<p><b>t</b><i>%s</i>"},
+        {TEMPLATE("\"items\":\"p\"," DATES
+                  ",\"fields\":{\"title\":\"b\",\"d\":\"i::text\",\"date\":{\"format\":\"{d}\"}}"),
+         "<p><b>t</b><i>%s</i>"},
+        {TEMPLATE("\"items\":\"p\"," DATES
+                  ",\"fields\":{\"title\":\"b\",\"published_at\":{\"select\":\"i\",\"match\":\"on (.*)\"}}"),
+         "<p><b>t</b><i>on %s</i>"},
+        {TEMPLATE("\"fields\":{\"title\":\"$.t\",\"published\":\"$.d\"}," DATES),
+         "[{\"t\":\"x\",\"d\":\"%s\"}]"},
+        {TEMPLATE("\"kind\":\"page\",\"items\":\"b\"," DATES ",\"fields\":{\"published\":\"i\"}"),
+         "<p><b>t</b><i>%s</i>"},
+        {TEMPLATE("\"kind\":\"feed\"," DATES),
+         "<rss><channel><item><title>R</title><pubDate>%s</pubDate></item></channel></rss>"},
+        {TEMPLATE(DATES), "{\"version\":\"https://jsonfeed.org/version/1\",\"items\":[{\"id\":\"j\","
+                          "\"date_published\":\"%s\"}]}"},
+        {TEMPLATE("\"kind\":\"sitemap\"," DATES),
+         "<urlset><url><loc>https://a.example/s</loc><lastmod>%s</lastmod></url></urlset>"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (int zoned = 0; zoned < 2; zoned++) {
+            fixture_t f;
+            char text[600];
+            const char *date = zoned ? "03/04/2026 14:30 GMT" : "03/04/2026 14:30";
+            const char *in = strstr(cases[i].document, "%s");
+            snprintf(text, sizeof text, "%.*s%s%s", (int)(in - cases[i].document), cases[i].document, date,
+                     in + 2);
+            open_template(&f, cases[i].template);
+            assert_int_equal(read_text(&f, text), READ_OK);
+            assert_int_equal(f.items.n_items, 1);
+            int64_t ms = f.items.items[0].published_ms, want = INT64_C(1775226600000);
+            if (ms != (zoned ? want : want - 2 * 3600000)) fail_msg("%s: %lld", text, (long long)ms);
+            close_template(&f);
+        }
+    }
+}
+
+static void what_dates_mean_in_details_and_own_fields(void **state)
+{
+    (void)state;
+    fixture_t f;
+    item_t item = {.title = NULL};
+    bool drop;
+    open_template(&f, TEMPLATE("\"kind\":\"feed\"," DATES ",\"detail\":{\"fields\":{\"published\":\"i\","
+                               "\"edited\":{\"select\":\"b\",\"type\":\"time\"}}}"));
+    const char text[] = "<i>03/04/2026 14:30</i><b>04.04.2026</b>";
+    document_t document = {.bytes = text, .len = strlen(text), .url = URL};
+    assert_int_equal(reader_detail(f.reader, f.arena, &document, &item, &drop), READ_OK);
+    assert_int_equal(item.published_ms, INT64_C(1775219400000));
+    assert_string_equal(item.fields, "{\"edited\":\"2026-04-03T22:00:00Z\"}");
+    close_template(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(auto_looks_at_the_document), cmocka_unit_test(pages_name_their_feeds),
-        cmocka_unit_test(a_feed_is_no_sitemap),       cmocka_unit_test(a_watched_page_is_one_item),
-        cmocka_unit_test(a_whole_page_or_its_markup), cmocka_unit_test(the_next_page_of_html),
-        cmocka_unit_test(the_next_page_of_json),      cmocka_unit_test(the_next_page_of_a_feed),
-        cmocka_unit_test(bad_paging_is_refused),      cmocka_unit_test(pages_that_are_counted),
+        cmocka_unit_test(auto_looks_at_the_document),
+        cmocka_unit_test(pages_name_their_feeds),
+        cmocka_unit_test(a_feed_is_no_sitemap),
+        cmocka_unit_test(a_watched_page_is_one_item),
+        cmocka_unit_test(a_whole_page_or_its_markup),
+        cmocka_unit_test(the_next_page_of_html),
+        cmocka_unit_test(the_next_page_of_json),
+        cmocka_unit_test(the_next_page_of_a_feed),
+        cmocka_unit_test(bad_paging_is_refused),
+        cmocka_unit_test(what_dates_mean_in_each_kind),
+        cmocka_unit_test(what_dates_mean_in_details_and_own_fields),
+        cmocka_unit_test(pages_that_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

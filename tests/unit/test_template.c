@@ -378,6 +378,41 @@ static void requests_that_are_refused(void **state)
     }
 }
 
+static void what_dates_mean(void **state)
+{
+    (void)state;
+    static const char *const rows[][3] = {
+        {"\"dates\":{}", "dates", "Europe/Berlin"},
+        {"\"dates\":\"dmy\"", "dates", "must be an object"},
+        {"\"dates\":{\"timezone\":\"Europe/Atlantis\"}", "dates.timezone", "no such time zone"},
+        {"\"dates\":{\"timezone\":\"../../etc/passwd\"}", "dates.timezone", "right would be"},
+        {"\"dates\":{\"timezone\":\"Europe\"}", "dates.timezone", "right would be"}, // a folder
+        {"\"dates\":{\"timezone\":\"\"}", "dates.timezone", "empty"},
+        {"\"dates\":{\"timezone\":\"UTC\\u0000\"}", "dates.timezone", ""},
+        {"\"dates\":{\"timezone\":2}", "dates.timezone", ""},
+        {"\"dates\":{\"order\":\"dym\"}", "dates.order", "dmy"},
+        {"\"dates\":{\"zone\":\"UTC\"}", "dates.zone", "timezone"},
+    };
+    char json[512];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        template_error_t error = {.field = ""};
+        snprintf(json, sizeof json, "{\"name\":\"x\",\"url\":\"http://a.example/\",%s}", rows[i][0]);
+        assert_null(template_parse(arena, json, strlen(json), &error));
+        if (strcmp(error.field, rows[i][1]) != 0 || !strstr(error.text, rows[i][2]))
+            fail_msg("%s: %s: %s", rows[i][0], error.field, error.text);
+    }
+    const char *plain = "{\"name\":\"x\",\"url\":\"http://a.example/\"}";
+    const char *berlin =
+        "{\"name\":\"x\",\"url\":\"http://a.example/\",\"dates\":{\"timezone\":\"Europe/Berlin\"}}";
+    const template_t *t = parse(plain), *u = parse(berlin);
+    assert_false(t->dates.zoned || t->dates.zone || t->dates.order);
+    assert_true(u->dates.zoned && u->dates.order == DATE_ORDER_USUAL);
+    assert_int_equal(zone_instant(u->dates.zone, 0), -3600);
+    assert_ptr_equal(u->dates.zone, parse(berlin)->dates.zone); // read once
+    assert_string_equal(u->timezone, "UTC");                    // of the schedule: another matter
+    assert_false(template_reads_alike(plain, berlin));
+}
+
 static void what_two_versions_find(void **state)
 {
     (void)state;
@@ -398,6 +433,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(requests, setup, teardown),
         cmocka_unit_test_setup_teardown(requests_that_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_implied, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_dates_mean, setup, teardown),
         cmocka_unit_test_setup_teardown(each_fault_has_its_message, setup, teardown),
         cmocka_unit_test_setup_teardown(a_syntax_error_names_its_line, setup, teardown),
         cmocka_unit_test_setup_teardown(bounds_are_kept, setup, teardown),

@@ -1,0 +1,40 @@
+// Template, dates: what dates mean that leave it open.
+#include <string.h>
+
+#include "common/zone.h"
+#include "proto/template_json.h"
+
+static int member_zone(parse_t *p, yyjson_val *value, const char *path)
+{
+    const char *name, *why;
+    if (read_text(p, value, path, ZONE_MAX_NAME, &name) != 0) return -1;
+    p->t->dates.zoned = true;
+    if (zone_shared(name, &p->t->dates.zone, &why) == 0) return 0;
+    return template_fail(p->error, path, "\"%.60s\": %s; right would be \"Europe/Berlin\" or \"UTC\"", name,
+                         why);
+}
+
+static int member_number_order(parse_t *p, yyjson_val *value, const char *path)
+{
+    static const char *const orders[] = {"dmy", "mdy", "ymd", NULL};
+    int word;
+    if (read_word(p, value, path, orders, &word) != 0) return -1;
+    p->t->dates.order = (date_order_t)(DATE_ORDER_DMY + word);
+    return 0;
+}
+
+int member_dates(parse_t *p, yyjson_val *value, const char *path)
+{
+    static const member_t members[] = {{"timezone", member_zone}, {"order", member_number_order}};
+    if (!yyjson_is_obj(value) || yyjson_obj_size(value) == 0)
+        return template_fail(p->error, path,
+                             "must be an object: {\"timezone\": \"Europe/Berlin\", \"order\": \"dmy\"}");
+    return read_members(p, value, path, members, sizeof members / sizeof *members);
+}
+
+void template_dates(template_t *t)
+{
+    for (size_t i = 0; i < t->n_fields; i++) t->fields[i].dates = &t->dates;
+    for (size_t i = 0; i < t->n_detail_fields; i++) t->detail_fields[i].dates = &t->dates;
+    if (t->key) t->key->dates = &t->dates;
+}
