@@ -234,6 +234,7 @@ void broker_message(broker_t *b, instant_t now, uint64_t peer, wire_type_t type,
     case WIRE_TYPE_HEARTBEAT:
     case WIRE_TYPE_OUTCOMES:
     case WIRE_TYPE_REVOKED:
+    case WIRE_TYPE_BACKOFF:
     case WIRE_TYPE_GOODBYE: session_message(b, peer, type, message); break;
     case WIRE_TYPE_ERROR:
         log_warn("peer_error", "code=%llu text=\"%s\"",

@@ -87,6 +87,20 @@ void outage_load(broker_t *b, uint64_t host, yyjson_val *record)
     out->pauses = (uint16_t)yyjson_get_uint(yyjson_obj_get(record, "pauses"));
 }
 
+// Nothing of the lane is polled for ms.
+static void pause_lane(broker_t *b, lane_t *l, int64_t ms, error_class_t error, uint64_t status)
+{
+    outage_t *out = outage_of(l);
+    if (ms > BACKOFF_MOST_MS) ms = BACKOFF_MOST_MS;
+    if (out->backoff_until >= b->now + ms) return;
+    out->backoff_until = b->now + ms;
+    out->why = (uint8_t)error;
+    log_info("host_backoff", "host=%s ms=%lld error=%s status=%llu", l->host, (long long)ms,
+             error_class_name(error), (unsigned long long)status);
+    store_backoff(b, l);
+    withdraw_all(b, l);
+}
+
 static void back_off(broker_t *b, lane_t *l, const wire_outcome_t *o)
 {
     outage_t *out = outage_of(l);
@@ -98,14 +112,29 @@ static void back_off(broker_t *b, lane_t *l, const wire_outcome_t *o)
         ms += (int64_t)((b->random >> 33) % (uint64_t)(ms / 4));
         out->pauses += out->pauses < UINT16_MAX;
     }
-    if (ms > BACKOFF_MOST_MS) ms = BACKOFF_MOST_MS;
-    if (out->backoff_until >= b->now + ms) return;
-    out->backoff_until = b->now + ms;
-    out->why = (uint8_t)o->error;
-    log_info("host_backoff", "host=%s ms=%lld error=%s status=%llu", l->host, (long long)ms,
-             error_class_name(o->error), (unsigned long long)o->status);
-    store_backoff(b, l);
-    withdraw_all(b, l);
+    pause_lane(b, l, ms, (error_class_t)o->error, o->status);
+}
+
+// A host with its port; templates may leave out the one that is the scheme's own.
+static void pause_host(broker_t *b, const char *host, int64_t ms)
+{
+    size_t len = strlen(host), port = len > 4 && !strcmp(host + len - 4, ":443")  ? 4
+                                      : len > 3 && !strcmp(host + len - 3, ":80") ? 3
+                                                                                  : 0;
+    lane_t *l = map_get(&b->catalog.lanes, XXH3_64bits(host, len));
+    if (l) pause_lane(b, l, ms, ERR_rate_limited, 0);
+    l = port ? map_get(&b->catalog.lanes, XXH3_64bits(host, len - port)) : NULL;
+    if (l) pause_lane(b, l, ms, ERR_rate_limited, 0);
+}
+
+void outage_told(broker_t *b, const miner_t *from, const wire_backoff_t *message)
+{
+    size_t pos = 0;
+    for (size_t i = 0; i < message->hosts.n; i++)
+        if (message->hosts.v[i].backoff_ms > 0)
+            pause_host(b, message->hosts.v[i].host, message->hosts.v[i].backoff_ms);
+    for (miner_t *m; (m = registry_next(&b->registry, &pos));)
+        if (m != from && m->phase == MINER_LIVE) outbox_hosts(b, m, message);
 }
 
 // -- breaker ------------------------------------------------------------------------------------------------

@@ -38,6 +38,9 @@ bool outage_is_hosts(error_class_t error);
 // What came of a poll at miner. True: it was held against the host (or the miner).
 bool outage_outcome(struct broker *broker, struct miner *miner, source_t *source,
                     const wire_outcome_t *outcome);
+// miner says that answers asked for hosts to be left alone: none of their sources is polled, and the other
+// miners, whose detail pages may be there, are told.
+void outage_told(struct broker *broker, const struct miner *miner, const wire_backoff_t *message);
 // Why a due of source at due is not to be polled: ERR_host_backoff, or ERR_none.
 error_class_t outage_reason(const source_t *source, int64_t due);
 // The lane is about to be removed.

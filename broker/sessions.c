@@ -307,6 +307,7 @@ void session_message(broker_t *b, uint64_t peer, wire_type_t type, const void *m
     case WIRE_TYPE_OUTCOMES: on_outcomes(b, m, message); break;
     case WIRE_TYPE_REVOKED: on_revoked(b, m, message); break;
     case WIRE_TYPE_GOODBYE: on_goodbye(b, m, message); break;
+    case WIRE_TYPE_BACKOFF: outage_told(b, m, message); break;
     default: break;
     }
 }

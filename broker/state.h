@@ -118,6 +118,8 @@ void sessions_expire_runs(broker_t *broker);
 void outbox_due(broker_t *broker, miner_t *miner, source_t *source, wire_due_t due, int64_t first);
 // The source's definition and state once more, without a due: they replace what the miner has.
 void outbox_define(broker_t *broker, miner_t *miner, const source_t *source);
+// Tells miner of hosts that are to be left alone, at once.
+void outbox_hosts(broker_t *broker, miner_t *miner, const wire_backoff_t *hosts);
 // Nothing if the miner's inventory is still to come: that is compared with what is so then.
 void outbox_revoke(broker_t *broker, miner_t *miner, uint64_t source, const char *reason);
 // Sends everything that is gathered.

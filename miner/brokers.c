@@ -150,6 +150,14 @@ void brokers_revoked(brokers_t *bs, const wire_revoked_t *message)
     if (d) (void)dealer_send(d, WIRE_TYPE_REVOKED, message);
 }
 
+void brokers_backed_off(brokers_t *bs, const char *host, int64_t ms)
+{
+    wire_host_t row = {.host = host, .backoff_ms = ms};
+    wire_backoff_t message = {.hosts = {&row, 1}};
+    dealer_t *d = active(bs);
+    if (d && ms > 0) (void)dealer_send(d, WIRE_TYPE_BACKOFF, &message);
+}
+
 void brokers_goodbye(brokers_t *bs, bool done, uint64_t *running, size_t n_running)
 {
     wire_goodbye_t message = {.done = done, .running = {running, n_running}, .reason = "signal"};

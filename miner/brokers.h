@@ -46,6 +46,8 @@ void brokers_outcome(brokers_t *brokers, wire_outcome_t *outcome);
 // What one worker holds, for round; of a later round it is ignored. The last one of `workers` ends it.
 void brokers_holdings(brokers_t *brokers, uint64_t round, wire_holding_t *holdings, size_t n);
 void brokers_revoked(brokers_t *brokers, const wire_revoked_t *message);
+// host (see polite_host_name) is to be left alone for ms.
+void brokers_backed_off(brokers_t *brokers, const char *host, int64_t ms);
 void brokers_goodbye(brokers_t *brokers, bool done, uint64_t *running, size_t n_running);
 
 // What the heartbeats say. epoch and heard_ms are filled in here. holdings: sources held, for READY.

@@ -291,7 +291,7 @@ static void judge_host(gate_t *g, const visit_t *v, fetch_result_t *result)
     if (before) return;
     g->counts.backoffs++;
     log_warn("host_backoff", "url=\"%s\" status=%ld ms=%lld", v->url, result->status, (long long)span);
-    g->options.backed_off(g->options.context, host, now + span);
+    g->options.backed_off(g->options.context, v->url, now + span, v->ops && v->ops->reports);
 }
 
 // -- robots.txt comes -----------------------------------------------------------------------------

@@ -32,6 +32,7 @@ typedef struct {
     // It is over; the visit is out. moved: there were redirects, all of them permanent (301, 308). Errors
     // beside those of fetch: robots, host_backoff (and then no request was made at all, if visit->hops is 0).
     void (*done)(struct visit *visit, const fetch_result_t *result, bool moved);
+    bool reports; // it is a poll's: its outcome tells the broker when the host wants to be left alone
 } visit_ops_t;
 
 // One request; embedded in its owner, zeroed before its first use.
@@ -65,8 +66,8 @@ typedef struct visit {
 } visit_t;
 
 typedef struct {
-    // An answer backed host off until then (monotonic ms).
-    void (*backed_off)(void *context, uint64_t host, int64_t until);
+    // An answer backed the host of url off until then (monotonic ms). reports: see visit_ops_t.
+    void (*backed_off)(void *context, const char *url, int64_t until, bool reports);
     void *context;
     size_t slots; // transfers at once
     fetch_options_t fetch;

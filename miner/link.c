@@ -116,6 +116,7 @@ static void keep_source(arena_t *arena, wire_source_t *to, const wire_source_t *
     to->fetch_url = keep(arena, from->fetch_url);
     to->etag = keep(arena, from->etag);
     to->last_modified = keep(arena, from->last_modified);
+    to->memory = keep(arena, from->memory);
 }
 
 // The part of an assignment that concerns one worker: all templates and hosts (a worker's detail pages may be
@@ -218,9 +219,11 @@ static void on_verdicts(void *context, unsigned worker, uint64_t token, const ui
     send_to(context, worker, m);
 }
 
-// What one worker learned of a host holds for all.
+// What one worker learned of a host holds for all, and for those of other miners.
 static void spread_backoff(link_t *l, const message_t *from)
 {
+    if (!from->backoff.reported)
+        brokers_backed_off(l->brokers, from->backoff.name, from->backoff.until - clock_mono_ms());
     for (unsigned i = 0; i < l->options.workers; i++) {
         if (i == from->worker) continue;
         message_t *m = message_new(MESSAGE_BACKOFF, i);

@@ -67,9 +67,8 @@ void polite_destroy(polite_t **polite)
     *polite = NULL;
 }
 
-uint64_t polite_host(const char *url)
+void polite_host_name(const char *url, char host[MAX_HOST + 1])
 {
-    char host[280] = "";
     const char *at = strstr(url, "://");
     bool tls = !strncasecmp(url, "https", 5);
     at = at ? at + 3 : url;
@@ -86,7 +85,14 @@ uint64_t polite_host(const char *url)
         memcpy(host + n, tls ? ":443" : ":80", tls ? 4 : 3);
         n += tls ? 4 : 3;
     }
-    return XXH3_64bits(host, n);
+    host[n] = 0;
+}
+
+uint64_t polite_host(const char *url)
+{
+    char host[MAX_HOST + 1];
+    polite_host_name(url, host);
+    return XXH3_64bits(host, strlen(host));
 }
 
 size_t polite_host_named(const char *name, uint64_t out[2])

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "common/heap.h"
+#include "proto/limits.h"
 #include "proto/template.h"
 
 typedef struct polite polite_t;
@@ -34,6 +35,8 @@ void polite_set_patience(polite_t *polite, int64_t patience);
 
 // The number of a URL's host: hash of "host:port" in lower case.
 uint64_t polite_host(const char *url);
+// Its name: "example.org:443", in lower case, cut at MAX_HOST.
+void polite_host_name(const char *url, char host[MAX_HOST + 1]);
 // The numbers of a host by its name: "example.org:443", or without a port that of http and of https. How
 // many.
 size_t polite_host_named(const char *name, uint64_t out[2]);

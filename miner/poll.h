@@ -28,8 +28,9 @@ typedef struct {
     quays_send_fn *send;
     // The source's poll is over; source->poll is NULL again.
     void (*finished)(void *context, source_t *source);
-    // An answer says that host is not to be asked before `until` (monotonic ms).
-    void (*backed_off)(void *context, uint64_t host, int64_t until);
+    // An answer says that the host of url is not to be asked before `until` (monotonic ms). reports: an
+    // outcome says so too.
+    void (*backed_off)(void *context, const char *url, int64_t until, bool reports);
     void *context;
     size_t slots; // transfers at once
     fetch_options_t fetch;

@@ -104,7 +104,7 @@ static error_class_t on_start(visit_t *visit, fetch_request_t *request)
 
 static void follow(poll_t *p, uint32_t index, const char *url)
 {
-    static const visit_ops_t ops = {on_start, on_detail};
+    static const visit_ops_t ops = {on_start, on_detail, false};
     task_t *task = free_task(p);
     task->finding = index;
     p->following++;

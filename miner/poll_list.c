@@ -110,7 +110,7 @@ static error_class_t on_start(visit_t *visit, fetch_request_t *request)
 
 static void send(poll_t *p, const char *url, int64_t due)
 {
-    static const visit_ops_t ops = {on_start, on_page};
+    static const visit_ops_t ops = {on_start, on_page, true};
     gate_enter(p->polls->gate, &p->page.visit, &ops, url, p->source->url, p->definition->template,
                p->due.priority, due);
 }

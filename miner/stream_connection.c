@@ -180,7 +180,7 @@ static error_class_t on_start(visit_t *visit, fetch_request_t *request)
 
 void stream_queue(stream_t *st)
 {
-    static const visit_ops_t ops = {on_start, on_done};
+    static const visit_ops_t ops = {on_start, on_done, true};
     buf_t buf;
     buf_init(&buf, MAX_URL + 1);
     const char *url = where(st, &buf);

@@ -80,12 +80,14 @@ static void on_batch(void *context, unsigned sink, uint64_t token, char *frame, 
     post(w, m);
 }
 
-static void on_backed_off(void *context, uint64_t host, int64_t until)
+static void on_backed_off(void *context, const char *url, int64_t until, bool reports)
 {
     worker_t *w = context;
     message_t *m = message_new(MESSAGE_BACKOFF, w->options.number);
-    m->backoff.host = host;
+    polite_host_name(url, m->backoff.name);
+    m->backoff.host = polite_host(url);
     m->backoff.until = until;
+    m->backoff.reported = reports;
     post(w, m);
 }
 

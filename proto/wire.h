@@ -55,7 +55,7 @@
     X(T, U64, source, 0) X(T, I64, offset, 0) X(T, U64, step, 0) X(T, U64, count, 0) X(T, U64, cause, 0)      \
         X(T, U64, priority, 0) X(T, I64, until, 0)
 
-// ASSIGN: a host that is not to be asked for backoff_ms from now; 0: it may be asked again. host:
+// ASSIGN, BACKOFF: a host that is not to be asked for backoff_ms from now; 0: it may be asked again. host:
 // "example.org:443" in lower case; without a port: on its ports for http and https.
 #define WIRE_HOST(X, T) X(T, STR, host, MAX_HOST) X(T, I64, backoff_ms, 0)
 
@@ -175,6 +175,8 @@
 #define WIRE_REVOKED(X, T) X(T, IDS, sources, MAX_WIRE_ROWS) X(T, IDS, running, MAX_WIRE_ROWS) X(T, U64, number, 0)
 // miner -> broker: what came of dues, numbered without gaps from 1 per incarnation.
 #define WIRE_OUTCOMES(X, T) X(T, ROWS, outcomes, outcome)
+// miner -> broker: answers asked for these hosts to be left alone. Not repeated.
+#define WIRE_BACKOFF(X, T) X(T, ROWS, hosts, host)
 // broker -> miner: all outcomes up to seq are durable (cumulative).
 #define WIRE_OUTCOMES_ACK(X, T) X(T, U64, seq, 0)
 // miner -> broker. done = false: I drain: everything but `running` is handed back, assign me nothing. done =
@@ -225,7 +227,7 @@
     M(ASSIGN, assign)                                                                                     \
     M(REVOKE, revoke) M(REVOKED, revoked) M(OUTCOMES, outcomes) M(OUTCOMES_ACK, outcomes_ack)             \
         M(GOODBYE, goodbye) M(DISCONNECT, disconnect) M(ERROR, error) M(REQUEST, request) M(REPLY, reply) \
-            M(HELLO, hello) M(GRANT, grant) M(BATCH, batch) M(ACK, ack)
+            M(HELLO, hello) M(GRANT, grant) M(BATCH, batch) M(ACK, ack) M(BACKOFF, backoff)
 // clang-format on
 
 // -- structs ------------------------------------------------------------------------------------------

@@ -230,6 +230,30 @@ def test_retry_after_holds_for_the_whole_cluster(cluster, web):
         assert time.monotonic() - began > 4
 
 
+def test_a_detail_page_speaks_for_its_host(cluster, web):
+    """One miner is told by a detail page; the lists of that host, at another miner, are left alone as well."""
+    other = Web()
+    try:
+        web.pages["/list"] = lambda _: (200, {}, listing((1, other.url("/detail"), "one")))
+        other.pages["/news"] = page
+        other.pages["/detail"] = lambda _: (200, {}, b"<p>text</p>")
+        with started(cluster, miners=2) as c:
+            c.add(template(other, "there", "/news"))
+            wait_until(lambda: asked(other, "/news") >= 2, what="the other host is polled")
+            other.pages["/detail"] = (429, {"Retry-After": "5"}, b"")
+            c.add(template(web, "here", "/list", detail={"follow": "url", "fields": {"content": "p"}}))
+            wait_until(lambda: "asked to be left alone (rate_limited)" in why(c, "there"), what="the other host is backed off")
+            miners = {c.ctl_json("sources", name)[0]["miner"] for name in ("here", "there")}
+            assert len(miners) == 2, miners
+            began, polls = time.monotonic(), asked(other, "/news")
+            other.pages["/detail"] = (200, {}, b"<p>text</p>")
+            wait_until(lambda: asked(other, "/news") > polls, timeout=40, what="it is asked again")
+            assert time.monotonic() - began > 3
+            c.wait_rows("select count(*) from items where content = 'text'", 1)
+    finally:
+        other.close()
+
+
 def test_tasks(cluster, web):
     order = []
 
