@@ -472,6 +472,14 @@ static void book_settled(broker_t *b, const miner_t *m, source_t *s, const wire_
     }
 }
 
+// Another miner was given the same due when the lease of this one was over.
+static bool runs_elsewhere(const source_t *s, const miner_t *m)
+{
+    uint64_t miner;
+    int64_t until;
+    return jobs_running(s, &miner, &until) && miner != jobs_miner(m);
+}
+
 // A due is settled; what that means for its source, its host, and who waits for it.
 static void close_due(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
 {
@@ -479,18 +487,11 @@ static void close_due(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t
     settled_t settled = {extra ? s->extra_cause : CAUSE_scheduled, extra ? s->attempt : 0};
     settle(b, s, o);
     if (o->due >= s->polled) s->polled = 0;
+    if (!runs_elsewhere(s, m)) jobs_ended(b, s, o->due); // before another attempt is scheduled
     book_settled(b, m, s, o, settled.attempt);
     bool hosts = outage_outcome(b, m, s, o);
     bool again = trouble_outcome(b, s, o, &settled, hosts);
     tasks_outcome(b, s, o, again);
-}
-
-// Another miner was given the same due when the lease of this one was over.
-static bool runs_elsewhere(const source_t *s, const miner_t *m)
-{
-    uint64_t miner;
-    int64_t until;
-    return jobs_running(s, &miner, &until) && miner != jobs_miner(m);
 }
 
 void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
