@@ -11,11 +11,11 @@
 #include "common/log.h"
 
 enum {
-    BUDGET = 4096,              // sources per tick, so that no tick keeps heartbeats waiting
-    STALL_MS = 1000,            // between two ticks: the broker itself was away
-    PATIENCE_SLOTS = 9,         // what has waited longer for its turn goes first
-    FIRST_RETRIES = 10,         // before there were polls to earn them
-    IDLE_SLOTS = 2,             // without progress: the miner loses its work
+    BUDGET = 4096,      // sources per tick, so that no tick keeps heartbeats waiting
+    STALL_MS = 1000,    // between two ticks: the broker itself was away
+    PATIENCE_SLOTS = 8, // what has waited longer for its turn goes first, so that hardly any waits for ten
+    FIRST_RETRIES = 10, // before there were polls to earn them
+    IDLE_SLOTS = 2,     // without progress: the miner loses its work
     CLOSE_AFTER_MAX_MS = 15000, // after a slot's end
     STOP_FLUSH = 100000 // sources whose history is written out at the end: what can be done within seconds
 };

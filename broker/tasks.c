@@ -170,8 +170,8 @@ static void push(broker_t *b, task_leg_t *leg)
     }
     if (!s || !s->entered || s->extra || (s->job && s->job->state == JOB_RUNNING))
         return; // later, or it will do
-    if (s->job && s->job->cause != CAUSE_scheduled && s->job->cause != CAUSE_probe && !jobs_gate(s))
-        return; // another attempt is planned
+    bool planned = s->job && s->job->cause != CAUSE_scheduled && s->job->cause != CAUSE_probe;
+    if (planned && (s->job->cause == CAUSE_retry || !jobs_gate(s))) return; // another attempt
     dues_open_extra(b, s, CAUSE_triggered, 0);
     if (jobs_gate(s))
         jobs_hasten(b, s, t->priority, t->ahead,
