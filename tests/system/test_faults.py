@@ -237,6 +237,11 @@ def reasons(rtm):
     for source, hexid in rtm.sql("select url, hex from sources"):
         if any(source in line for line in wrong[:5]):
             told += rtm.ctl("explain", hexid).stdout + rtm.ctl("history", hexid, "--limit", "20").stdout
+    for source, key in [key for key in rtm.site.latest() if any(str(key) in line for line in wrong[:5])]:
+        told += "".join(f"posted: {line}\n" for line in rtm.site.truth() if (line["url"], line["key"]) == (source, key))
+        for table in ("items", "revisions"):  # of each version: its poll, when it was fetched, when it was written
+            told += f"{table}: " + str(rtm.sql(f"select row_to_json(i) from {table} i join sources s using (source_id)"
+                                               " where s.url = %s and i.key = %s", (source, key))) + "\n"
     return told
 
 
