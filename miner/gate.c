@@ -307,7 +307,7 @@ static void finish_errand(gate_t *g, errand_t *e, const fetch_result_t *result)
 {
     bool limited = result->error == ERR_host_backoff || is_strike(result);
     map_del(&g->errands, e->origin);
-    if (!limited)
+    if (!limited || result->status == 429)
         robots_cache_put(g->robots, e->origin, result->error, result->status, result->body, result->len,
                          jitter(g), clock_mono_ms());
     visit_t *v = e->waiting;

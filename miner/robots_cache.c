@@ -169,7 +169,7 @@ static entry_t *entry_of(robots_cache_t *c, uint64_t origin)
 // The file cannot be had for good: it is as if there were none (2.3.1.2, 2.3.1.3).
 static bool is_unavailable(error_class_t error, long status)
 {
-    return (status >= 400 && status < 500 && status != 429) || error == ERR_redirects;
+    return (status >= 400 && status < 500) || error == ERR_redirects;
 }
 
 void robots_cache_put(robots_cache_t *c, uint64_t origin, error_class_t error, long status, const char *body,
@@ -177,11 +177,13 @@ void robots_cache_put(robots_cache_t *c, uint64_t origin, error_class_t error, l
 {
     entry_t *e = entry_of(c, origin);
     heap_set(&c->used, &e->used, now);
-    if (error != ERR_none && !is_unavailable(error, status)) {
+    // A 429 is unavailable by the letter, but no word on rules that are known, and may soon be over.
+    bool limited = status == 429, known = e->had_at != INT64_MIN && now - e->had_at < VALID_MS;
+    if (error != ERR_none && (!is_unavailable(error, status) || (limited && known))) {
         note_failure(e, error, status, jitter, now);
     } else {
         forget_rules(c, e);
-        e->had_at = now;
+        e->had_at = limited ? now - FRESH_MS + HOUR : now;
         e->retry_ms = 0;
         if (error == ERR_none && len) keep_rules(c, e, body, len);
     }

@@ -141,6 +141,17 @@ def test_robots_txt_that_cannot_be_had(world, page, wanted):
     assert bool(world.web.asked("/a")) == (wanted is None)
 
 
+def test_a_429_for_robots_txt_backs_off_and_forbids_nothing(world):
+    world.start()
+    world.web.pages["/robots.txt"] = (429, {"Retry-After": "1"}, b"")
+    world.web.pages["/a"] = (200, {}, listing((1, "/1", "one")))
+    source = world.add(world.template(), "/a")
+    o = world.poll(source)[-1]
+    assert (error(o), o["retry_after_s"]) == ("rate_limited", 1) and not world.web.asked("/a")
+    back_off(world, 0)
+    assert result(world.poll(source)[-1]) == "changed" and len(world.web.robots) == 1
+
+
 def test_robots_txt_of_a_host_that_is_down_is_no_robots(world):
     world.start()
     source = world.add(world.template(), url=f"http://127.0.0.1:{closed_port()}/a")

@@ -47,6 +47,21 @@ static void a_file_counts_for_a_day(void **state)
     robots_cache_destroy(&c);
 }
 
+static void a_429_is_unavailable_for_an_hour_and_voids_no_rules(void **state)
+{
+    (void)state;
+    robots_cache_t *c = robots_cache_new();
+    put(c, ERR_rate_limited, 429, "", 0);
+    robots_verdict_t v = robots_cache_ask(c, robots_cache_origin(url), url, HOUR - 1);
+    assert_true(v.answer == ROBOTS_ALLOWED && !v.renew);
+    v = robots_cache_ask(c, robots_cache_origin(url), url, HOUR);
+    assert_true(v.answer == ROBOTS_ALLOWED && v.renew);
+    put(c, ERR_none, 200, "User-agent: *\nDisallow: /x", HOUR);
+    put(c, ERR_rate_limited, 429, "", 24 * HOUR + 1);
+    assert_int_equal(ask(c, 24 * HOUR + 2), ROBOTS_FORBIDDEN);
+    robots_cache_destroy(&c);
+}
+
 static void what_cannot_be_had_forbids_and_is_tried_again(void **state)
 {
     (void)state;
@@ -112,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_counts_for_a_day),
+        cmocka_unit_test(a_429_is_unavailable_for_an_hour_and_voids_no_rules),
         cmocka_unit_test(what_cannot_be_had_forbids_and_is_tried_again),
         cmocka_unit_test(files_belong_to_scheme_host_and_port),
         cmocka_unit_test(it_is_bounded),
