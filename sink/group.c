@@ -201,10 +201,21 @@ static void merge_sighting(row_t *winner, const row_t *loser)
     winner->bump |= loser->bump;
 }
 
-// Of two rows of one key: the newer poll, and of the same poll the one that came first.
+int64_t row_fetched(const row_t *row)
+{
+    return row->poll->fetched ? row->poll->fetched : row->poll->due;
+}
+
+// Of a newer poll; or of the same due, which another miner polled again, as the first was silent, and later.
+static bool is_newer(const row_t *row, int64_t due, int64_t fetched)
+{
+    return row->poll->due != due ? row->poll->due > due : row_fetched(row) > fetched;
+}
+
+// Of two rows of one key: the newer one, and of the same poll the one that came first.
 static row_t *settle(row_t *first, row_t *second)
 {
-    row_t *winner = second->poll->due > first->poll->due ? second : first;
+    row_t *winner = is_newer(second, first->poll->due, row_fetched(first)) ? second : first;
     row_t *loser = winner == first ? second : first;
     loser->winner = winner;
     loser->verdict = loser->part == PART_DETAIL || loser->item->content_hash == winner->item->content_hash
@@ -314,7 +325,8 @@ bool row_judge(row_t *row, const stored_row_t *stored)
         row->verdict = probe ? VERDICT_lacks_detail : VERDICT_new;
         return !probe;
     }
-    bool newer = row->poll->due > stored->due, same = row->item->content_hash == stored->content_hash;
+    bool same = row->item->content_hash == stored->content_hash;
+    bool newer = same ? row->poll->due > stored->due : is_newer(row, stored->due, stored->fetched);
     bool lacking = row->wants_detail && !stored->complete;
     if (probe || same)
         row->verdict = lacking && !whole ? VERDICT_lacks_detail : VERDICT_known;

@@ -99,9 +99,12 @@ void group_guess_verdicts(group_batch_t *batch);
 // Makes `staged`. Rows that were beaten have their verdict then.
 void group_seal(group_t *group);
 
+// When the row's version was fetched, ms.
+int64_t row_fetched(const row_t *row);
+
 // A row as the database has it.
 typedef struct {
-    int64_t due, first_seen, absent; // ms; absent TIME_NONE: unknown
+    int64_t due, fetched, first_seen, absent; // ms; fetched: of its version; absent TIME_NONE: unknown
     uint64_t content_hash;
     bool complete; // its details are there
 } stored_row_t;

@@ -94,7 +94,7 @@ static const char stage_copy_sql[] = "COPY rtm_stage FROM STDIN (FORMAT binary)"
 
 static const char look_sql[] =
     "SELECT s.ord, i.poll, i.first_seen_at, i.last_absent_at, i.content_hash, i.detail_at IS NOT NULL,"
-    " pg_current_xact_id(),"
+    " pg_current_xact_id(), i.fetched_at,"
     " CASE WHEN i.key IS NULL THEN (SELECT g.listed_at < now() - interval '12 hours' FROM gone g"
     " WHERE g.source_id = s.source_id AND g.key_hash = hashtextextended(s.key, 0)) END"
     " FROM rtm_keys s LEFT JOIN items i ON i.source_id = s.source_id AND i.key = s.key"
@@ -135,7 +135,10 @@ static const char insert_sql[] = "COPY items " COLUMNS " FROM STDIN (FORMAT bina
 // A column that follows one of the two versions.
 #define FOLLOWS(wins, c) #c " = CASE WHEN " wins " THEN EXCLUDED." #c " ELSE i." #c " END, "
 
-#define CHANGED   "(EXCLUDED.poll > i.poll AND EXCLUDED.content_hash <> i.content_hash)"
+// Two miners may have polled one due, the second because the first was silent: the later fetch is newer.
+#define CHANGED                                                                                    \
+    "((EXCLUDED.poll, EXCLUDED.fetched_at) > (i.poll, i.fetched_at) AND EXCLUDED.content_hash <> " \
+    "i.content_hash)"
 #define COMPLETED "(EXCLUDED.detail_at IS NOT NULL AND i.detail_at IS NULL)"
 #define FIRST     "LEAST(i.first_seen_at, EXCLUDED.first_seen_at)"
 #define ABSENT    "LEAST(i.last_absent_at, EXCLUDED.last_absent_at)"
@@ -166,7 +169,8 @@ static const char write_sql[] = "INSERT INTO items AS i " COLUMNS " SELECT " STA
                                                                   "EXCLUDED.poll >= i.poll"
                                                                   " THEN NULL WHEN " ABSENT " < " FIRST
                                                                   " THEN " ABSENT " END"
-                                                                  " WHERE EXCLUDED.poll > i.poll OR "
+                                                                  " WHERE EXCLUDED.poll > i.poll OR " CHANGED
+                                                                  " OR "
                                                                   "EXCLUDED.first_seen_at < i.first_seen_at"
                                                                   " OR EXCLUDED.last_absent_at < "
                                                                   "i.last_absent_at OR " COMPLETED
@@ -548,11 +552,6 @@ static char *put_texts(char *p, const row_t *row)
                                   : copy_jsonb(p, "{}", 2);
 }
 
-static int64_t fetched_of(const row_t *row)
-{
-    return row->poll->fetched ? row->poll->fetched : row->poll->due;
-}
-
 // As rtm_keys has its columns.
 static char *put_key(char *p, const row_t *row, int32_t ord)
 {
@@ -573,7 +572,7 @@ static char *put_staged(char *p, const row_t *row, int32_t ord)
     p = copy_i64(p, (int64_t)row->item->content_hash);
     p = put_time(copy_time(p, row->poll->due), row->published);
     p = put_time(copy_time(p, row->first_seen), row->absent);
-    return put_texts(copy_time(p, fetched_of(row)), row);
+    return put_texts(copy_time(p, row_fetched(row)), row);
 }
 
 // As COLUMNS says.
@@ -583,7 +582,7 @@ static char *put_item(char *p, const row_t *row, int64_t stamp, uint64_t tx)
     p = copy_time(copy_i64(p, (int64_t)row->template_id), row->poll->due);
     p = copy_i64(put_time(p, row->published), (int64_t)row->item->content_hash);
     p = put_time(copy_time(p, row->first_seen), row->absent);
-    p = copy_i64(copy_i64(copy_time(p, fetched_of(row)), stamp), stamp);
+    p = copy_i64(copy_i64(copy_time(p, row_fetched(row)), stamp), stamp);
     if (row->part == PART_WHOLE)
         p = copy_time(copy_i64(p, stamp), row->poll->due);
     else
@@ -653,10 +652,11 @@ static void judge_rows(store_t *s, const PGresult *r, row_t **rows, size_t n, bo
                                     .first_seen = cell_time(r, i, 2),
                                     .absent = cell_time(r, i, 3),
                                     .content_hash = (uint64_t)cell_i64(r, i, 4),
+                                    .fetched = cell_time(r, i, 7),
                                     .complete = *PQgetvalue(r, i, 5)};
         s->tx = (uint64_t)cell_i64(r, i, 6);
-        if (!PQgetisnull(r, i, 7)) { // retention removed it: it stays known
-            s->listed |= *PQgetvalue(r, i, 7);
+        if (!PQgetisnull(r, i, 8)) { // retention removed it: it stays known
+            s->listed |= *PQgetvalue(r, i, 8);
             continue;
         }
         if (row_judge(rows[ord], there ? &stored : NULL))

@@ -222,6 +222,27 @@ def test_two_miners_on_one_source(cluster, database, sink):
                                    " WHERE r.poll >= i.poll OR r.revision >= i.revision") == 0
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_one_due_polled_twice(cluster, database, sink, together):
+    """A miner falls silent, another polls the same due again, and the post has changed between: the later fetch stays,
+    whichever comes first."""
+    early, late = (batch([item(k, n, title=t) for k in keys], took=took) for n, t, took, keys in (
+        (1, "before", 100, ["a", "b"]), (2, "after", 2000, ["a", "b"])))
+    with Miner("m1") as one, Miner("m2") as two:
+        one.connect(sink)
+        two.connect(sink)
+        for first, second, source in ((early, late, 1), (late, early, 2)):
+            for miner, which in ((one, first), (two, second)):
+                miner.ship({**which, "polls": [poll_row(source, T0, took=2000 if which is late else 100)],
+                            "sources": [[source_id(source), *which["sources"][0][1:]]]})
+                if not together:
+                    miner.settle()
+            one.settle()
+            two.settle()
+    assert cluster.rows(database, "SELECT DISTINCT title FROM items") == [("after",)]
+    assert cluster.value(database, "SELECT count(*) FROM items") == 4
+
+
 def test_silent_session_leaves(sink):
     with Miner() as miner:
         miner.connect(sink)

@@ -172,7 +172,7 @@ static wire_poll_t judged_poll;
 static row_t row_of(wire_part_t part, uint64_t hash, int64_t due)
 {
     judged_item = (wire_item_t){.content_hash = hash};
-    judged_poll = (wire_poll_t){.due = due};
+    judged_poll = (wire_poll_t){.due = due, .fetched = due + 10};
     return (row_t){.item = &judged_item,
                    .poll = &judged_poll,
                    .first_seen = due + 10,
@@ -190,8 +190,9 @@ static void assert_judged(row_t row, const stored_row_t *stored, wire_verdict_t 
 static void every_case_is_judged(void **state)
 {
     (void)state;
-    stored_row_t lacking = {DUE, DUE + 10, TIME_NONE, 1, false},
-                 complete = {DUE, DUE + 10, TIME_NONE, 1, true};
+    stored_row_t lacking = {DUE, DUE + 10, DUE + 10, TIME_NONE, 1, false},
+                 complete = {DUE, DUE + 10, DUE + 10, TIME_NONE, 1, true},
+                 before = {DUE, DUE + 9, DUE + 9, TIME_NONE, 1, true};
     assert_judged(row_of(PART_LIST, 1, DUE), NULL, VERDICT_new, true);
     assert_judged(row_of(PART_WHOLE, 1, DUE), NULL, VERDICT_new, true);
     assert_judged(row_of(PART_PROBE, 0, DUE), NULL, VERDICT_lacks_detail, false);
@@ -201,6 +202,7 @@ static void every_case_is_judged(void **state)
     assert_judged(row_of(PART_LIST, 1, DUE + 1), &complete, VERDICT_known, false);
     assert_judged(row_of(PART_LIST, 2, DUE + 1), &complete, VERDICT_changed, true);
     assert_judged(row_of(PART_LIST, 2, DUE), &complete, VERDICT_older, false);
+    assert_judged(row_of(PART_LIST, 2, DUE), &before, VERDICT_changed, true); // the due was polled twice
     assert_judged(row_of(PART_WHOLE, 1, DUE + 1), &lacking, VERDICT_known, true);
     assert_judged(row_of(PART_WHOLE, 1, DUE + 1), &complete, VERDICT_known, false);
     row_t bumped = row_of(PART_LIST, 1, DUE + 1);
