@@ -52,7 +52,11 @@ static const char *hash_key(arena_t *arena, const item_t *item)
     uint64_t hash = identity_mix(0, item->title);
     hash = identity_mix(hash, item->content ? item->content : item->summary);
     if (!item->title && !item->content && !item->summary) hash = identity_mix(hash, item->fields);
-    return arena_printf(arena, "%016" PRIx64, hash);
+    char *key = arena_alloc(arena, 17);
+    if (!key) return NULL;
+    for (int i = 0; i < 16; i++) key[i] = "0123456789abcdef"[hash >> (60 - 4 * i) & 15];
+    key[16] = '\0';
+    return key;
 }
 
 static known_t *lookup(identity_t *identity, const char *key)

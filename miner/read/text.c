@@ -338,6 +338,7 @@ bool text_is_clean(const char *s, size_t len)
     while (i + sizeof(block_t) <= len) {
         block_t bad = {0};
         size_t stop = len - i < 512 ? len : i + 512;
+#pragma GCC unroll 4
         for (; i + sizeof bad <= stop; i += sizeof bad) {
             block_t now = load(s + i);
             bad |= (block_t)(now < ' ') & ~((block_t)(now == '\n') | (block_t)(now == '\t'));
