@@ -72,12 +72,16 @@ static void unpark(broker_t *b, job_t *job)
     b->jobs.parked--;
 }
 
+// first: it was the first and goes back there. Else in order of age, but who waits for a dependency last.
 static void park(broker_t *b, job_t *job, bool first)
 {
     listing_t *l = job->source->listing;
+    job_t *after = first ? NULL : l->parked_last;
+    for (int n = 0; job->why != ERR_dependency && after && n < LOOK_BEHIND; n++, after = after->previous)
+        if (after->entry.ready_at <= job->entry.ready_at) break;
     job->state = JOB_PARKED;
-    job->previous = first ? NULL : l->parked_last;
-    job->next = first ? l->parked_first : NULL;
+    job->previous = after;
+    job->next = after ? after->next : l->parked_first;
     *(job->previous ? &job->previous->next : &l->parked_first) = job;
     *(job->next ? &job->next->previous : &l->parked_last) = job;
     b->jobs.parked++;
@@ -505,9 +509,7 @@ static bool start_gated(broker_t *b, job_t *job, bool first)
     if (why) {
         job->why = (uint8_t)why;
         if (why == ERR_blocked && !s->listing->blocked_since) s->listing->blocked_since = b->now;
-        bool oldest = why != ERR_dependency && s->listing->parked_first &&
-                      job->entry.ready_at < s->listing->parked_first->entry.ready_at;
-        park(b, job, first || oldest);
+        park(b, job, first);
     } else {
         send_gated(b, job, due);
     }
