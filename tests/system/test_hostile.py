@@ -3,7 +3,6 @@
 How long others are held up is measured by twelve sources that are polled every second, evenly spread: a request that comes
 later in its second than its source's others did waited for that long.
 """
-import ctypes
 import gzip
 import http.server
 import itertools
@@ -17,26 +16,11 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 
 from cluster import Cluster, wait_until
+from packed import brotli, zstd
 
 MB = 1 << 20
 HTML, XML, JSON = "text/html", "application/rss+xml", "application/json"
 PULSES = 12
-
-
-def brotli(data):
-    lib = ctypes.CDLL("libbrotlienc.so.1")
-    size = ctypes.c_size_t(len(data) + 1024)
-    out = ctypes.create_string_buffer(size.value)
-    assert lib.BrotliEncoderCompress(5, 22, 0, ctypes.c_size_t(len(data)), data, ctypes.byref(size), out)
-    return out.raw[:size.value]
-
-
-def zstd(data):
-    lib = ctypes.CDLL("libzstd.so.1")
-    lib.ZSTD_compress.restype = ctypes.c_size_t
-    out = ctypes.create_string_buffer(len(data) + 1024)
-    n = lib.ZSTD_compress(out, ctypes.c_size_t(len(out)), data, ctypes.c_size_t(len(data)), 3)
-    return out.raw[:n]
 
 
 def feed(*items):

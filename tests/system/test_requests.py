@@ -8,6 +8,7 @@ import urllib.request
 
 import pytest
 
+from packed import brotli, zstd
 from scripted_peers import DETAIL, ERRORS, RESULTS, Web, World, closed_port, listing
 from simsite import build_dir
 
@@ -332,6 +333,15 @@ def test_encodings_are_offered_alike_and_decoded(world):
     offers = {r[2]["Accept-Encoding"] for r in world.web.requests + world.web.robots}
     assert len(seen) == 1 and len(offers) == 1
     assert {"gzip", "br", "zstd"} <= {e.strip() for e in offers.pop().split(",")}
+
+
+@pytest.mark.parametrize("encoding, pack", [("gzip", gzip.compress), ("br", brotli), ("zstd", zstd)])
+def test_packed_bodies_are_read(world, encoding, pack):
+    world.start()
+    body = pack(listing(*[(i, f"/{i}", f"title {i}") for i in range(50)]).encode())
+    world.web.pages["/a"] = (200, {"Content-Encoding": encoding}, body)
+    o = world.poll(world.add(world.template(), "/a"))[-1]
+    assert (result(o), o["items"]) == ("changed", 50)
 
 
 # -- connections --
