@@ -300,26 +300,27 @@ static inline __attribute__((always_inline)) block_t folding(block_t now, block_
            (blank & blanked & ~(feed & fed)) | third;
 }
 
+static bool is_short_folded(const unsigned char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (ends_run(s[i]) && (s[i] != ' ' || s[i - 1] == ' ')) return false;
+    return true;
+}
+
 // Would folding leave s as it is? Says no to some texts of which it is true.
 static bool is_folded(const char *s, size_t len, bool lines)
 {
-    char edge[2 + sizeof(block_t) + 2] = "xx"; // the last bytes, or all of a short text
-    block_t bad = {0}, feeds = {0};
+    block_t none = {0}, feeds = {0};
     if (len == 0) return true;
     if ((unsigned char)s[0] <= ' ' || (unsigned char)s[len - 1] <= ' ') return false;
+    if (len < 2 + sizeof none) return is_short_folded((const unsigned char *)s, len);
     if (lines) feeds = ~feeds;
-    size_t i = 0;
-    if (len >= sizeof bad) {
-        memcpy(edge + 2, s, sizeof bad);
-        bad |= folding(load(edge + 2), load(edge + 1), load(edge), feeds);
-        for (i = sizeof bad; i + sizeof bad <= len; i += sizeof bad)
-            bad |= folding(load(s + i), load(s + i - 1), load(s + i - 2), feeds);
-        memcpy(edge, s + i - 2, 2);
-    }
-    memset(edge + 2, 'x', sizeof bad);
-    memcpy(edge + 2, s + i, len - i);
-    bad |= folding(load(edge + 2), load(edge + 1), load(edge), feeds);
-    return !any(bad);
+    // the first two bytes need none before them: the first one is no white space
+    block_t bad = folding(load(s), none, none, feeds);
+    for (size_t i = 2; i + sizeof bad <= len; i += sizeof bad)
+        bad |= folding(load(s + i), load(s + i - 1), load(s + i - 2), feeds);
+    s += len - sizeof bad; // what is left, and some again
+    return !any(bad | folding(load(s), load(s - 1), load(s - 2), feeds));
 }
 
 const char *text_clean_kept(arena_t *arena, const char *s, size_t len, text_mode_t mode, size_t max)
