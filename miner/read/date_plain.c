@@ -96,7 +96,7 @@ static int64_t moment(const plain_t *d)
 {
     bool midnight = d->hour == 24 && d->minute == 0 && d->second == 0;
     if (d->year < 1 || d->month < 1 || d->month > 12 || d->day < 1 ||
-        d->day > civil_month_length(d->year, d->month))
+        (d->day > 28 && d->day > civil_month_length(d->year, d->month)))
         return TIME_NONE;
     if ((d->hour >= 24 && !midnight) || d->minute >= 60 || d->second > 60) return TIME_NONE;
     int64_t s = civil_days(d->year, d->month, d->day) * CIVIL_DAY;

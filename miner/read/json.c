@@ -8,6 +8,7 @@
 #include "common/buf.h"
 #include "common/check.h"
 #include "miner/read/charset.h"
+#include "miner/read/effort.h"
 #include "miner/read/item.h"
 #include "miner/read/jsonpath.h"
 #include "miner/read/next.h"
@@ -348,6 +349,7 @@ static read_status_t read_item(json_reader_t *r, yyjson_val *v, items_t *out)
 {
     size_t *matches = out->selector_matches + r->items.n;
     bool keep;
+    if (effort_over()) return READ_TOO_COMPLEX;
     item_begin(r->writer);
     for (size_t i = 0; i < r->n_fields; i++) {
         read_status_t status = read_field(r, &r->fields[i], v, matches);

@@ -466,8 +466,8 @@ static bool select_names(const jsonpath_t *path, yyjson_val *root, int64_t *work
 
 jsonpath_status_t jsonpath_select(jsonpath_t *path, yyjson_val *root, int64_t *work, nodelist_t *out)
 {
-    if (effort_over()) return JSONPATH_TOO_COMPLEX;
     if (select_names(path, root, work, out)) return JSONPATH_OK;
+    if (effort_over()) return JSONPATH_TOO_COMPLEX;
     eval_t ev = {.path = path, .root = root, .work = *work};
     sink_t sink = {.list = out};
     out->n = 0;
