@@ -200,21 +200,24 @@ void feed_item_date(feed_list_t *l, feed_item_t *item, int rank, const char *tex
 
 // -- `fields` -------------------------------------------------------------------------------------
 
+void feed_item_pair(feed_list_t *l, feed_item_t *item, const char *name, const char *json, size_t len)
+{
+    if (item->n_pairs == MAX_PAIRS || len == 0) return;
+    feed_pair_t *pair = arena_alloc(l->arena, sizeof *pair);
+    const char *text = arena_strndup(l->arena, json, len), *copy = arena_strdup(l->arena, name);
+    if (!pair || !text || !copy) {
+        too_big(l);
+        return;
+    }
+    *pair = (feed_pair_t){.name = copy, .json = text};
+    *item->pairs_tail = pair;
+    item->pairs_tail = &pair->next;
+    item->n_pairs++;
+}
+
 void feed_item_json(feed_list_t *l, feed_item_t *item, const char *name)
 {
-    if (item->n_pairs < MAX_PAIRS && l->json.len) {
-        feed_pair_t *pair = arena_alloc(l->arena, sizeof *pair);
-        const char *json = arena_strndup(l->arena, l->json.data, l->json.len);
-        const char *copy = arena_strdup(l->arena, name);
-        if (pair && json && copy) {
-            *pair = (feed_pair_t){.name = copy, .json = json};
-            *item->pairs_tail = pair;
-            item->pairs_tail = &pair->next;
-            item->n_pairs++;
-        } else {
-            too_big(l);
-        }
-    }
+    feed_item_pair(l, item, name, l->json.data, l->json.len);
     buf_reset(&l->json);
 }
 

@@ -67,9 +67,10 @@ bool feed_item_set(feed_list_t *list, feed_item_t *item, feed_slot_t slot, int r
                    size_t len, bool markup);
 // A date: of the lowest rank that can be read.
 void feed_item_date(feed_list_t *list, feed_item_t *item, int rank, const char *text, size_t len);
-// Adds to `fields`: a text, or a JSON value in list->json (which is reset).
+// Adds to `fields`: a text, a JSON value in list->json (which is reset), or one that stands elsewhere.
 void feed_item_text(feed_list_t *list, feed_item_t *item, const char *name, const char *text, size_t len);
 void feed_item_json(feed_list_t *list, feed_item_t *item, const char *name);
+void feed_item_pair(feed_list_t *list, feed_item_t *item, const char *name, const char *json, size_t len);
 
 // Is text markup rather than plain text: does it hold a tag or character reference of HTML?
 bool feed_looks_like_html(const char *text, size_t len);

@@ -5,9 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/check.h"
 #include "miner/read/feed_item.h"
 #include "miner/read/json.h"
 #include "miner/read/json_text.h"
+#include "proto/limits.h"
+
+enum { KEPT_SCRATCH = 8 << 10 }; // bytes
 
 typedef struct {
     const char *name;
@@ -81,10 +85,13 @@ static void keep(feed_list_t *l, feed_item_t *item, const char *name, yyjson_val
         if (json_text(&l->json, yyjson_get_str(v), yyjson_get_len(v)) == 0) feed_item_json(l, item, name);
         return;
     }
-    char *json = yyjson_val_write(v, YYJSON_WRITE_ALLOW_INVALID_UNICODE, &len);
-    buf_reset(&l->json);
-    if (json && buf_append(&l->json, json, len) == 0) feed_item_json(l, item, name);
-    free(json);
+    char scratch[KEPT_SCRATCH], *large = NULL; // enough for most
+    yyjson_alc pool;
+    CHECK(yyjson_alc_pool_init(&pool, scratch, sizeof scratch));
+    char *json = yyjson_val_write_opts(v, YYJSON_WRITE_ALLOW_INVALID_UNICODE, &pool, &len, NULL);
+    if (!json) json = large = yyjson_val_write(v, YYJSON_WRITE_ALLOW_INVALID_UNICODE, &len);
+    if (json && len <= MAX_FIELDS_JSON) feed_item_pair(l, item, name, json, len);
+    free(large);
 }
 
 static void take_enclosure(feed_list_t *l, feed_item_t *item, yyjson_val *v)
