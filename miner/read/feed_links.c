@@ -45,6 +45,8 @@ static bool may_be_link(const char *html, const char *equals, const char *end)
     const char *name_end = equals, *p = equals + 1;
     while (name_end > html && is_space(name_end[-1])) name_end--;
     size_t before = (size_t)(name_end - html);
+    char last = before ? (char)(name_end[-1] | 0x20) : '\0';
+    if (last != 'f' && last != 'c') return false; // no href, no src
     if (!(before > 4 && feed_link_name(name_end - 4, 4)) && !(before > 3 && feed_link_name(name_end - 3, 3)))
         return false;
     while (p < end && (is_space(*p) || *p == '"' || *p == '\'')) p++;
