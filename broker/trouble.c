@@ -15,6 +15,7 @@
 enum {
     FIRST_PAUSE_SLOTS = 10,
     LONGEST_PAUSE_SLOTS = 1440,
+    READ_MS = 5000,       // after its list, a poll may be reading detail pages for so long
     SUSPECTS_AT_ONCE = 8, // more in flight at a death would take too long to be tried one by one
 };
 
@@ -228,10 +229,12 @@ bool trouble_outcome(broker_t *b, source_t *s, const wire_outcome_t *o, const se
 
 // -- deaths of miners -------------------------------------------------------------------------------------
 
-// A due of source had come at `at`, when m was last alive, and m may have been polling it.
+// A due of source had come at `at`, when m was last alive, and m may have been polling it. What it had read
+// for a while only waited for the sink.
 static bool in_flight(const source_t *s, int64_t at)
 {
     if (!s->entered || s->away) return false;
+    if (s->polled && s->polled_at < at - READ_MS) return false;
     if (s->job && s->job->state == JOB_RUNNING) return true;
     if (jobs_gate(s) || !s->known_to_owner) return false;
     if (s->extra && s->extra <= at) return true;

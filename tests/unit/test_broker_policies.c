@@ -8,7 +8,8 @@ enum { MOST = 20000, PEERS = 4, STEP = 100 };
 typedef struct {
     int result, error, status;
     int64_t took, retry_after_s;
-    bool dies; // the miner, before it says anything
+    bool dies;     // the miner, before it says anything
+    bool unstored; // the sink is away
 } answer_t;
 
 typedef struct {
@@ -108,7 +109,7 @@ static void scan(world_t *w)
 static void report(world_t *w, given_t *g, const answer_t *a)
 {
     wire_outcome_t row = {.seq = ++seqs[g->peer],
-                          .kind = OUTCOME_BOTH,
+                          .kind = a->unstored ? OUTCOME_POLLED : OUTCOME_BOTH,
                           .source = g->source,
                           .due = g->due,
                           .result = (uint64_t)a->result,
@@ -561,6 +562,31 @@ static void poison_is_found_and_bystanders_are_not_blamed(void **state)
     assert_true(deaths < 30);
 }
 
+static answer_t waits_for_the_sink(const given_t *g)
+{
+    answer_t a = fine(g);
+    a.unstored = g->template == template_id("waits");
+    return a;
+}
+
+static void what_waits_for_the_sink_is_not_blamed(void **state)
+{
+    world_t *w = *state;
+    answer = waits_for_the_sink;
+    add_apart(w, "waits", 1, ", \"every\": \"30s\"");
+    play(w, 30000);
+    assert_true(n_given > 0);
+    for (int i = 0; i < 8; i++) {
+        const char *owner = broker_owner(w->broker, given[0].source);
+        assert_non_null(owner);
+        alive[owner[1] - '0'] = false;
+        play(w, LIVENESS + 1000);
+        revive(w);
+        play(w, 12000);
+    }
+    assert_int_equal(letters(w, "quarantine"), 0);
+}
+
 // -- tasks ----------------------------------------------------------------------------------------------
 
 static int64_t trigger(world_t *w, const char *name, const char *key, const char *value)
@@ -743,6 +769,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(retry_after_is_for_the_whole_host_and_survives, begin, teardown),
         cmocka_unit_test_setup_teardown(a_sick_miner_is_relieved_and_comes_back, begin, teardown),
         cmocka_unit_test_setup_teardown(poison_is_found_and_bystanders_are_not_blamed, begin, teardown),
+        cmocka_unit_test_setup_teardown(what_waits_for_the_sink_is_not_blamed, begin, teardown),
         cmocka_unit_test_setup_teardown(a_task_polls_each_source_once, begin, teardown),
         cmocka_unit_test_setup_teardown(a_task_that_fails_goes_to_the_dead_letters, begin, teardown),
         cmocka_unit_test_setup_teardown(letters_of_one_source_are_retried_together, begin, teardown),
