@@ -140,9 +140,10 @@ static void audit_miner(audit_t *a, const miner_t *m)
          (long long)planned);
     WANT(a, m->phase != MINER_LEAVING || !m->lanes, "%s leaves with work", m->name);
     WANT(a, !m->rows.queued, "%s was not sent all", m->name);
-    for (size_t i = 0; i < a->broker->jobs.leases.count; i++) {
-        const job_t *job = HEAP_OWNER(a->broker->jobs.leases.nodes[i], job_t, lease);
-        alone += job->alone && job->miner == jobs_miner(m);
+    const heap_t *leases = &a->broker->jobs.leases;
+    for (size_t i = 0; i < leases->count; i++) {
+        const job_t *job = HEAP_OWNER(leases->nodes[i], job_t, lease);
+        alone += job->alone && map_get(&a->broker->registry.by_name, job->miner) == m;
     }
     WANT(a, m->suspects == alone, "%s runs %u suspects, it counts %u", m->name, alone, m->suspects);
 }

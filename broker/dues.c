@@ -472,12 +472,12 @@ static void book_settled(broker_t *b, const miner_t *m, source_t *s, const wire_
     }
 }
 
-// Another miner was given the same due when the lease of this one was over.
-static bool runs_elsewhere(const source_t *s, const miner_t *m)
+// m's poll for due is over. Where the lease had been over before, another miner may have been given that due.
+static void end_job(broker_t *b, const miner_t *m, source_t *s, int64_t due)
 {
     uint64_t miner;
     int64_t until;
-    return jobs_running(s, &miner, &until) && miner != jobs_miner(m);
+    if (!jobs_running(s, &miner, &until) || miner == jobs_miner(m)) jobs_ended(b, s, due);
 }
 
 // A due is settled; what that means for its source, its host, and who waits for it.
@@ -487,7 +487,7 @@ static void close_due(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t
     settled_t settled = {extra ? s->extra_cause : CAUSE_scheduled, extra ? s->attempt : 0};
     settle(b, s, o);
     if (o->due >= s->polled) s->polled = 0;
-    if (!runs_elsewhere(s, m)) jobs_ended(b, s, o->due); // before another attempt is scheduled
+    end_job(b, m, s, o->due); // before another attempt is scheduled
     book_settled(b, m, s, o, settled.attempt);
     bool hosts = outage_outcome(b, m, s, o);
     bool again = trouble_outcome(b, s, o, &settled, hosts);
@@ -507,11 +507,12 @@ void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
     bool outdated = o->has_state && o->generation != s->generation; // it missed what made it so
     if (outdated && s->known_to_owner && s->lane->owner == m && !s->lane->moving) outbox_define(b, m, s);
     take_state(b, s, o);
-    if (open)
+    if (open) {
         close_due(b, m, s, o);
-    else
+    } else {
         outage_outcome(b, m, s, o);
-    if (!runs_elsewhere(s, m)) jobs_ended(b, s, o->due);
+        end_job(b, m, s, o->due);
+    }
     run_t *run = runs_of(&b->runs, s);
     if (run && run->miner == m && o->result != RESULT_skipped) dues_run_over(b, run);
     if (open) go_on(b, s);

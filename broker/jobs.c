@@ -551,62 +551,84 @@ static bool wake_listing(broker_t *b, listing_t *l)
     return false;
 }
 
-static bool is_before(const listing_t *a, const listing_t *b)
+// A template whose jobs wait, by its first one.
+typedef struct {
+    heap_node_t place, age;
+    listing_t *listing;
+    priority_t class;
+} line_t;
+
+typedef struct {
+    heap_t classes[TURN_CLASSES], ages;
+} lines_t;
+
+static void step_back(lines_t *all, line_t *line)
 {
-    return !b || a->parked_first->entry.ready_at < b->parked_first->entry.ready_at;
+    heap_remove(&all->classes[line->class], &line->place);
+    heap_remove(&all->ages, &line->age);
 }
 
-// Of the n templates (or NULL) whose jobs wait, the one whose turn it is: as in turns.h, but a turn is one
-// that started.
-static size_t next_to_wake(const broker_t *b, listing_t **all, size_t n, bool *aged)
+static void line_up(lines_t *all, line_t *line)
 {
-    size_t first[TURN_CLASSES] = {n, n, n, n}, oldest = n;
+    const job_t *first = line->listing->parked_first;
+    step_back(all, line);
+    if (!first) return;
+    line->class = first->entry.priority;
+    heap_set(&all->classes[line->class], &line->place, first->entry.ready_at);
+    heap_set(&all->ages, &line->age, first->entry.ready_at);
+}
+
+// The template whose turn it is, or NULL: as in turns.h, but a turn is one that started.
+static line_t *next_line(const broker_t *b, const lines_t *all, bool *aged)
+{
+    const heap_node_t *oldest = heap_min(&all->ages);
     unsigned wants = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!all[i] || !all[i]->parked_first) continue;
-        priority_t c = all[i]->parked_first->entry.priority;
-        if (is_before(all[i], first[c] < n ? all[first[c]] : NULL)) first[c] = i;
-        if (is_before(all[i], oldest < n ? all[oldest] : NULL)) oldest = i;
-        wants |= 1U << c;
-    }
-    if (oldest == n) return n;
-    int64_t since = all[oldest]->parked_first->entry.ready_at;
-    *aged = !b->jobs.aged && since + b->jobs.queue.patience <= b->now;
-    return *aged ? oldest : first[shares_next(&b->jobs.shares, wants)];
+    if (!oldest) return NULL;
+    *aged = !b->jobs.aged && oldest->key + b->jobs.queue.patience <= b->now;
+    if (*aged) return HEAP_OWNER(oldest, line_t, age);
+    for (int c = 0; c < TURN_CLASSES; c++) wants |= (unsigned)(all->classes[c].count > 0) << c;
+    return HEAP_OWNER(heap_min(&all->classes[shares_next(&b->jobs.shares, wants)]), line_t, place);
 }
 
-static void count_turn(jobs_t *j, priority_t class, bool aged)
+static void wake_lines(broker_t *b, lines_t *all)
 {
-    j->aged = aged;
-    if (!aged) shares_take(&j->shares, (int)class);
+    bool aged = false;
+    line_t *line;
+    for (int c = 0; c < TURN_CLASSES; c++)
+        if (!all->classes[c].count) shares_join(&b->jobs.shares, c); // it saves up no turns
+    for (int starts = 0; (line = next_line(b, all, &aged)) && starts < b->config.budget;) {
+        priority_t class = line->class;
+        if (!wake_listing(b, line->listing)) {
+            step_back(all, line);
+            continue;
+        }
+        b->jobs.aged = aged;
+        if (!aged) shares_take(&b->jobs.shares, (int)class);
+        line_up(all, line);
+        starts++;
+    }
+    if (line) b->jobs.changed = true; // to be continued
 }
 
 static void wake(broker_t *b)
 {
-    bool changed = b->jobs.changed, aged = false;
+    bool changed = b->jobs.changed;
     b->jobs.changed = false;
     if (!changed || !b->jobs.parked) return;
-    listing_t **all = xcalloc(b->catalog.listings.count + 1, sizeof(listing_t *));
-    size_t n = 0, pos = 0, i;
-    unsigned wants = 0;
+    line_t *waiting = xcalloc(b->jobs.parked, sizeof *waiting);
+    lines_t all;
+    size_t n = 0, pos = 0;
+    for (int c = 0; c < TURN_CLASSES; c++) heap_init(&all.classes[c]);
+    heap_init(&all.ages);
     for (listing_t *l; (l = map_next(&b->catalog.listings, &pos));) {
         if (!l->parked_first) continue;
-        all[n++] = l;
-        wants |= 1U << l->parked_first->entry.priority;
+        waiting[n].listing = l;
+        line_up(&all, &waiting[n++]);
     }
-    for (int c = 0; c < TURN_CLASSES; c++)
-        if (!(wants >> c & 1)) shares_join(&b->jobs.shares, c); // it saves up no turns
-    for (int starts = 0; (i = next_to_wake(b, all, n, &aged)) < n && starts < b->config.budget;) {
-        priority_t class = all[i]->parked_first->entry.priority;
-        if (wake_listing(b, all[i])) {
-            count_turn(&b->jobs, class, aged);
-            starts++;
-        } else {
-            all[i] = NULL;
-        }
-    }
-    if (i < n) b->jobs.changed = true; // to be continued
-    free(all);
+    wake_lines(b, &all);
+    for (int c = 0; c < TURN_CLASSES; c++) heap_free(&all.classes[c]);
+    heap_free(&all.ages);
+    free(waiting);
 }
 
 bool jobs_tick(broker_t *b)

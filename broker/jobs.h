@@ -44,9 +44,9 @@ typedef struct {
     heap_t leases;
     size_t running; // that count
     size_t parked;
-    bool changed;        // something ended: parked jobs may go on,
-    shares_t shares;     // their classes by these shares
-    bool aged;           // the last of them went by age
+    bool changed;        // something ended: parked jobs may go on
+    shares_t shares;     // of the parked jobs' classes
+    bool aged;           // the last one that started went by age
     map_t lingering;     // id of a removed template -> broker ms: its last lease is over
     map_t doubtful;      // hash of names: miners that an earlier broker knew and this one has not heard
     int64_t doubt_until; // broker ms: the last lease that they may have is over; 0: there is no doubt

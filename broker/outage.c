@@ -118,12 +118,12 @@ static void back_off(broker_t *b, lane_t *l, const wire_outcome_t *o)
 // A host with its port; templates may leave out the one that is the scheme's own.
 static void pause_host(broker_t *b, const char *host, int64_t ms)
 {
-    size_t len = strlen(host), port = len > 4 && !strcmp(host + len - 4, ":443")  ? 4
-                                      : len > 3 && !strcmp(host + len - 3, ":80") ? 3
-                                                                                  : 0;
+    const char *port = strrchr(host, ':');
+    size_t len = strlen(host), bare = len;
+    if (port && (!strcmp(port, ":443") || !strcmp(port, ":80"))) bare = (size_t)(port - host);
     lane_t *l = map_get(&b->catalog.lanes, XXH3_64bits(host, len));
     if (l) pause_lane(b, l, ms, ERR_rate_limited, 0);
-    l = port ? map_get(&b->catalog.lanes, XXH3_64bits(host, len - port)) : NULL;
+    l = bare < len ? map_get(&b->catalog.lanes, XXH3_64bits(host, bare)) : NULL;
     if (l) pause_lane(b, l, ms, ERR_rate_limited, 0);
 }
 

@@ -272,14 +272,15 @@ static void tell_hints(const look_t *look)
         const hint_t *h = &look->hints[i];
         fputs("hint: `", stdout);
         term_print(stdout, h->selector, false);
-        fputs(h->instead ? "` matched 0; `" : "` gives no value: ", stdout);
-        term_print(stdout, h->instead ? h->instead : h->why, false);
-        fputs(h->instead ? "` matches " : " in \"", stdout);
-        if (h->instead)
-            printf("%zu", h->matches);
-        else
+        if (h->instead) {
+            fputs("` matched 0; `", stdout);
+            term_print(stdout, h->instead, false);
+            printf("` matches %zu\n", h->matches);
+        } else {
+            printf("` gives no value: %s in \"", h->why);
             term_print(stdout, h->value, false);
-        puts(h->instead ? "" : "\"");
+            puts("\"");
+        }
     }
 }
 

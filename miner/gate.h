@@ -79,8 +79,7 @@ gate_t *gate_new(const gate_options_t *options);
 void gate_destroy(gate_t **gate);
 
 // Lets visit, which is out, fetch url (copied) by the template's politeness; the template outlives the visit.
-// home: a URL of the origin that the template's secrets are meant for. due and
-// priority: see polite_enter.
+// home: a URL of the origin that the template's secrets are meant for. due and priority: see polite_enter.
 void gate_enter(gate_t *gate, visit_t *visit, const visit_ops_t *ops, const char *url, const char *home,
                 const template_t *t, priority_t priority, int64_t due);
 // See polite_set_patience.

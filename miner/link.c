@@ -223,11 +223,12 @@ static void on_verdicts(void *context, unsigned worker, uint64_t token, const ui
 static void spread_backoff(link_t *l, const message_t *from)
 {
     if (!from->backoff.reported)
-        brokers_backed_off(l->brokers, from->backoff.name, from->backoff.until - clock_mono_ms());
+        brokers_backed_off(l->brokers, from->backoff.host, from->backoff.until - clock_mono_ms());
     for (unsigned i = 0; i < l->options.workers; i++) {
         if (i == from->worker) continue;
         message_t *m = message_new(MESSAGE_BACKOFF, i);
-        m->backoff = from->backoff;
+        m->backoff.host = xstrdup(from->backoff.host);
+        m->backoff.until = from->backoff.until;
         send_to(l, i, m);
     }
 }

@@ -29,10 +29,10 @@ void message_free(void *message)
     case MESSAGE_VERDICTS: free(m->verdicts.verdicts); break;
     case MESSAGE_OUTCOME: free(m->outcome); break;
     case MESSAGE_BATCH: free(m->batch.frame); break;
+    case MESSAGE_BACKOFF: free(m->backoff.host); break;
     case MESSAGE_ASSIGN:
     case MESSAGE_HOLDINGS:
     case MESSAGE_CLOCK:
-    case MESSAGE_BACKOFF:
     case MESSAGE_INVENTORY:
     case MESSAGE_DRAIN:
     case MESSAGE_STOP:

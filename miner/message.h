@@ -67,10 +67,9 @@ typedef struct {
             size_t n;
         } inventory;
         struct {
-            uint64_t host;           // see polite_host
-            int64_t until;           // monotonic ms
-            char name[MAX_HOST + 1]; // to the link: the host's, see polite_host_name
-            bool reported;           // an outcome tells the broker, too
+            char *host;    // malloc; see polite_host_name
+            int64_t until; // monotonic ms
+            bool reported; // to the link: an outcome tells the broker, too
         } backoff;
         wire_outcome_t *outcome; // from outcome_copy
         struct {

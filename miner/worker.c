@@ -84,8 +84,9 @@ static void on_backed_off(void *context, const char *url, int64_t until, bool re
 {
     worker_t *w = context;
     message_t *m = message_new(MESSAGE_BACKOFF, w->options.number);
-    polite_host_name(url, m->backoff.name);
-    m->backoff.host = polite_host(url);
+    char host[MAX_HOST + 1];
+    polite_host_name(url, host);
+    m->backoff.host = xstrdup(host);
     m->backoff.until = until;
     m->backoff.reported = reports;
     post(w, m);
@@ -248,12 +249,18 @@ static void take_due(worker_t *w, const message_t *m, const wire_due_t *wire)
     set_timer(w, s);
 }
 
-static void take_host(worker_t *w, const message_t *m, const wire_host_t *wire)
+// host: see polite_host_named.
+static void back_off(worker_t *w, const char *host, int64_t until)
 {
     uint64_t hosts[2];
-    size_t n = polite_host_named(wire->host, hosts);
+    size_t n = polite_host_named(host, hosts);
+    for (size_t i = 0; i < n; i++) polls_back_off(w->polls, hosts[i], until);
+}
+
+static void take_host(worker_t *w, const message_t *m, const wire_host_t *wire)
+{
     int64_t span = wire->backoff_ms < MAX_BACKOFF ? wire->backoff_ms : MAX_BACKOFF;
-    for (size_t i = 0; i < n; i++) polls_back_off(w->polls, hosts[i], m->assign.now + (span > 0 ? span : 0));
+    back_off(w, wire->host, m->assign.now + (span > 0 ? span : 0));
 }
 
 static void handle_assign(worker_t *w, const message_t *m)
@@ -334,7 +341,7 @@ static void handle(worker_t *w, message_t *m)
         w->clock_known = true;
         polls_set_clock(w->polls, m->clock.offset, m->clock.slot_ms);
         break;
-    case MESSAGE_BACKOFF: polls_back_off(w->polls, m->backoff.host, m->backoff.until); break;
+    case MESSAGE_BACKOFF: back_off(w, m->backoff.host, m->backoff.until); break;
     case MESSAGE_INVENTORY: handle_inventory(w, m); break;
     case MESSAGE_DRAIN: handle_drain(w); break;
     case MESSAGE_STOP: w->stop = true; break;

@@ -170,9 +170,13 @@
         X(T, ROWS, hosts, host)
 // broker -> miner: drop these sources: what is not started is given back, what runs is finished, then
 // forgotten.
-#define WIRE_REVOKE(X, T) X(T, U64, epoch, 0) X(T, IDS, sources, MAX_WIRE_ROWS) X(T, STR, reason, MAX_NAME) X(T, U64, number, 0)
-// miner -> broker: done for `sources`; of these, `running` still run (their outcome will come); number: of the REVOKE.
-#define WIRE_REVOKED(X, T) X(T, IDS, sources, MAX_WIRE_ROWS) X(T, IDS, running, MAX_WIRE_ROWS) X(T, U64, number, 0)
+#define WIRE_REVOKE(X, T)  \
+    X(T, U64, epoch, 0)    \
+    X(T, IDS, sources, MAX_WIRE_ROWS) X(T, STR, reason, MAX_NAME) X(T, U64, number, 0)
+// miner -> broker: done for `sources`; of these, `running` still run (their outcome will come); number: of
+// the REVOKE.
+#define WIRE_REVOKED(X, T) \
+    X(T, IDS, sources, MAX_WIRE_ROWS) X(T, IDS, running, MAX_WIRE_ROWS) X(T, U64, number, 0)
 // miner -> broker: what came of dues, numbered without gaps from 1 per incarnation.
 #define WIRE_OUTCOMES(X, T) X(T, ROWS, outcomes, outcome)
 // miner -> broker: answers asked for these hosts to be left alone. Not repeated.

@@ -10,7 +10,7 @@ typedef struct {
     const char *selector; // that matches nothing
     const char *instead;  // with the same `::...` behind it; NULL: selector matches, but gives no value
     const char *value;    // ... the first text that it gives
-    const char *why;      // ... "no time", "no match of `match`"
+    const char *why;      // ... "no date", "nothing"
     size_t matches;       // elements; for a field: items that have one
 } hint_t;
 

@@ -1,6 +1,6 @@
 """Processes are killed at random and at the worst instants; at the end the rows equal the ground truth.
 
-RTM_CHAOS_ROUNDS (15) and RTM_CHAOS_SEED (1) make it longer or another.
+RTM_CHAOS_ROUNDS (30) and RTM_CHAOS_SEED (1) make it longer or another.
 """
 import os
 import random
@@ -12,7 +12,7 @@ from cluster import Cluster, wait_until
 from pg import Cluster as Postgres
 from truth import differences, settled
 
-ROUNDS = int(os.environ.get("RTM_CHAOS_ROUNDS", "15"))
+ROUNDS = int(os.environ.get("RTM_CHAOS_ROUNDS", "30"))
 SEED = int(os.environ.get("RTM_CHAOS_SEED", "1"))
 AWAY = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.UndefinedTable,
         psycopg2.errors.AdminShutdown)
