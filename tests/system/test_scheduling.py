@@ -137,7 +137,8 @@ def test_dependencies(cluster, web):
         c.add(template(web, "b", "/b", depends_on="a", priority="high"))
         assert c.ctl_json("explain", "a")["priority"] == "high"  # before it fails for long
         wait_until(lambda: "until all of 'a' has been stored" in why(c, "b"), what="b waits")
-        assert asked(web, "/a") and not asked(web, "/b")
+        wait_until(lambda: asked(web, "/a") >= 2, what="a is tried")
+        assert not asked(web, "/b")
         web.pages["/a"] = page
         wait_until(lambda: asked(web, "/b") >= 2, what="b goes on")
 
