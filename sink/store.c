@@ -3,7 +3,9 @@
 // are copied straight into the table, which costs half of an upsert. Rows that are there already, and
 // details, are staged and merged by one upsert, which judges again what the look has judged, because another
 // sink may have come between. If it came between with a new row, the copy is refused and all is done again by
-// upsert.
+// upsert. A transaction goes through the rows once, in the order of their keys, so sinks never wait for each
+// other in a circle: where some rows are new and others are there, the latter have a transaction of their
+// own, with a look of its own.
 #include "sink/store.h"
 
 #include <endian.h>
@@ -38,8 +40,7 @@ enum {
 typedef enum {
     TODO_NONE,
     TODO_INSERT, // new: by COPY
-    TODO_MERGE,  // there already
-    TODO_UPSERT, // new, but another sink came between: merged, behind all that were there
+    TODO_MERGE,  // there already, or perhaps
     TODO_DETAIL,
     N_TODO
 } todo_t;
@@ -608,9 +609,8 @@ static pg_status_t stage_merges(store_t *s, row_t **rows, size_t n)
     pg_status_t status = begin_copy(s, stage_copy_sql);
     for (size_t i = 0; status == PG_OK && i < n; i++) {
         if (s->todo[i] == TODO_NONE || s->todo[i] == TODO_INSERT) continue;
-        size_t ord = s->todo[i] == TODO_UPSERT ? i + n : i;
         char *p = room(s, 2 + STAGE_COLUMNS * (COPY_CELL_MAX + 1) + texts_room(rows[i]), &status);
-        if (p) wrote(s, put_staged(p, rows[i], (int32_t)ord));
+        if (p) wrote(s, put_staged(p, rows[i], (int32_t)i));
     }
     return status == PG_OK ? end_copy(s) : status;
 }
@@ -660,7 +660,7 @@ static void judge_rows(store_t *s, const PGresult *r, row_t **rows, size_t n, bo
             continue;
         }
         if (row_judge(rows[ord], there ? &stored : NULL))
-            plan(s, ord, there ? TODO_MERGE : careful ? TODO_UPSERT : TODO_INSERT);
+            plan(s, ord, there || careful ? TODO_MERGE : TODO_INSERT);
     }
 }
 
@@ -710,7 +710,7 @@ static pg_status_t find_rowless(store_t *s, row_t **rows, size_t n)
 static pg_status_t merge_rows(store_t *s, row_t **rows, size_t n)
 {
     pg_status_t status = stage_merges(s, rows, n);
-    if (status == PG_OK && s->n_todo[TODO_MERGE] + s->n_todo[TODO_UPSERT]) status = merge_staged(s, "write");
+    if (status == PG_OK && s->n_todo[TODO_MERGE]) status = merge_staged(s, "write");
     if (status == PG_OK && s->n_todo[TODO_DETAIL]) status = find_rowless(s, rows, n);
     if (status == PG_OK && s->n_todo[TODO_DETAIL]) status = merge_staged(s, "detail");
     return status;
@@ -732,18 +732,17 @@ static pg_status_t commit_mark(store_t *s, int64_t now)
     return status;
 }
 
-// Rows that are there are merged first, then new ones are inserted, both in the order of their keys. So sinks
-// never wait for each other in a circle: who merges holds no new row yet, and who inserts waits for inserts
-// only.
-static pg_status_t try_rows(store_t *s, row_t **rows, size_t n, int64_t now, bool careful)
+// *left: where rows were inserted, those to be merged, which are still to be stored.
+static pg_status_t try_rows(store_t *s, row_t **rows, size_t n, int64_t now, bool careful, size_t *left)
 {
     start_plan(s, rows, n, now);
     pg_status_t status = stage_keys(s, rows, n);
     if (status == PG_OK) status = look(s, rows, n, careful);
     size_t inserts = s->n_todo[TODO_INSERT];
-    size_t merges = s->n_todo[TODO_MERGE] + s->n_todo[TODO_UPSERT] + s->n_todo[TODO_DETAIL];
-    if (status == PG_OK && merges) status = merge_rows(s, rows, n);
+    size_t merges = s->n_todo[TODO_MERGE] + s->n_todo[TODO_DETAIL];
+    *left = inserts ? merges : 0;
     if (status == PG_OK && inserts) status = insert_rows(s, rows, n);
+    if (status == PG_OK && merges && !inserts) status = merge_rows(s, rows, n);
     if (status == PG_OK && s->listed) status = pg_run(s->pg, listed_sql);
     if (status == PG_OK) status = inserts + merges ? commit_mark(s, now) : pg_run(s->pg, "COMMIT");
     if (status == PG_OK) failpoint("sink_after_commit");
@@ -758,14 +757,30 @@ static bool came_between(const store_t *s)
     return !strncmp(why, unique_violation, 6) || !strncmp(why, deadlock, 6);
 }
 
+// The rows of the last plan that are still to be merged, in their order; the caller frees the array.
+static row_t **take_left(const store_t *s, row_t **rows, size_t n, size_t left)
+{
+    row_t **merges = xmalloc(left * sizeof *merges);
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++)
+        if (s->todo[i] == TODO_MERGE || s->todo[i] == TODO_DETAIL) merges[at++] = rows[i];
+    CHECK(at == left);
+    return merges;
+}
+
 pg_status_t store_rows(store_t *s, row_t **rows, size_t n, int64_t now)
 {
+    size_t left = 0;
     if (n == 0) return PG_OK;
-    pg_status_t status = try_rows(s, rows, n, now, false);
+    pg_status_t status = try_rows(s, rows, n, now, false, &left);
     for (int i = 0; i < RETRIES && status != PG_OK && came_between(s); i++) {
         if (status == PG_FAILED) status = roll_back(s, PG_REFUSED); // the deadlock took only the transaction
-        if (status == PG_REFUSED) status = try_rows(s, rows, n, now, true);
+        if (status == PG_REFUSED) status = try_rows(s, rows, n, now, true, &left);
     }
+    if (status != PG_OK || !left) return status;
+    row_t **merges = take_left(s, rows, n, left);
+    status = store_rows(s, merges, left, now);
+    free(merges);
     return status;
 }
 
