@@ -115,7 +115,8 @@ def test_a_restored_database_is_noticed(mortal, tmp_path, when):
 
 
 def check_noticed(sink, before):
-    line = sink.wait_log(r"database_restored mark=2 found=1 since_ms=(\d+)")
+    # what was changed and what was new were a commit each
+    line = sink.wait_log(r"database_restored mark=3 found=1 since_ms=(\d+)")
     assert int(line.group(1)) == before
     address = sink.wait_log(r"http endpoint=(\S+)").group(1)
     wait_until(lambda: f"database_restored since_ms={before}" in get(address, "/healthz"))
