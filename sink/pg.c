@@ -272,6 +272,16 @@ pg_status_t pg_run(pg_t *pg, const char *sql)
     return sent(pg, PQsendQuery(pg->conn, sql), NULL);
 }
 
+pg_status_t pg_roll_back(pg_t *pg, pg_status_t status)
+{
+    char reason[MAX_REASON];
+    if (status != PG_REFUSED) return status;
+    memcpy(reason, pg->reason, sizeof reason);
+    if (pg_run(pg, "ROLLBACK") != PG_OK) return PG_FAILED;
+    memcpy(pg->reason, reason, sizeof reason);
+    return PG_REFUSED;
+}
+
 pg_status_t pg_query(pg_t *pg, const char *sql, int n, const char *const *values, const int *lengths,
                      const int *formats, PGresult **result)
 {

@@ -45,6 +45,9 @@ void pg_set_reason(pg_t *pg, const char *reason);
 
 // Runs one or several statements without parameters; results are dropped.
 pg_status_t pg_run(pg_t *pg, const char *sql);
+// Rolls back if status, of a statement in a transaction, is PG_REFUSED, and keeps the reason. status, or
+// PG_FAILED if the session cannot go on.
+pg_status_t pg_roll_back(pg_t *pg, pg_status_t status);
 // Runs one statement. Parameters are binary if formats[i] is 1. *result (binary) is the caller's to PQclear
 // if PG_OK; result may be NULL.
 pg_status_t pg_query(pg_t *pg, const char *sql, int n, const char *const *values, const int *lengths,

@@ -13,15 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
-#include "common/buf.h"
 #include "common/check.h"
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "common/map.h"
-#include "sink/clean.h"
+#include "sink/bulk.h"
 #include "sink/copy.h"
+#include "sink/definitions.h"
 #include "sink/migrate.h"
 #include "sink/stamp.h"
 
@@ -30,10 +28,6 @@ enum {
     KEY_COLUMNS = 10,
     STAGE_COLUMNS = 23,
     ITEM_COLUMNS = 25,
-    DEFINE_COLUMNS = 9,
-    COPY_CHUNK = 256 << 10, // bytes handed to libpq at once
-    MAX_ROW = 8 << 20,      // bytes of one encoded row, cleaned texts included
-    KNOWN_MAX = 400000,     // definitions remembered as being in the database
 };
 
 // What is to be done with a row.
@@ -50,8 +44,8 @@ struct store {
     mark_t *mark;
     bool restored;          // the database came back behind the mark
     int64_t restored_since; // broker ms of the newest commit it still has, 0: unknown
-    map_t known;            // id of a template or source -> hash of what the database has; of this connection
-    buf_t out;              // COPY data on its way
+    definitions_t definitions;
+    bulk_t bulk;
     // of the rows under way
     uint8_t *todo; // todo_t of each
     size_t todo_cap;
@@ -204,32 +198,6 @@ static const char listed_sql[] =
     " WHERE l.listed_at < now() - interval '12 hours' ORDER BY 1, 2 FOR UPDATE OF l) l"
     " WHERE g.source_id = l.source_id AND g.key_hash = l.key_hash";
 
-static const char define_table_sql[] =
-    "CREATE TEMPORARY TABLE rtm_define (is_source boolean, id bigint, "
-    "template_id bigint, ms bigint, has_detail boolean,"
-    " name text, url text, keep_ms bigint, keep_items bigint) ON COMMIT DELETE ROWS";
-
-// Its commit need not wait for the disk: that of the rows, without which nobody needs the definitions, does
-// so for both; and of a database that crashed nothing is known any more.
-static const char define_copy_sql[] =
-    "BEGIN; SET LOCAL synchronous_commit = off; COPY rtm_define FROM STDIN (FORMAT binary)";
-
-static const char define_sql[] =
-    "INSERT INTO templates AS t (template_id, name, has_detail, fresh_within, keep_age, keep_items)"
-    " SELECT DISTINCT ON (id) id, name, has_detail, ms * interval '1 millisecond',"
-    " keep_ms * interval '1 millisecond', keep_items FROM rtm_define"
-    " WHERE NOT is_source ORDER BY id ON CONFLICT (template_id) DO UPDATE SET"
-    " name = EXCLUDED.name, has_detail = EXCLUDED.has_detail, fresh_within = EXCLUDED.fresh_within,"
-    " keep_age = EXCLUDED.keep_age, keep_items = EXCLUDED.keep_items"
-    " WHERE (t.name, t.has_detail, t.fresh_within, t.keep_age, t.keep_items) IS DISTINCT FROM"
-    " (EXCLUDED.name, EXCLUDED.has_detail, EXCLUDED.fresh_within, EXCLUDED.keep_age, EXCLUDED.keep_items);"
-    "INSERT INTO sources AS s (source_id, template_id, template, url, added_at)"
-    " SELECT DISTINCT ON (id) id, template_id, name, url, to_timestamp(ms / 1000.0) FROM rtm_define"
-    " WHERE is_source ORDER BY id ON CONFLICT (source_id) DO UPDATE SET template_id ="
-    " EXCLUDED.template_id, template = EXCLUDED.template, url = EXCLUDED.url WHERE (s.template_id, "
-    "s.template,"
-    " s.url) IS DISTINCT FROM (EXCLUDED.template_id, EXCLUDED.template, EXCLUDED.url); COMMIT";
-
 // Its own row, else the newest of all says how old the database is.
 static const char mark_look_sql[] = "SELECT m.mark, (extract(epoch FROM COALESCE(m.marked_at, (SELECT "
                                     "max(marked_at) FROM marks))) * 1000)::bigint"
@@ -257,8 +225,7 @@ store_t *store_new(const char *conninfo, mark_t *mark, int stop_fd, int64_t stop
     store_t *s = xcalloc(1, sizeof *s);
     s->pg = pg_new(conninfo, stop_fd, stop_grace_ms);
     s->mark = mark;
-    map_init(&s->known);
-    buf_init(&s->out, COPY_CHUNK + MAX_ROW);
+    bulk_init(&s->bulk);
     return s;
 }
 
@@ -266,8 +233,8 @@ void store_destroy(store_t **store)
 {
     if (!*store) return;
     pg_destroy(&(*store)->pg);
-    map_free(&(*store)->known);
-    buf_free(&(*store)->out);
+    definitions_forget(&(*store)->definitions);
+    bulk_free(&(*store)->bulk);
     free((*store)->todo);
     free(*store);
     *store = NULL;
@@ -276,13 +243,6 @@ void store_destroy(store_t **store)
 void store_on_idle(store_t *s, int fd, pg_idle_fn *work, void *context)
 {
     pg_on_idle(s->pg, fd, work, context);
-}
-
-// The database may be another one next time: nothing is known to be in it.
-static void forget_definitions(store_t *s)
-{
-    map_free(&s->known);
-    map_init(&s->known);
 }
 
 // A standby, or a server that was set to read-only, accepts sessions and then refuses every write.
@@ -335,7 +295,6 @@ bool store_was_restored(const store_t *s, int64_t *since)
 pg_status_t store_open(store_t *s)
 {
     static const char *const statements[][2] = {{"write", write_sql}, {"detail", detail_sql}};
-    forget_definitions(s);
     if (pg_open(s->pg)) return PG_FAILED;
     pg_status_t status = pg_run(s->pg, session_sql);
     if (status == PG_OK) status = check_writable(s);
@@ -344,7 +303,7 @@ pg_status_t store_open(store_t *s)
     if (status == PG_OK) status = check_mark(s);
     if (status == PG_OK) status = pg_run(s->pg, keys_sql);
     if (status == PG_OK) status = pg_run(s->pg, stage_sql);
-    if (status == PG_OK) status = pg_run(s->pg, define_table_sql);
+    if (status == PG_OK) status = definitions_prepare(&s->definitions, s->pg);
     for (size_t i = 0; status == PG_OK && i < sizeof statements / sizeof statements[0]; i++)
         status = pg_prepare(s->pg, statements[i][0], statements[i][1]);
     if (status == PG_OK) return PG_OK;
@@ -367,167 +326,9 @@ const char *store_reason(const store_t *s)
     return pg_reason(s->pg);
 }
 
-// Ends a transaction that did not succeed, so that the session can go on; status, or PG_FAILED if it cannot.
-static pg_status_t roll_back(store_t *s, pg_status_t status)
-{
-    char reason[512];
-    if (status != PG_REFUSED) return status;
-    snprintf(reason, sizeof reason, "%s", pg_reason(s->pg));
-    if (pg_run(s->pg, "ROLLBACK") != PG_OK) return PG_FAILED;
-    pg_set_reason(s->pg, reason);
-    return PG_REFUSED;
-}
-
-// -- COPY -----------------------------------------------------------------------------------------------
-
-// Room for len more bytes in the output buffer, after sending what is there if it is enough for a chunk.
-// NULL: *status says why.
-static char *room(store_t *s, size_t len, pg_status_t *status)
-{
-    if (s->out.len >= COPY_CHUNK) {
-        *status = pg_copy_put(s->pg, s->out.data, s->out.len);
-        buf_reset(&s->out);
-        if (*status != PG_OK) return NULL;
-    }
-    if (buf_reserve(&s->out, len)) {
-        *status = PG_REFUSED; // one row beyond MAX_ROW, which limits.h makes impossible
-        return NULL;
-    }
-    return s->out.data + s->out.len;
-}
-
-static void wrote(store_t *s, const char *end)
-{
-    s->out.len = (size_t)(end - s->out.data);
-}
-
-static pg_status_t begin_copy(store_t *s, const char *sql)
-{
-    pg_status_t status = pg_copy_begin(s->pg, sql);
-    buf_reset(&s->out);
-    char *p = status == PG_OK ? room(s, COPY_HEADER, &status) : NULL;
-    if (p) wrote(s, copy_header(p));
-    return status;
-}
-
-static pg_status_t end_copy(store_t *s)
-{
-    pg_status_t status = PG_OK;
-    char *p = room(s, COPY_TRAILER, &status);
-    if (!p) return status;
-    wrote(s, copy_trailer(p));
-    status = pg_copy_put(s->pg, s->out.data, s->out.len);
-    buf_reset(&s->out);
-    return status == PG_OK ? pg_copy_end(s->pg) : status;
-}
-
-// -- definitions ----------------------------------------------------------------------------------------
-
-static uint64_t text_hash(const char *s, uint64_t seed)
-{
-    return XXH3_64bits_withSeed(s, strlen(s), seed);
-}
-
-// Whether this definition of id is new to the database, as far as this connection knows; remembers it.
-static bool is_news(store_t *s, uint64_t id, uint64_t hash)
-{
-    void *value =
-        (void *)(uintptr_t)(hash | 1); // NOLINT(performance-no-int-to-ptr): a number, never followed
-    if (map_get(&s->known, id) == value) return false;
-    if (s->known.count >= KNOWN_MAX) forget_definitions(s);
-    map_put(&s->known, id, value);
-    return true;
-}
-
-static int64_t clamp_ms(int64_t ms)
-{
-    const int64_t most = INT64_C(100) * 366 * 86400 * 1000;
-    return ms < 0 ? 0 : ms > most ? most : ms;
-}
-
-static char *put_clean(char *p, const char *text)
-{
-    size_t len = strlen(text), good = clean_utf8_prefix(text, len);
-    return copy_text(p, text, good); // what follows an invalid byte is left out
-}
-
-static uint64_t template_hash(const wire_sink_template_t *t)
-{
-    int64_t numbers[] = {t->fresh_within, t->has_detail, t->keep_age, (int64_t)t->keep_items};
-    return text_hash(t->name, XXH3_64bits(numbers, sizeof numbers));
-}
-
-// 0 means none.
-static char *put_bound(char *p, int64_t bound)
-{
-    return bound > 0 ? copy_i64(p, bound) : copy_null(p);
-}
-
-static pg_status_t define_template(store_t *s, const wire_sink_template_t *t)
-{
-    pg_status_t status = PG_OK;
-    if (!is_news(s, t->id, template_hash(t))) return PG_OK;
-    char *p = room(s, 128 + strlen(t->name), &status);
-    if (!p) return status;
-    p = copy_bool(copy_row(p, DEFINE_COLUMNS), false);
-    p = copy_null(copy_i64(p, (int64_t)t->id));
-    p = copy_bool(copy_i64(p, clamp_ms(t->fresh_within)), t->has_detail);
-    p = put_bound(copy_null(put_clean(p, t->name)), clamp_ms(t->keep_age));
-    wrote(s, put_bound(p, (int64_t)t->keep_items));
-    return PG_OK;
-}
-
-static pg_status_t define_source(store_t *s, const wire_batch_t *b, const wire_sink_source_t *src,
-                                 int64_t now)
-{
-    pg_status_t status = PG_OK;
-    if (!is_news(s, src->id, text_hash(src->url, src->template_id))) return PG_OK;
-    const wire_sink_template_t *t = batch_template(b, src->template_id);
-    const char *name = t ? t->name : "";
-    char *p = room(s, 128 + strlen(name) + strlen(src->url), &status);
-    if (!p) return status;
-    p = copy_bool(copy_row(p, DEFINE_COLUMNS), true);
-    p = copy_i64(copy_i64(p, (int64_t)src->id), (int64_t)src->template_id);
-    p = copy_null(copy_i64(p, now));
-    wrote(s, copy_null(copy_null(put_clean(put_clean(p, name), src->url))));
-    return PG_OK;
-}
-
-static bool defines_news(store_t *s, const wire_batch_t *b)
-{
-    for (size_t i = 0; i < b->templates.n; i++) {
-        const wire_sink_template_t *t = &b->templates.v[i];
-        if ((uint64_t)(uintptr_t)map_get(&s->known, t->id) != (template_hash(t) | 1)) return true;
-    }
-    for (size_t i = 0; i < b->sources.n; i++) {
-        const wire_sink_source_t *src = &b->sources.v[i];
-        uint64_t hash = text_hash(src->url, src->template_id);
-        if ((uint64_t)(uintptr_t)map_get(&s->known, src->id) != (hash | 1)) return true;
-    }
-    return false;
-}
-
-static pg_status_t define_batch(store_t *s, const wire_batch_t *b, int64_t now)
-{
-    pg_status_t status = PG_OK;
-    for (size_t i = 0; status == PG_OK && i < b->templates.n; i++)
-        status = define_template(s, &b->templates.v[i]);
-    for (size_t i = 0; status == PG_OK && i < b->sources.n; i++)
-        status = define_source(s, b, &b->sources.v[i], now);
-    return status;
-}
-
 pg_status_t store_definitions(store_t *s, const group_t *g, int64_t now)
 {
-    bool news = false;
-    for (size_t i = 0; !news && i < g->n_batches; i++) news = defines_news(s, g->batches[i].batch);
-    if (!news) return PG_OK;
-    pg_status_t status = begin_copy(s, define_copy_sql);
-    for (size_t i = 0; status == PG_OK && i < g->n_batches; i++)
-        status = define_batch(s, g->batches[i].batch, now);
-    if (status == PG_OK) status = end_copy(s);
-    if (status == PG_OK) status = pg_run(s->pg, define_sql);
-    return roll_back(s, status);
+    return definitions_commit(&s->definitions, &s->bulk, s->pg, g, now);
 }
 
 // -- rows -----------------------------------------------------------------------------------------------
@@ -595,35 +396,35 @@ static char *put_item(char *p, const row_t *row, int64_t stamp, uint64_t tx)
 
 static pg_status_t stage_keys(store_t *s, row_t **rows, size_t n)
 {
-    pg_status_t status = begin_copy(s, keys_copy_sql);
+    pg_status_t status = bulk_begin(&s->bulk, s->pg, keys_copy_sql);
     for (size_t i = 0; status == PG_OK && i < n; i++) {
         if (rows[i]->part == PART_DETAIL) continue;
-        char *p = room(s, 2 + KEY_COLUMNS * COPY_CELL_MAX + rows[i]->key_len, &status);
-        if (p) wrote(s, put_key(p, rows[i], (int32_t)i));
+        char *p = bulk_room(&s->bulk, 2 + KEY_COLUMNS * COPY_CELL_MAX + rows[i]->key_len, &status);
+        if (p) bulk_wrote(&s->bulk, put_key(p, rows[i], (int32_t)i));
     }
-    return status == PG_OK ? end_copy(s) : status;
+    return status == PG_OK ? bulk_end(&s->bulk) : status;
 }
 
 static pg_status_t stage_merges(store_t *s, row_t **rows, size_t n)
 {
-    pg_status_t status = begin_copy(s, stage_copy_sql);
+    pg_status_t status = bulk_begin(&s->bulk, s->pg, stage_copy_sql);
     for (size_t i = 0; status == PG_OK && i < n; i++) {
         if (s->todo[i] == TODO_NONE || s->todo[i] == TODO_INSERT) continue;
-        char *p = room(s, 2 + STAGE_COLUMNS * (COPY_CELL_MAX + 1) + texts_room(rows[i]), &status);
-        if (p) wrote(s, put_staged(p, rows[i], (int32_t)i));
+        char *p = bulk_room(&s->bulk, 2 + STAGE_COLUMNS * (COPY_CELL_MAX + 1) + texts_room(rows[i]), &status);
+        if (p) bulk_wrote(&s->bulk, put_staged(p, rows[i], (int32_t)i));
     }
-    return status == PG_OK ? end_copy(s) : status;
+    return status == PG_OK ? bulk_end(&s->bulk) : status;
 }
 
 static pg_status_t insert_rows(store_t *s, row_t **rows, size_t n)
 {
-    pg_status_t status = begin_copy(s, insert_sql);
+    pg_status_t status = bulk_begin(&s->bulk, s->pg, insert_sql);
     for (size_t i = 0; status == PG_OK && i < n; i++) {
         if (s->todo[i] != TODO_INSERT) continue;
-        char *p = room(s, 2 + ITEM_COLUMNS * (COPY_CELL_MAX + 1) + texts_room(rows[i]), &status);
-        if (p) wrote(s, put_item(p, rows[i], s->stamp, s->tx));
+        char *p = bulk_room(&s->bulk, 2 + ITEM_COLUMNS * (COPY_CELL_MAX + 1) + texts_room(rows[i]), &status);
+        if (p) bulk_wrote(&s->bulk, put_item(p, rows[i], s->stamp, s->tx));
     }
-    return status == PG_OK ? end_copy(s) : status;
+    return status == PG_OK ? bulk_end(&s->bulk) : status;
 }
 
 static size_t cell_ord(const PGresult *r, int row)
@@ -746,7 +547,7 @@ static pg_status_t try_rows(store_t *s, row_t **rows, size_t n, int64_t now, boo
     if (status == PG_OK && s->listed) status = pg_run(s->pg, listed_sql);
     if (status == PG_OK) status = inserts + merges ? commit_mark(s, now) : pg_run(s->pg, "COMMIT");
     if (status == PG_OK) failpoint("sink_after_commit");
-    return roll_back(s, status);
+    return pg_roll_back(s->pg, status);
 }
 
 // Whether another sink came between: with a row that was new to us, or in the way of the locks that we took.
@@ -774,7 +575,8 @@ pg_status_t store_rows(store_t *s, row_t **rows, size_t n, int64_t now)
     if (n == 0) return PG_OK;
     pg_status_t status = try_rows(s, rows, n, now, false, &left);
     for (int i = 0; i < RETRIES && status != PG_OK && came_between(s); i++) {
-        if (status == PG_FAILED) status = roll_back(s, PG_REFUSED); // the deadlock took only the transaction
+        if (status == PG_FAILED)
+            status = pg_roll_back(s->pg, PG_REFUSED); // the deadlock took only the transaction
         if (status == PG_REFUSED) status = try_rows(s, rows, n, now, true, &left);
     }
     if (status != PG_OK || !left) return status;
