@@ -10,6 +10,7 @@
 #include "ctl/page.h"
 #include "ctl/print.h"
 #include "ctl/saved.h"
+#include "miner/detail.h"
 #include "miner/read/hint.h"
 #include "miner/read/read.h"
 #include "proto/limits.h"
@@ -383,16 +384,11 @@ static int look_at(try_t *t, const char *url, const char *list_url, look_t *look
     return 0;
 }
 
-// The URL of an item's detail page: the field that the template follows. A copy, or NULL.
-static char *detail_url(const template_t *template, const item_t *item)
+// The URL of an item's detail page. A copy, or NULL.
+static char *follow_of(const try_t *t, const item_t *item)
 {
-    if (!template->follow) return NULL;
-    if (!strcmp(template->follow, "url")) return item->url ? xstrdup(item->url) : NULL;
-    yyjson_doc *fields = item->fields ? yyjson_read(item->fields, strlen(item->fields), 0) : NULL;
-    const char *url = yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(fields), template->follow));
-    char *copy = url ? xstrdup(url) : NULL;
-    yyjson_doc_free(fields);
-    return copy;
+    const char *url = t->template->follow ? detail_url(t->arena, t->template->follow, item) : NULL;
+    return url ? xstrdup(url) : NULL;
 }
 
 // The feed that a page names, where a feed was expected: a miner goes there too, once. A copy, or NULL.
@@ -417,7 +413,7 @@ static void try_url(try_t *t, const char *url)
     }
     // copies: the details are read in the same arena
     for (size_t i = 0; i < look.items.n_items && (int64_t)n < t->details; i++) {
-        follow[n] = detail_url(t->template, &look.items.items[i]);
+        follow[n] = follow_of(t, &look.items.items[i]);
         if (follow[n]) n++;
     }
     for (size_t i = 0; i < n; i++) {

@@ -39,6 +39,18 @@ static void settle_failed(poll_t *p, uint32_t index, error_class_t error)
     poll_leave(p, f);
 }
 
+// Not there yet, perhaps: an API may list what it can't show for a moment.
+static void settle_empty(poll_t *p, uint32_t index)
+{
+    finding_t *f = &p->findings[index];
+    if (source_try(p->source, f->hash) < DETAIL_TRIES) {
+        poll_leave(p, f);
+        return;
+    }
+    f->state = FINDING_BARE;
+    p->bare_pages++;
+}
+
 static void settle_read(poll_t *p, uint32_t index, const document_t *document)
 {
     finding_t *f = &p->findings[index];
@@ -50,8 +62,11 @@ static void settle_read(poll_t *p, uint32_t index, const document_t *document)
     read_status_t status = reader_detail(p->definition->reader, p->polls->arena, document, &page, &drop);
     watch_end(p->polls->options.watch);
     p->outcome.cpu_us += (uint64_t)(clock_thread_cpu_us() - cpu);
-    if (status == READ_EMPTY_BODY ||
-        (status == READ_OK && rot_page_is_bare(p->definition->template, &page))) {
+    if (status == READ_EMPTY_BODY) {
+        settle_empty(p, index);
+        return;
+    }
+    if (status == READ_OK && rot_page_is_bare(p->definition->template, &page)) {
         f->state = FINDING_BARE;
         p->bare_pages++;
         return;

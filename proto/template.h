@@ -128,7 +128,11 @@ typedef struct {
     const char *resume; // URL to resume from, with {} for the position; or NULL: it goes as Last-Event-ID
 
     // list -> detail
-    const char *follow; // the field that holds the detail page's URL, or NULL: no details
+    const char *follow;          // the field that holds the detail page's URL, or NULL: no details
+    template_kind_t detail_kind; // html or json
+    const char *detail_script;   // as `script`, of the detail page
+    const char **detail_items;   // kind json: what of the document is meant; n_detail_items 0: all of it
+    size_t n_detail_items;
     field_t *detail_fields;
     size_t n_detail_fields;
     page_filter_t *page_filters; // on the detail page

@@ -18,7 +18,7 @@ typedef struct {
     template_error_t *error;
     template_t *t;
     field_t *field; // whose object form is being read
-    bool kind_given, order_given, gap_given, max_failures_given, catch_up_given;
+    bool kind_given, detail_kind_given, order_given, gap_given, max_failures_given, catch_up_given;
 } parse_t;
 
 // One member that an object may have. read gets the member's path; 0, or -1 with the error filled.

@@ -190,9 +190,37 @@ static int member_drop(parse_t *p, yyjson_val *value, const char *path)
 
 // -- detail ---------------------------------------------------------------------------------------
 
+// Selectors that start with `$` are JSONPaths.
+static template_kind_t kind_of_selectors(const char *script, const char **items, const field_t *fields)
+{
+    const char **first = items ? items : fields->selectors;
+    return script || (first && first[0][0] == '$') ? KIND_JSON : KIND_HTML;
+}
+
 static int detail_follow(parse_t *p, yyjson_val *value, const char *path)
 {
     return read_text(p, value, path, MAX_NAME, &p->t->follow);
+}
+
+static int detail_kind(parse_t *p, yyjson_val *value, const char *path)
+{
+    static const char *const words[] = {"html", "json", NULL};
+    int word;
+    if (read_word(p, value, path, words, &word) != 0) return -1;
+    p->t->detail_kind = word ? KIND_JSON : KIND_HTML;
+    p->detail_kind_given = true;
+    return 0;
+}
+
+static int detail_script(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_text(p, value, path, MAX_SELECTOR, &p->t->detail_script);
+}
+
+static int detail_items(parse_t *p, yyjson_val *value, const char *path)
+{
+    template_t *t = p->t;
+    return read_texts(p, value, path, MAX_SELECTOR, MAX_SELECTORS, &t->detail_items, &t->n_detail_items);
 }
 
 static int detail_fields(parse_t *p, yyjson_val *value, const char *path)
@@ -213,11 +241,21 @@ static int detail_drop(parse_t *p, yyjson_val *value, const char *path)
 static int member_detail(parse_t *p, yyjson_val *value, const char *path)
 {
     static const member_t rows[] = {
-        {"follow", detail_follow}, {"fields", detail_fields}, {"keep", detail_keep}, {"drop", detail_drop}};
+        {"follow", detail_follow}, {"kind", detail_kind}, {"script", detail_script}, {"items", detail_items},
+        {"fields", detail_fields}, {"keep", detail_keep}, {"drop", detail_drop}};
+    template_t *t = p->t;
     if (read_members(p, value, path, rows, ROWS(rows)) != 0) return -1;
-    if (p->t->n_detail_fields == 0)
+    if (t->n_detail_fields == 0)
         return template_fail(p->error, path, "has no `fields` to read from the page");
-    if (!p->t->follow) p->t->follow = "url";
+    if (!t->follow) t->follow = "url";
+    if (!p->detail_kind_given)
+        t->detail_kind = kind_of_selectors(t->detail_script, t->detail_items, t->detail_fields);
+    if (t->detail_kind == KIND_JSON) return 0;
+    if (t->detail_script || t->n_detail_items)
+        return template_fail(
+            p->error, path,
+            "has `%s`, which is for kind \"json\"; fields of kind \"html\" are looked up from the whole page",
+            t->detail_script ? "script" : "items");
     return 0;
 }
 
@@ -440,11 +478,8 @@ int template_native(parse_t *p, yyjson_val *root)
 
 static template_kind_t implied_kind(const template_t *t)
 {
-    if (t->script) return KIND_JSON;
-    if (t->n_items) return t->items[0][0] == '$' ? KIND_JSON : KIND_HTML;
-    if (t->n_fields)
-        return t->fields[0].n_selectors && t->fields[0].selectors[0][0] == '$' ? KIND_JSON : KIND_HTML;
-    return KIND_AUTO;
+    bool selects = t->script || t->n_items || t->n_fields;
+    return selects ? kind_of_selectors(t->script, t->items, t->fields) : KIND_AUTO;
 }
 
 // Kinds that know their fields by themselves.
@@ -581,8 +616,11 @@ static int check_names(parse_t *p)
     if (!follow)
         return template_fail(p->error, "detail.follow", "there is no field `%.60s` in `fields` to follow",
                              t->follow);
-    if (strcmp(follow->name, "url") != 0)
-        return template_fail(p->error, "detail.follow", "only the field `url` can be followed");
+    if (follow->type != TYPE_URL)
+        return template_fail(p->error, "detail.follow", "`%.60s` is no link; give it `\"type\": \"url\"`",
+                             t->follow);
+    if (follow->all)
+        return template_fail(p->error, "detail.follow", "`%.60s` has `all`: one link is followed", t->follow);
     return 0;
 }
 

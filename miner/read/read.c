@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "miner/read/details.h"
 #include "miner/read/effort.h"
 #include "miner/read/feed.h"
 #include "miner/read/filter.h"
@@ -25,7 +26,7 @@ struct reader {
     json_reader_t *json;     // kind json
     script_t *script;        // or NULL: the document is JSON
     stream_reader_t *stream; // kind stream
-    html_detail_t *detail;   // or NULL: no details
+    details_t *detail;       // or NULL: no details
     filters_t *filters, *detail_filters;
 };
 
@@ -78,7 +79,7 @@ static int compile(reader_t *r, const template_t *t, template_error_t *error)
     if (((t->kind == KIND_HTML || t->kind == KIND_PAGE) && !r->html) || (t->kind == KIND_JSON && !r->json))
         return -1;
     if (t->script && !(r->script = script_new(t, error))) return -1;
-    if (t->follow && !(r->detail = html_detail_new(t, error))) return -1;
+    if (t->follow && !(r->detail = details_new(t, error))) return -1;
     r->filters = filters_new(t, false, error);
     if (r->filters) r->detail_filters = filters_new(t, true, error);
     return r->detail_filters ? 0 : -1;
@@ -101,7 +102,7 @@ void reader_destroy(reader_t **reader)
     json_reader_destroy(&r->json);
     script_destroy(&r->script);
     stream_reader_destroy(&r->stream);
-    html_detail_destroy(&r->detail);
+    details_destroy(&r->detail);
     filters_destroy(&r->filters);
     filters_destroy(&r->detail_filters);
     free(r);
@@ -221,7 +222,7 @@ read_status_t reader_event(reader_t *r, arena_t *arena, const char *url, const e
 static read_status_t read_detail(reader_t *r, arena_t *arena, const document_t *document, item_t *out,
                                  bool *drop)
 {
-    read_status_t status = html_details(r->detail, my_tools(), arena, document, out, drop);
+    read_status_t status = details_read(r->detail, my_tools(), arena, document, out, drop);
     if (status != READ_OK || *drop) return status;
     bool wanted = true;
     status = filters_judge(r->detail_filters, out, &wanted);

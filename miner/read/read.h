@@ -76,7 +76,7 @@ const char *reader_page_url(const reader_t *reader, arena_t *arena, const char *
 // Reads one event of a stream (kind stream): see stream_event.
 read_status_t reader_event(reader_t *reader, arena_t *arena, const char *url, const event_t *event,
                            items_t *out, const char **position);
-// Reads a detail page: fills *out (url, key left NULL) from the detail fields, also where *drop is set, which
+// Reads a detail page: fills *out (key left NULL) from the detail fields, also where *drop is set, which
 // is when a filter or a missing required field says that the item is not wanted.
 read_status_t reader_detail(reader_t *reader, arena_t *arena, const document_t *document, item_t *out,
                             bool *drop);

@@ -198,6 +198,23 @@ def test_filters_of_lists_and_details(rtm, web):
     rtm.ctl("remove", "filters", check=True)
 
 
+def test_an_api_that_lists_ids(rtm, web):
+    answers = {8: ["null", '{"id": 8, "title": "Eight"}'], 7: ['{"id": 7, "title": "Seven", "url": "/seven", "time": 1784885400}'],
+               6: ['{"id": 6, "deleted": true}']}
+    web.pages["/new.json"] = (200, {}, "[8, 7, 6]")
+    for i, texts in answers.items():
+        web.pages[f"/item/{i}.json"] = lambda _, texts=texts: (200, {}, texts.pop(0) if len(texts) > 1 else texts[0])
+    rtm.add({"name": "ids", "url": web.url("/new.json"), "kind": "json", "key": "$", "every": "1s", "politeness": {"gap": "0ms"},
+             "fields": {"id": "$", "url": {"format": "/show?id={id}"}, "api": {"format": "/item/{id}.json", "type": "url"}},
+             "detail": {"follow": "api", "fields": {"title": {"select": "$.title", "required": True}, "url": "$.url",
+                                                    "published": "$.time"}}})
+    wait_keys(rtm, "ids", ["7", "8"])
+    assert rows(rtm, "ids", "key, title, url, extract(epoch from published_at)::bigint, fields->>'id'") == [
+        ("7", "Seven", web.url("/seven"), 1784885400, "7"), ("8", "Eight", web.url("/show?id=8"), None, "8")]
+    assert [len(web.asked(f"/item/{i}.json")) for i in (8, 7, 6)] == [2, 1, 1]
+    rtm.ctl("remove", "ids", check=True)
+
+
 def test_every_member_of_a_field(rtm, web):
     web.pages["/m"] = (200, {}, """<!doctype html><ul><li id="x1"><a href="/1">one <em>&amp; a half</em></a><i>t1</i><i>t2</i>
         <b>1,234 points</b><time datetime="2026-07-24T09:30:00+02:00">today</time><span lang="de">slug-1</span></li>
