@@ -1,10 +1,8 @@
 """What a miner asks of the web and how: politeness, requests, validators; between a scripted broker, sink and web."""
 import gzip
 import json
-import ssl
 import subprocess
 import time
-import urllib.request
 
 import pytest
 
@@ -342,103 +340,6 @@ def test_packed_bodies_are_read(world, encoding, pack):
     world.web.pages["/a"] = (200, {"Content-Encoding": encoding}, body)
     o = world.poll(world.add(world.template(), "/a"))[-1]
     assert (result(o), o["items"]) == ("changed", 50)
-
-
-# -- connections --
-
-
-def metrics(world, port):
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://127.0.0.1:{port}/metrics") as page:
-        return {line.split()[0]: float(line.split()[1]) for line in page.read().decode().splitlines() if line[0] != "#"}
-
-
-def test_connections_are_used_again(world):
-    port = closed_port()
-    world.start("--workers", "1", "--health", f"127.0.0.1:{port}")
-    world.web.pages["/a"] = (200, {}, listing((1, "/1", "one")))
-    source = world.add(world.template(), "/a")
-    for _ in range(20):
-        world.poll(source)
-    world.pump(lambda: metrics(world, port)["rtm_miner_requests_total"] == 21)
-    assert metrics(world, port)["rtm_miner_connections_total"] == 1
-    assert metrics(world, port)["rtm_miner_robots_fetched_total"] == 1
-
-
-def test_ipv6(world):
-    world.start()
-    web = Web("::1")
-    try:
-        web.pages["/a"] = (200, {}, listing((1, "/1", "one")))
-        assert result(world.poll(world.add(world.template(), url=web.url("/a", host="[::1]")))[-1]) == "changed"
-        assert len(web.robots) == 1
-    finally:
-        web.close()
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    """A folder with a CA of its own (ca) and a server's certificate and key by it (both, server.pem)."""
-    folder = tmp_path_factory.mktemp("ca")
-
-    def openssl(*args):
-        subprocess.run(["openssl", *args], cwd=folder, check=True, capture_output=True)
-
-    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    openssl("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca", "-days", "2", "-subj", "/CN=test CA")
-    openssl("req", *new, "-keyout", "key", "-out", "csr", "-subj", "/CN=test")
-    (folder / "ext").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
-    openssl("x509", "-req", "-in", "csr", "-CA", "ca", "-CAkey", "ca.key", "-CAcreateserial", "-out", "crt", "-days", "2",
-            "-extfile", "ext")
-    (folder / "server.pem").write_text((folder / "key").read_text() + (folder / "crt").read_text())
-    return folder
-
-
-@pytest.fixture
-def safe(authority):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority / "server.pem")
-    web = Web(tls=context)
-    web.context = context
-    web.pages["/a"] = (200, {}, listing((1, "/1", "one")))
-    yield web
-    web.close()
-
-
-@pytest.mark.parametrize("tls,highest,wanted", [
-    (None, None, "tls"), ({"ca": "ca"}, None, None), ({"insecure": True}, None, None), ({"ca": "none"}, None, "no_secret"),
-    ({"ca": "ca"}, "TLSv1_2", None), ({"ca": "ca", "min_version": "1.3"}, "TLSv1_2", "tls"),
-    ({"ca": "ca", "min_version": "1.3"}, None, None), ({"insecure": True}, "TLSv1_1", "tls"),
-])
-def test_tls(world, safe, authority, tls, highest, wanted):
-    world.start("--secrets", str(authority))
-    if highest:
-        safe.context.minimum_version = ssl.TLSVersion.TLSv1
-        safe.context.maximum_version = ssl.TLSVersion[highest]
-    template = world.template(tls=tls, politeness={"robots": False})
-    o = world.poll(world.add(template, url=safe.url("/a")))[-1]
-    assert (error(o) if result(o) == "failed" else None) == wanted, o
-    assert bool(safe.requests) == (wanted is None)
-
-
-def test_tls_options_hold_for_robots_txt_too(world, safe, authority):
-    world.start("--secrets", str(authority))
-    safe.pages["/robots.txt"] = (200, {}, "User-agent: *\nDisallow: /b")
-    template = world.template(tls={"ca": "ca"})
-    assert error(world.poll(world.add(template, url=safe.url("/b")))[-1]) == "robots"
-    assert result(world.poll(world.add(template, url=safe.url("/a")))[-1]) == "changed"
-
-
-def test_http2_is_offered(world, safe, authority):
-    world.start("--secrets", str(authority))
-    safe.context.set_alpn_protocols(["http/1.1"])
-    chosen = []
-    safe.pages["/a"] = lambda r: (chosen.append(r.connection.selected_alpn_protocol()), (200, {}, "x"))[1]
-    template = world.template(tls={"ca": "ca"}, politeness={"robots": False})
-    world.poll(world.add(template, url=safe.url("/a")))
-    assert chosen == ["http/1.1"]
-    safe.context.set_alpn_protocols(["h2", "http/1.1"])
-    o = world.poll(world.add(template, url=safe.url("/a", host="localhost")))[-1]
-    assert result(o) == "failed" and len(chosen) == 1  # the server cannot speak the h2 that was chosen
 
 
 # -- proxy --
