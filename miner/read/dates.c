@@ -455,28 +455,29 @@ static bool take_word(date_t *d)
 // "+0530", "-5", "+05:30"; at the sign.
 static bool take_offset(date_t *d)
 {
-    int n, m = 0;
+    int n;
     int direction = *d->p++ == '-' ? -1 : 1;
     const char *s = d->p;
-    int64_t h = take_digits(d, &n);
+    int64_t h = take_digits(d, &n), m = 0;
     if (n > 4) {
         m = n == 6 ? two(s + 2) : 60;
         h = two(s);
     } else if (n > 2) {
-        m = (int)(h % 100);
+        m = h % 100;
         h /= 100;
     } else if ((peek(d, 0) == ':' || peek(d, 0) == '.') && is_digit(peek(d, 1))) {
         d->p++;
-        m = (int)take_digits(d, &n);
+        m = take_digits(d, &n);
         if (peek(d, 0) == ':' && is_digit(peek(d, 1))) {
             d->p++;
             (void)take_digits(d, &n);
         }
     }
+    if (m >= 60 || h > 15) return false;
     d->zone = direction * (int)(h * 60 + m);
     d->has_zone = d->has_offset = true;
     d->last = LAST_OTHER;
-    return m < 60 && h <= 15;
+    return true;
 }
 
 // Comments in parentheses mean nothing, but for a zone where none was given.
