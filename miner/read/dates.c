@@ -61,6 +61,12 @@ static int64_t take_digits(date_t *d, int *n)
     return value;
 }
 
+// A number of more digits than any part of a date has stays one that is none.
+static int clipped(int64_t value)
+{
+    return value > 10000 ? 10000 : (int)value;
+}
+
 static bool at_text(const date_t *d, const char *text)
 {
     size_t len = strlen(text);
@@ -106,15 +112,15 @@ static bool take_clock(date_t *d, int64_t h, char c)
 {
     int n;
     if (d->hour >= 0) return false;
-    d->hour = (int)h;
+    d->hour = clipped(h);
     d->p++;
     skip_spaces(d);
-    d->minute = (int)take_digits(d, &n);
+    d->minute = clipped(take_digits(d, &n));
     if (n < 1 || n > 2) return false;
     d->second = 0;
     if (peek(d, 0) == c && is_digit(peek(d, 1))) {
         d->p++;
-        d->second = (int)take_digits(d, &n);
+        d->second = clipped(take_digits(d, &n));
         if (n > 2) return false;
         take_fraction(d);
     }
@@ -136,7 +142,7 @@ static bool compact_time(date_t *d, const char *s, int n)
 static int full_year(int64_t value, int digits)
 {
     if (digits == 3 && value < 200) return (int)value + 1900; // RFC 5322, 4.3
-    if (digits > 2) return (int)value;
+    if (digits > 2) return clipped(value);
     return (int)value + (value < 50 ? 2000 : 1900);
 }
 
@@ -180,7 +186,7 @@ static bool take_cjk_unit(date_t *d, int64_t value)
     skip_spaces(d);
     for (size_t i = 0; at_cjk(d) && i < sizeof units / sizeof *units; i++) {
         if (!take_text(d, units[i].unit)) continue;
-        int v = value > 9999 ? 9999 : (int)value;
+        int v = clipped(value);
         d->last = strchr("HMS", units[i].part) ? LAST_CLOCK : LAST_OTHER;
         switch (units[i].part) {
         case 'k': d->korean = true; /* fall through */
@@ -206,7 +212,7 @@ static bool push_number(date_t *d, int64_t value, int n)
 {
     if (d->month_next && n <= 2) {
         d->month_next = false;
-        d->month = (int)value;
+        d->month = clipped(value);
         d->month_at = d->n_numbers;
         d->last = LAST_OTHER;
         return true;
@@ -234,8 +240,8 @@ static bool take_hour_letter(date_t *d, int64_t hour)
     skip_spaces(d);
     d->p++;
     skip_spaces(d);
-    d->hour = (int)hour;
-    if (is_digit(peek(d, 0))) d->minute = (int)take_digits(d, &n);
+    d->hour = clipped(hour);
+    if (is_digit(peek(d, 0))) d->minute = clipped(take_digits(d, &n));
     skip_spaces(d);
     (void)take_text(d, "min");
     d->last = LAST_CLOCK;
@@ -248,7 +254,7 @@ static bool take_colon_date(date_t *d, int64_t year)
     const char *s = d->p;
     if (d->n_numbers || d->end - s < 6 || s[0] != ':' || s[3] != ':') return false;
     if (!is_digit(s[1]) || !is_digit(s[2]) || !is_digit(s[4]) || !is_digit(s[5])) return false;
-    d->year = (int)year;
+    d->year = clipped(year);
     d->month = two(s + 1);
     d->day = two(s + 4);
     d->p += 6;
@@ -285,7 +291,7 @@ static bool is_letter(char c)
 static bool set_half(date_t *d, bool pm, bool after)
 {
     if (d->hour < 0 && d->last == LAST_NUMBER && d->n_numbers && after)
-        d->hour = (int)d->numbers[--d->n_numbers].value;
+        d->hour = clipped(d->numbers[--d->n_numbers].value);
     d->pm = pm;
     d->am = !pm;
     d->last = LAST_CLOCK;
@@ -545,8 +551,8 @@ static bool scan(date_t *d)
 static bool set_date(date_t *d, int year_at, int month_at, int day_at)
 {
     if (year_at >= 0) d->year = full_year(d->numbers[year_at].value, d->numbers[year_at].digits);
-    if (month_at >= 0) d->month = (int)d->numbers[month_at].value;
-    if (day_at >= 0) d->day = (int)d->numbers[day_at].value;
+    if (month_at >= 0) d->month = clipped(d->numbers[month_at].value);
+    if (day_at >= 0) d->day = clipped(d->numbers[day_at].value);
     return true;
 }
 
@@ -588,7 +594,7 @@ static bool assign_three(date_t *d)
 static bool assign_two(date_t *d)
 {
     if (d->numbers[0].digits == 4 && d->numbers[1].digits == 3) {
-        d->day_of_year = (int)d->numbers[1].value;
+        d->day_of_year = clipped(d->numbers[1].value);
         return set_date(d, 0, -1, -1);
     }
     d->day = 1;
