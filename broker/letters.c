@@ -8,6 +8,7 @@
 #include "broker/records.h"
 #include "broker/state.h"
 #include "common/check.h"
+#include "common/line.h"
 #include "common/log.h"
 
 static const char *const kinds[] = {"task", "quarantine"};
@@ -112,7 +113,7 @@ void letter_put(broker_t *b, letter_kind_t kind, const char *template_name, uint
     append(l, x);
     x->count++;
     x->last = b->now;
-    snprintf(x->detail, sizeof x->detail, "%s", detail ? detail : "");
+    line_copy(x->detail, sizeof x->detail, detail);
     store(b, x);
     drop_oldest(b);
 }

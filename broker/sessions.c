@@ -7,6 +7,7 @@
 #include "broker/records.h"
 #include "broker/state.h"
 #include "broker/trouble.h"
+#include "common/line.h"
 #include "common/log.h"
 
 void session_refuse(broker_t *b, uint64_t peer, const char *reason)
@@ -95,10 +96,18 @@ static void note_lessee(broker_t *b, const miner_t *m)
     record_put(b, RECORD_LESSEE, XXH3_64bits(m->name, strlen(m->name)), doc);
 }
 
+// A name goes into records, replies and logs.
+static bool is_name(const char *text)
+{
+    char line[MAX_NAME + 1];
+    return *text && !strcmp(line_copy(line, sizeof line, text), text);
+}
+
 void session_ready(broker_t *b, uint64_t peer, const wire_ready_t *r)
 {
-    if (r->version != WIRE_VERSION || !r->miner[0] || !r->incarnation) {
-        wire_error_t e = {.code = 400, .text = "READY needs version 1, a miner id and an incarnation"};
+    if (r->version != WIRE_VERSION || !is_name(r->miner) || !r->incarnation) {
+        wire_error_t e = {.code = 400,
+                          .text = "READY needs version 1, a miner id (a line of UTF-8) and an incarnation"};
         broker_send(b, peer, WIRE_TYPE_ERROR, &e);
         return;
     }

@@ -10,6 +10,7 @@
 #include "broker/relations.h"
 #include "broker/state.h"
 #include "common/check.h"
+#include "common/line.h"
 #include "common/log.h"
 
 enum {
@@ -265,7 +266,7 @@ static size_t count_in_flight(const broker_t *b, const miner_t *m, source_t **su
 static void blame(broker_t *b, source_t *s, const miner_t *m)
 {
     trouble_t *t = s->trouble;
-    if (t->deaths < POISON_DEATHS) snprintf(t->miners[t->deaths++], sizeof t->miners[0], "%s", m->name);
+    if (t->deaths < POISON_DEATHS) line_copy(t->miners[t->deaths++], sizeof t->miners[0], m->name);
     log_warn("suspect", "source=%016llx url=\"%s\" deaths=%d miner=%s", (unsigned long long)s->id, s->url,
              t->deaths, m->name);
     if (t->deaths < POISON_DEATHS) {
