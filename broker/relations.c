@@ -77,12 +77,14 @@ static bool names(const char **list, size_t n, const char *name)
     return false;
 }
 
-static bool is_blocked_by_any(const catalog_t *c, const listing_t *l)
+// Both of two that keep each other out are excluding.
+static void exclude(const catalog_t *c, listing_t *l)
 {
-    size_t pos = 0;
-    for (const listing_t *o; (o = map_next(&c->listings, &pos));)
-        if (o->enabled && names(o->template->blocks, o->template->n_blocks, l->template->name)) return true;
-    return false;
+    if (l->template->n_blocks) l->excludes = true;
+    for (size_t i = 0; l->enabled && i < l->template->n_blocks; i++) {
+        listing_t *other = catalog_find(c, l->template->blocks[i]);
+        if (other) other->excludes = true;
+    }
 }
 
 // Who waits lends its urgency to what it waits for, and so on.
@@ -103,15 +105,17 @@ void relations_update(broker_t *b, void (*changed)(broker_t *b, listing_t *l))
     b->jobs.changed = true;
     for (listing_t *l; (l = map_next(&c->listings, &pos));) {
         l->urgency = l->template->priority;
+        l->excludes = false;
         if (jobs_lease_ms(l) > b->longest_lease) b->longest_lease = jobs_lease_ms(l);
     }
     pos = 0;
-    for (listing_t *l; (l = map_next(&c->listings, &pos));)
+    for (listing_t *l; (l = map_next(&c->listings, &pos));) {
+        exclude(c, l);
         if (l->enabled) lend(c, l, 0);
+    }
     pos = 0;
     for (listing_t *l; (l = map_next(&c->listings, &pos));) {
         const template_t *t = l->template;
-        l->excludes = t->n_blocks || is_blocked_by_any(c, l);
         bool gated = t->n_depends_on || t->max_concurrent || b->config.max_concurrent || l->excludes;
         relations_forget(l);
         if (gated == l->gated) continue;
