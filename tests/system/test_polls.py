@@ -215,6 +215,34 @@ def test_an_api_that_lists_ids(rtm, web):
     rtm.ctl("remove", "ids", check=True)
 
 
+def test_the_first_poll_after_a_change_of_key_is_backfill(rtm, web):
+    def known():
+        rows_ = rows(rtm, "rekeyed", "key, backfill, last_absent_at is not null")
+        return {key: (backfill, dated) for key, backfill, dated in rows_}
+
+    def wait_for(n):
+        wait_until(lambda: len(known()) == n, 20, f"{n} rows")
+
+    web.pages["/k"] = page(3, 3)
+    rtm.add(template(web, "rekeyed", "/k"))
+    wait_for(3)
+    web.pages["/k"] = page(4, 4)
+    wait_for(4)
+    rtm.add(template(web, "rekeyed", "/k", fresh_within="30s"), "--replace")  # what it finds is the same
+    web.pages["/k"] = page(5, 5)
+    wait_for(5)
+    old = {str(i): (i < 4, i > 3) for i in range(1, 6)}
+    assert known() == old
+    rtm.add(template(web, "rekeyed", "/k", key="a::attr(href)"), "--replace", "--force")
+    wait_for(10)
+    new = {f"/item/{i}": (True, False) for i in range(1, 6)}
+    assert known() == old | new
+    web.pages["/k"] = page(6, 6)
+    wait_for(11)
+    assert known() == old | new | {"/item/6": (False, True)}
+    rtm.ctl("remove", "rekeyed", check=True)
+
+
 def test_every_member_of_a_field(rtm, web):
     web.pages["/m"] = (200, {}, """<!doctype html><ul><li id="x1"><a href="/1">one <em>&amp; a half</em></a><i>t1</i><i>t2</i>
         <b>1,234 points</b><time datetime="2026-07-24T09:30:00+02:00">today</time><span lang="de">slug-1</span></li>
