@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "miner/read/html.h"
 #include "miner/read/json.h"
 #include "miner/read/script.h"
 #include "proto/limits.h"
@@ -78,14 +79,14 @@ static bool is_null(const document_t *document)
     return len == 4 && memcmp(s, "null", 4) == 0;
 }
 
-static read_status_t read_json(details_t *d, const html_tools_t *tools, arena_t *arena,
-                               const document_t *document, item_t *out, bool *drop)
+static read_status_t read_json(details_t *d, arena_t *arena, const document_t *document, item_t *out,
+                               bool *drop)
 {
     items_t items;
     *out = (item_t){.published_ms = TIME_NONE};
     *drop = false;
     if (!d->script && is_null(document)) return READ_EMPTY_BODY;
-    read_status_t status = d->script ? script_items(d->script, tools, d->json, arena, document, &items)
+    read_status_t status = d->script ? script_items(d->script, d->json, arena, document, &items)
                                      : json_items(d->json, arena, document, &items);
     if (status != READ_OK && status != READ_ROTTED) return status;
     *drop = status == READ_ROTTED || items.n_items == 0; // without what `items` or a required field selects
@@ -94,9 +95,8 @@ static read_status_t read_json(details_t *d, const html_tools_t *tools, arena_t 
     return READ_OK;
 }
 
-read_status_t details_read(details_t *d, const html_tools_t *tools, arena_t *arena,
-                           const document_t *document, item_t *out, bool *drop)
+read_status_t details_read(details_t *d, arena_t *arena, const document_t *document, item_t *out, bool *drop)
 {
-    return d->html ? html_details(d->html, tools, arena, document, out, drop)
-                   : read_json(d, tools, arena, document, out, drop);
+    return d->html ? html_details(d->html, arena, document, out, drop)
+                   : read_json(d, arena, document, out, drop);
 }

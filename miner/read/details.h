@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 
-#include "miner/read/html.h"
 #include "miner/read/read.h"
 
 typedef struct details details_t;
@@ -15,7 +14,7 @@ details_t *details_new(const template_t *template, template_error_t *error);
 void details_destroy(details_t **details);
 
 // As reader_detail, without the template's filters.
-read_status_t details_read(details_t *details, const html_tools_t *tools, arena_t *arena,
-                           const document_t *document, item_t *out, bool *drop);
+read_status_t details_read(details_t *details, arena_t *arena, const document_t *document, item_t *out,
+                           bool *drop);
 
 #endif

@@ -5,8 +5,10 @@
 
 #include <lexbor/dom/dom.h>
 #include <lexbor/html/html.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/check.h"
 #include "miner/read/xpath.h"
@@ -29,6 +31,7 @@ struct dom {
     void *build_ctx;
     lxb_html_tree_t *tree;
     size_t work, tokens, roots;
+    bool has_base;       // there is a <base> tag
     const char *problem; // what was too much, or NULL
 };
 
@@ -44,6 +47,28 @@ void dom_destroy(dom_t **dom)
     if ((*dom)->document) lxb_html_document_destroy((*dom)->document);
     free(*dom);
     *dom = NULL;
+}
+
+static pthread_key_t thread_key;
+static pthread_once_t thread_once = PTHREAD_ONCE_INIT;
+
+static void end_of_thread(void *value)
+{
+    dom_t *dom = value;
+    dom_destroy(&dom);
+}
+
+static void make_key(void)
+{
+    CHECK(pthread_key_create(&thread_key, end_of_thread) == 0);
+}
+
+dom_t *dom_of_thread(void)
+{
+    pthread_once(&thread_once, make_key);
+    dom_t *dom = pthread_getspecific(thread_key);
+    if (!dom) CHECK(pthread_setspecific(thread_key, dom = dom_new()) == 0);
+    return dom;
 }
 
 static size_t tree_bytes(const dom_t *dom)
@@ -86,6 +111,7 @@ static const char *excess(dom_t *dom, const lxb_html_token_t *token)
     size_t formatting = lexbor_array_length(dom->tree->active_formatting);
     dom->work += depth + formatting + (token->tag_id == LXB_TAG__TEXT ? copied_text(dom->tree) : 0);
     dom->roots += token->tag_id == LXB_TAG_HTML || token->tag_id == LXB_TAG_BODY;
+    dom->has_base |= token->tag_id == LXB_TAG_BASE;
     if (dom->roots > MAX_ROOTS) return "too many <html> and <body> tags";
     if (depth > MAX_DEPTH) return "elements nest too deeply";
     if (formatting > MAX_FORMATTING) return "too many formatting elements are open";
@@ -133,6 +159,7 @@ read_status_t dom_parse(dom_t *dom, const char *html, size_t len, lxb_dom_node_t
     lxb_html_tokenizer_t *tkz = parser->tkz;
     dom->tree = parser->tree;
     dom->work = dom->tokens = dom->roots = 0;
+    dom->has_base = false;
     dom->problem = NULL;
     if (tkz->callback_token_done != count_token) {
         dom->build = tkz->callback_token_done;
@@ -149,4 +176,32 @@ read_status_t dom_parse(dom_t *dom, const char *html, size_t len, lxb_dom_node_t
     *root = NULL;
     snprintf(detail, 200, "%s", dom->problem ? dom->problem : "the page cannot be parsed");
     return dom->problem ? READ_TOO_BIG : READ_PARSE;
+}
+
+lxb_dom_node_t *dom_next(lxb_dom_node_t *node)
+{
+    if (node->first_child) return node->first_child;
+    while (node && !node->next) node = node->parent;
+    return node ? node->next : NULL;
+}
+
+static const char *find_base(const dom_t *dom, size_t *len)
+{
+    if (!dom->has_base) return NULL;
+    for (lxb_dom_node_t *n = lxb_dom_interface_node(dom->document); n; n = dom_next(n)) {
+        if (n->local_name != LXB_TAG_BASE || n->type != LXB_DOM_NODE_TYPE_ELEMENT) continue;
+        lxb_dom_attr_t *href =
+            lxb_dom_element_attr_by_name(lxb_dom_interface_element(n), (const lxb_char_t *)"href", 4);
+        const lxb_char_t *value = href ? lxb_dom_attr_value(href, len) : NULL;
+        if (value) return (const char *)value;
+    }
+    return NULL;
+}
+
+void dom_set_base(const dom_t *dom, urls_t *urls, const char *url)
+{
+    size_t len = 0;
+    (void)urls_set_base(urls, url, url ? strlen(url) : 0);
+    const char *href = find_base(dom, &len);
+    if (href) (void)urls_move_base(urls, href, len);
 }

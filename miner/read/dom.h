@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "miner/read/read.h"
+#include "miner/read/url.h"
 
 struct lxb_dom_node;
 
@@ -13,11 +14,19 @@ typedef struct dom dom_t;
 
 dom_t *dom_new(void);
 void dom_destroy(dom_t **dom);
+// The calling thread's own, for all its readers: there may be thousands of these, and a dom_t of its own
+// would cost each some hundred KiB and three times the time per page. It ends with the thread.
+dom_t *dom_of_thread(void);
 
 // Parses html (valid UTF-8); *root is the document until dom_clean. Not READ_OK: detail says what was too
 // much.
 read_status_t dom_parse(dom_t *dom, const char *html, size_t len, struct lxb_dom_node **root,
                         char detail[200]);
+// The node behind node in the order of the document; NULL: it is the last.
+struct lxb_dom_node *dom_next(struct lxb_dom_node *node);
+// What relative links of the parsed page are resolved against becomes the base of urls: its URL (NULL: none),
+// moved by its first <base> that has a href.
+void dom_set_base(const dom_t *dom, urls_t *urls, const char *url);
 // Forgets the page; memory beyond the usual is given back.
 void dom_clean(dom_t *dom);
 

@@ -92,29 +92,10 @@ static const char *resolve(urls_t *urls, arena_t *arena, span_t href)
     return href.s ? urls_resolve(urls, arena, href.s, href.len) : NULL;
 }
 
-static lxb_dom_node_t *next_node(lxb_dom_node_t *n)
-{
-    if (n->first_child) return n->first_child;
-    while (n && !n->next) n = n->parent;
-    return n ? n->next : NULL;
-}
-
-// The first <base href> counts for the whole page.
-static void find_base(urls_t *urls, lxb_dom_node_t *root)
-{
-    for (lxb_dom_node_t *n = root; n; n = next_node(n)) {
-        span_t href = n->local_name == LXB_TAG_BASE ? attribute(n, "href") : (span_t){NULL, 0};
-        if (!href.s) continue;
-        (void)urls_move_base(urls, href.s, href.len);
-        return;
-    }
-}
-
 static const char *find_feed(urls_t *urls, arena_t *arena, lxb_dom_node_t *root)
 {
     const char *second = NULL;
-    find_base(urls, root);
-    for (lxb_dom_node_t *n = root; n; n = next_node(n)) {
+    for (lxb_dom_node_t *n = root; n; n = dom_next(n)) {
         sure_t sure = n->local_name == LXB_TAG_LINK ? is_feed_link(n) : NO_FEED;
         const char *url = sure == FEED || (sure == MAYBE_FEED && !second)
                               ? resolve(urls, arena, attribute(n, "href"))
@@ -130,11 +111,10 @@ const char *feed_discover(arena_t *arena, const document_t *document, const char
     char detail[200];
     lxb_dom_node_t *root;
     urls_t *urls = urls_of_thread();
-    dom_t *dom = dom_new();
-    (void)urls_set_base(urls, document->url, document->url ? strlen(document->url) : 0);
-    bool parsed = dom_parse(dom, text, len, &root, detail) == READ_OK;
-    const char *found = parsed ? find_feed(urls, arena, root) : NULL;
-    if (parsed) dom_clean(dom);
-    dom_destroy(&dom);
+    dom_t *dom = dom_of_thread();
+    if (dom_parse(dom, text, len, &root, detail) != READ_OK) return NULL;
+    dom_set_base(dom, urls, document->url);
+    const char *found = find_feed(urls, arena, root);
+    dom_clean(dom);
     return found;
 }

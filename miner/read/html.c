@@ -187,7 +187,8 @@ void html_detail_destroy(html_detail_t **detail)
 // -- one page -------------------------------------------------------------------------------------
 
 typedef struct {
-    const html_tools_t *tools;
+    dom_t *dom;   // the thread's
+    urls_t *urls; // the thread's
     arena_t *arena;
     node_t *root;
     size_t len; // of the page as UTF-8
@@ -207,19 +208,6 @@ static bool is_json(const char *s, size_t len)
     return len && (*s == '{' || *s == '[');
 }
 
-// <base href> moves what relative links are resolved against.
-static void find_base(page_t *page)
-{
-    lxb_html_head_element_t *head = ((lxb_html_document_t *)page->root)->head;
-    for (node_t *n = head ? lxb_dom_interface_node(head)->first_child : NULL; n; n = n->next) {
-        if (n->type != LXB_DOM_NODE_TYPE_ELEMENT || n->local_name != LXB_TAG_BASE) continue;
-        size_t len = 0;
-        const lxb_char_t *href =
-            lxb_dom_element_get_attribute(lxb_dom_interface_element(n), (const lxb_char_t *)"href", 4, &len);
-        if (href && urls_move_base(page->tools->urls, (const char *)href, len) == 0) return;
-    }
-}
-
 static read_status_t open_page(page_t *page, const document_t *document, char detail[200])
 {
     const char *html;
@@ -234,11 +222,10 @@ static read_status_t open_page(page_t *page, const document_t *document, char de
                             ? "; it looks like JSON: kind `json`, and selectors that start with `$`"
                             : ""),
                READ_NOT_THIS_KIND;
-    read_status_t status = dom_parse(page->tools->dom, html, page->len, &page->root, detail);
+    read_status_t status = dom_parse(page->dom, html, page->len, &page->root, detail);
     if (status != READ_OK) return status;
     page->steps = MAX_STEPS;
-    urls_set_base(page->tools->urls, document->url, document->url ? strlen(document->url) : 0);
-    find_base(page);
+    dom_set_base(page->dom, page->urls, document->url);
     return READ_OK;
 }
 
@@ -377,7 +364,7 @@ static bool take_next(void *ctx, node_t *node)
     raw_t raw;
     p->status = select_take(p->selector, node, p->list->next->field->type, true, p->page->arena, &raw);
     if (p->status == READ_OK && raw.text)
-        p->status = next_read(p->list->next_rule, p->page->tools->urls, p->page->arena, p->document, raw.text,
+        p->status = next_read(p->list->next_rule, p->page->urls, p->page->arena, p->document, raw.text,
                               raw.len, p->out);
     return p->status == READ_OK && !*p->out;
 }
@@ -394,19 +381,18 @@ static read_status_t read_next(html_list_t *l, page_t *page, const document_t *d
     return READ_OK;
 }
 
-read_status_t html_items(html_list_t *l, const html_tools_t *tools, arena_t *arena,
-                         const document_t *document, items_t *out)
+read_status_t html_items(html_list_t *l, arena_t *arena, const document_t *document, items_t *out)
 {
-    page_t page = {.tools = tools, .arena = arena};
+    page_t page = {.dom = dom_of_thread(), .urls = urls_of_thread(), .arena = arena};
     out->selector_matches = arena_calloc(arena, l->n_counts, sizeof *out->selector_matches);
     read_status_t status = out->selector_matches ? open_page(&page, document, out->detail) : READ_TOO_BIG;
     if (status == READ_OK) {
-        item_document(l->fields.writer, arena, tools->urls);
+        item_document(l->fields.writer, arena, page.urls);
         status = read_items(l, &page, out);
         if (status == READ_OK) status = read_next(l, &page, document, out);
     }
     explain(status, out->detail);
-    dom_clean(tools->dom);
+    dom_clean(page.dom);
     return status;
 }
 
@@ -446,23 +432,23 @@ static read_status_t apply_page_filters(html_detail_t *d, page_t *page, bool *dr
 static read_status_t read_details(html_detail_t *d, page_t *page, item_t *out, bool *drop)
 {
     bool keep = true;
-    item_document(d->fields.writer, page->arena, page->tools->urls);
+    item_document(d->fields.writer, page->arena, page->urls);
     read_status_t status = read_fields(page, &d->fields, page->root, NULL);
     if (status == READ_OK) status = item_end(d->fields.writer, out, &keep);
     *drop = !keep;
     return status == READ_OK && keep ? apply_page_filters(d, page, drop) : status;
 }
 
-read_status_t html_details(html_detail_t *d, const html_tools_t *tools, arena_t *arena,
-                           const document_t *document, item_t *out, bool *drop)
+read_status_t html_details(html_detail_t *d, arena_t *arena, const document_t *document, item_t *out,
+                           bool *drop)
 {
     char detail[200] = "";
-    page_t page = {.tools = tools, .arena = arena};
+    page_t page = {.dom = dom_of_thread(), .urls = urls_of_thread(), .arena = arena};
     *drop = false;
     *out = (item_t){.published_ms = TIME_NONE};
     read_status_t status = open_page(&page, document, detail);
     if (status == READ_OK) status = read_details(d, &page, out, drop);
     if (status != READ_OK) *drop = false;
-    dom_clean(tools->dom);
+    dom_clean(page.dom);
     return status;
 }

@@ -9,12 +9,6 @@
 #include "miner/read/read.h"
 #include "miner/read/url.h"
 
-// What reading a page needs beside the template; one of each per thread.
-typedef struct {
-    dom_t *dom;
-    urls_t *urls;
-} html_tools_t;
-
 typedef struct html_list html_list_t;     // compiled `items`, `key`, `fields`
 typedef struct html_detail html_detail_t; // compiled `detail.fields` and page filters
 
@@ -25,9 +19,8 @@ html_detail_t *html_detail_new(const template_t *template, template_error_t *err
 void html_detail_destroy(html_detail_t **detail);
 
 // As reader_items and reader_detail, without the template's filters.
-read_status_t html_items(html_list_t *list, const html_tools_t *tools, arena_t *arena,
-                         const document_t *document, items_t *out);
-read_status_t html_details(html_detail_t *detail, const html_tools_t *tools, arena_t *arena,
-                           const document_t *document, item_t *out, bool *drop);
+read_status_t html_items(html_list_t *list, arena_t *arena, const document_t *document, items_t *out);
+read_status_t html_details(html_detail_t *detail, arena_t *arena, const document_t *document, item_t *out,
+                           bool *drop);
 
 #endif

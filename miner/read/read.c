@@ -1,7 +1,6 @@
 // Read: hands a document to the reader of its kind and applies the template's filters to what comes back.
 #include "miner/read/read.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,38 +28,6 @@ struct reader {
     details_t *detail;       // or NULL: no details
     filters_t *filters, *detail_filters;
 };
-
-// -- tools ----------------------------------------------------------------------------------------
-
-// lexbor's parser with the memory of the last page, one per thread for all its readers: there may be
-// thousands of these, and a parser of its own would cost each some hundred KiB and three times the time per
-// page.
-static pthread_key_t tools_key;
-static pthread_once_t tools_once = PTHREAD_ONCE_INIT;
-
-static void free_tools(void *value)
-{
-    html_tools_t *tools = value;
-    dom_destroy(&tools->dom);
-    free(tools);
-}
-
-static void make_key(void)
-{
-    CHECK(pthread_key_create(&tools_key, free_tools) == 0);
-}
-
-static const html_tools_t *my_tools(void)
-{
-    pthread_once(&tools_once, make_key);
-    html_tools_t *tools = pthread_getspecific(tools_key);
-    if (tools) return tools;
-    tools = xcalloc(1, sizeof *tools);
-    tools->dom = dom_new();
-    tools->urls = urls_of_thread();
-    CHECK(pthread_setspecific(tools_key, tools) == 0);
-    return tools;
-}
 
 // -- compiling ------------------------------------------------------------------------------------
 
@@ -136,7 +103,7 @@ static read_status_t read_auto(const template_t *t, arena_t *arena, const docume
 // The one item of a watched page: without what is watched there is none.
 static read_status_t read_page(reader_t *r, arena_t *arena, const document_t *document, items_t *out)
 {
-    read_status_t status = html_items(r->html, my_tools(), arena, document, out);
+    read_status_t status = html_items(r->html, arena, document, out);
     if (status != READ_OK) return status;
     item_t *item = out->items;
     if (out->n_items == 0 || !item->content) {
@@ -154,9 +121,9 @@ static read_status_t read_page(reader_t *r, arena_t *arena, const document_t *do
 static read_status_t read_kind(reader_t *r, arena_t *arena, const document_t *document, items_t *out)
 {
     switch (r->template->kind) {
-    case KIND_HTML: return html_items(r->html, my_tools(), arena, document, out);
+    case KIND_HTML: return html_items(r->html, arena, document, out);
     case KIND_JSON:
-        return r->script ? script_items(r->script, my_tools(), r->json, arena, document, out)
+        return r->script ? script_items(r->script, r->json, arena, document, out)
                          : json_items(r->json, arena, document, out);
     case KIND_SITEMAP: return sitemap_items(r->template, arena, document, out);
     case KIND_FEED:
@@ -184,7 +151,7 @@ static read_status_t apply_filters(const filters_t *filters, items_t *out)
 const char *reader_page_url(const reader_t *r, arena_t *arena, const char *url, uint32_t page, size_t offset)
 {
     if (!r->template->next || r->template->next->n_selectors) return NULL;
-    return next_by_number(r->template->next->format, my_tools()->urls, arena, url,
+    return next_by_number(r->template->next->format, urls_of_thread(), arena, url,
                           r->template->first_page + page - 1, offset);
 }
 
@@ -222,7 +189,7 @@ read_status_t reader_event(reader_t *r, arena_t *arena, const char *url, const e
 static read_status_t read_detail(reader_t *r, arena_t *arena, const document_t *document, item_t *out,
                                  bool *drop)
 {
-    read_status_t status = details_read(r->detail, my_tools(), arena, document, out, drop);
+    read_status_t status = details_read(r->detail, arena, document, out, drop);
     if (status != READ_OK || *drop) return status;
     bool wanted = true;
     status = filters_judge(r->detail_filters, out, &wanted);

@@ -80,11 +80,12 @@ static bool collect(void *ctx, lxb_dom_node_t *node)
     return ++f->n < MAX_TEXTS;
 }
 
-static read_status_t find(found_t *f, const html_tools_t *tools, const document_t *document, char detail[200])
+static read_status_t find(found_t *f, const document_t *document, char detail[200])
 {
     const char *html;
     size_t len;
     struct lxb_dom_node *root;
+    dom_t *dom = dom_of_thread();
     int64_t steps = MAX_STEPS;
     if (document->len == 0) return READ_EMPTY_BODY;
     if (charset_to_utf8(f->arena, document->bytes, document->len, document->content_type, CHARSET_HTML, &html,
@@ -92,9 +93,9 @@ static read_status_t find(found_t *f, const html_tools_t *tools, const document_
         return READ_TOO_BIG;
     if (!memchr(html, '<', len))
         return snprintf(detail, 200, "there is no markup in it, and so no `script`"), READ_NOT_THIS_KIND;
-    read_status_t status = dom_parse(tools->dom, html, len, &root, detail);
+    read_status_t status = dom_parse(dom, html, len, &root, detail);
     if (status == READ_OK) status = select_each(f->script->selector, root, &steps, collect, f);
-    dom_clean(tools->dom);
+    dom_clean(dom);
     if (status == READ_TOO_COMPLEX) snprintf(detail, 200, "`script` takes too many steps on this page");
     if (status != READ_OK || f->status != READ_OK) return status != READ_OK ? status : f->status;
     if (f->n) return READ_OK;
@@ -102,12 +103,12 @@ static read_status_t find(found_t *f, const html_tools_t *tools, const document_
     return READ_ROTTED;
 }
 
-read_status_t script_items(const script_t *script, const html_tools_t *tools, json_reader_t *json,
-                           arena_t *arena, const document_t *document, items_t *out)
+read_status_t script_items(const script_t *script, json_reader_t *json, arena_t *arena,
+                           const document_t *document, items_t *out)
 {
     found_t f = {.script = script, .arena = arena, .status = READ_OK};
     *out = (items_t){.items = NULL};
-    read_status_t first = find(&f, tools, document, out->detail);
+    read_status_t first = find(&f, document, out->detail);
     for (size_t i = 0; i < f.n && !effort_over(); i++) {
         items_t items;
         f.texts[i].url = document->url;

@@ -13,7 +13,7 @@ void script_destroy(script_t **script);
 
 // Reads the first of what the selector finds in the page in which json finds items; where there is none, the
 // status is that of the first. READ_ROTTED: the selector matches nothing.
-read_status_t script_items(const script_t *script, const html_tools_t *tools, json_reader_t *json,
-                           arena_t *arena, const document_t *document, items_t *out);
+read_status_t script_items(const script_t *script, json_reader_t *json, arena_t *arena,
+                           const document_t *document, items_t *out);
 
 #endif

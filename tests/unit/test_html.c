@@ -18,7 +18,6 @@
 typedef struct {
     arena_t *template_arena, *arena;
     template_t *template;
-    html_tools_t tools;
     html_list_t *list;
     html_detail_t *detail;
     items_t items;
@@ -28,7 +27,6 @@ static void fixture_init(fixture_t *f, const char *json)
 {
     template_error_t error;
     *f = (fixture_t){.template_arena = arena_new(1 << 20), .arena = arena_new(DOCUMENT_ARENA)};
-    f->tools = (html_tools_t){dom_new(), urls_new()};
     f->template = template_parse(f->template_arena, json, strlen(json), &error);
     if (!f->template) fail_msg("%s: %s", error.field, error.text);
     f->list = html_list_new(f->template, &error);
@@ -40,8 +38,6 @@ static void fixture_free(fixture_t *f)
 {
     html_list_destroy(&f->list);
     html_detail_destroy(&f->detail);
-    dom_destroy(&f->tools.dom);
-    urls_destroy(&f->tools.urls);
     arena_destroy(&f->arena);
     arena_destroy(&f->template_arena);
 }
@@ -50,7 +46,7 @@ static read_status_t read_bytes(fixture_t *f, const char *bytes, size_t len)
 {
     document_t document = {.bytes = bytes, .len = len, .url = "https://a.example/list/"};
     f->items = (items_t){.items = NULL};
-    return html_items(f->list, &f->tools, f->arena, &document, &f->items);
+    return html_items(f->list, f->arena, &document, &f->items);
 }
 
 static read_status_t read_page(fixture_t *f, const char *html)
@@ -184,7 +180,7 @@ static const char prototype[] =
 static read_status_t read_detail(fixture_t *f, const char *html, item_t *item, bool *drop)
 {
     document_t document = {.bytes = html, .len = strlen(html), .url = "https://a.example/p/1"};
-    return html_details(f->detail, &f->tools, f->arena, &document, item, drop);
+    return html_details(f->detail, f->arena, &document, item, drop);
 }
 
 static void the_prototypes_pages(void **state)

@@ -211,6 +211,10 @@ static void the_next_page_of_html(void **state)
         "https://a.example/list?page=2");
     assert_string_equal(next_of(plain, "<base href='https://b.example/'>" LIST "<a class=newer href=x>"),
                         "https://b.example/x");
+    assert_string_equal(next_of(plain,
+                                "<base target=_top><body>" LIST "<a class=newer href=x><p><base href=/b/>"
+                                "<base href=/c/>"),
+                        "https://a.example/b/x");
     assert_string_equal(next_of(plain, LIST "<a class=newer href='" URL "'>self</a>"), "none");
     assert_string_equal(next_of(plain, LIST "<a class=newer href='javascript:x()'>"), "none");
     assert_string_equal(next_of(plain, LIST), "none");
