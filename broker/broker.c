@@ -80,7 +80,6 @@ broker_t *broker_new(const broker_config_t *config, const broker_out_t *out)
     b->retry_tokens = FIRST_RETRIES;
     wheel_init(&b->wheel);
     slots_init(&b->slots, config->slot_ms);
-    zones_init(&b->zones, config->load_zone);
     return b;
 }
 
@@ -96,7 +95,6 @@ void broker_destroy(broker_t **broker)
     catalog_free(&b->catalog);
     registry_free(&b->registry);
     departed_free(&b->departed);
-    zones_free(&b->zones);
     free(b);
     *broker = NULL;
 }
@@ -108,21 +106,13 @@ void broker_load_number(broker_t *b, const char *name, int64_t value)
     if (!strcmp(name, "given_until")) b->given_until = value;
 }
 
-int broker_zone(broker_t *b, const template_t *t, const zone_t **zone, template_error_t *error)
-{
-    const char *why;
-    if (!zones_get(&b->zones, t->timezone, zone, &why)) return 0;
-    return template_fail(error, "timezone", "\"%.60s\": %s; right would be \"Europe/Berlin\" or \"UTC\"",
-                         t->timezone, why);
-}
-
 void broker_load_template(broker_t *b, const char *name, const char *json, int64_t version, bool enabled)
 {
     template_error_t error;
     arena_t *arena = arena_new(16 << 20);
     const zone_t *zone = NULL;
     template_t *t = template_parse(arena, json, strlen(json), &error);
-    if (t && broker_zone(b, t, &zone, &error)) t = NULL;
+    if (t && template_zone(t, &zone, &error)) t = NULL;
     if (!t || strcmp(t->name, name) != 0) {
         log_error("template_unreadable", "name=%s field=%s error=\"%s\"", name, t ? "name" : error.field,
                   t ? "another name" : error.text);

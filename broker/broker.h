@@ -11,7 +11,6 @@
 #include "broker/question.h"
 #include "broker/slew.h"
 #include "broker/store.h"
-#include "broker/zones.h"
 #include "proto/template.h"
 #include "proto/wire.h"
 
@@ -27,7 +26,6 @@ typedef struct {
     int budget;              // sources handled at most per tick; 0: as many as cost some milliseconds
     // Checks a template's selectors: 0, or -1 with *error set. NULL: not checked (the simulator).
     int (*check_selectors)(const template_t *template, template_error_t *error);
-    zone_loader_t load_zone; // NULL: there is none but UTC
 } broker_config_t;
 
 // Where actions go. Messages and operations live only during the call.

@@ -286,7 +286,7 @@ static template_t *read_template(call_t *c, arena_t *arena, const char *json, co
     template_error_t error = {0};
     template_t *t = template_parse(arena, json, strlen(json), &error);
     if (t && c->broker->config.check_selectors && c->broker->config.check_selectors(t, &error)) t = NULL;
-    if (t && broker_zone(c->broker, t, zone, &error)) t = NULL;
+    if (t && template_zone(t, zone, &error)) t = NULL;
     if (t && schedule_check(&(schedule_t){t, *zone}, c->broker->now, &error)) t = NULL;
     if (t) return t;
     if (error.line)

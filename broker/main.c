@@ -74,7 +74,6 @@ int main(int argc, char **argv)
                                        .report_ms = report,
                                        .max_concurrent = (uint64_t)max_concurrent,
                                        .seed = seed,
-                                       .check_selectors = check_selectors,
-                                       .load_zone = zone_load}};
+                                       .check_selectors = check_selectors}};
     return edge_run(&config);
 }

@@ -24,7 +24,6 @@ struct broker {
     wheel_t wheel;
     slots_t slots;
     slew_t slew;
-    zones_t zones;
     gaps_t gaps;
     jobs_t jobs;
     tasks_t tasks;
@@ -65,8 +64,6 @@ void broker_send(broker_t *broker, uint64_t peer, wire_type_t type, const void *
 void broker_send_durable(broker_t *broker, uint64_t peer, wire_type_t type, const void *message);
 void broker_store(broker_t *broker, const store_op_t *op);
 void broker_store_source(broker_t *broker, const source_t *source);
-// The zone of template: 0, or -1 with *error set.
-int broker_zone(broker_t *broker, const template_t *template, const zone_t **zone, template_error_t *error);
 
 // -- dues.c: the life of a source's dues; the only place where done, held and extra change --------------
 

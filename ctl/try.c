@@ -5,7 +5,6 @@
 
 #include "common/check.h"
 #include "common/clock.h"
-#include "common/zone.h"
 #include "ctl/ctl.h"
 #include "ctl/page.h"
 #include "ctl/print.h"
@@ -57,25 +56,14 @@ static int refuse_template(const try_t *t, const template_error_t *error)
     return ctl_refuse("%s: %s%s%s%s", t->path, line, error->field, *error->field ? ": " : "", error->text);
 }
 
-// That this system knows the zone; the broker looks for itself.
-static int check_zone(const template_t *template, template_error_t *error)
-{
-    const char *why = "";
-    zone_t *zone = strcmp(template->timezone, "UTC") ? zone_load(template->timezone, &why) : NULL;
-    if (!zone && strcmp(template->timezone, "UTC") != 0)
-        return template_fail(error, "timezone", "\"%.60s\": %s; right would be \"Europe/Berlin\" or \"UTC\"",
-                             template->timezone, why);
-    zone_destroy(&zone);
-    return 0;
-}
-
 static int load_template(try_t *t)
 {
+    const zone_t *zone; // that this system knows it; the broker looks for itself
     template_error_t error = {0};
     int result = ctl_read(&t->text, t->path, MAX_TEMPLATE);
     if (result != CTL_OK) return result;
     t->template = template_parse(t->template_arena, t->text.data ? t->text.data : "", t->text.len, &error);
-    if (!t->template || check_zone(t->template, &error)) return refuse_template(t, &error);
+    if (!t->template || template_zone(t->template, &zone, &error)) return refuse_template(t, &error);
     t->reader = reader_new(t->template, &error);
     return t->reader ? CTL_OK : refuse_template(t, &error);
 }

@@ -74,10 +74,9 @@ static int parse_zone(const char *text, int64_t wall, int64_t *instant, const ch
         *instant = wall - (*text == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
         return 0;
     }
-    zone_t *zone = zone_load(text, error);
-    if (!zone) return -1;
+    const zone_t *zone;
+    if (zone_shared(text, &zone, error) != 0) return -1;
     *instant = zone_instant(zone, wall);
-    zone_destroy(&zone);
     return 0;
 }
 

@@ -192,9 +192,13 @@ typedef struct {
 } template_error_t;
 
 // Parses and checks json (any of the accepted dialects). The template lives in arena. NULL: *error says why.
-// It checks everything but the selectors, which reader_new checks, and `timezone`, which the broker does.
+// It checks everything but the selectors, which reader_new checks, and `timezone`, which template_zone does.
 // Pure, but for the file of the time zone that `dates` names.
 template_t *template_parse(arena_t *arena, const char *json, size_t len, template_error_t *error);
+
+// The zone of `cron` and `windows`, UTC: NULL; read from the system's files and shared by the process. 0, or -1
+// with *error.
+int template_zone(const template_t *t, const zone_t **zone, template_error_t *error);
 
 // Whether two templates (as JSON) find the same items in the same documents, as far as their members say:
 // then they differ in schedule and manners only.

@@ -4,14 +4,25 @@
 #include "common/zone.h"
 #include "proto/template_json.h"
 
+static int find_zone(const char *name, const char *path, const zone_t **zone, template_error_t *error)
+{
+    const char *why;
+    if (zone_shared(name, zone, &why) == 0) return 0;
+    return template_fail(error, path, "\"%.60s\": %s; right would be \"Europe/Berlin\" or \"UTC\"", name,
+                         why);
+}
+
+int template_zone(const template_t *t, const zone_t **zone, template_error_t *error)
+{
+    return find_zone(t->timezone, "timezone", zone, error);
+}
+
 static int member_zone(parse_t *p, yyjson_val *value, const char *path)
 {
-    const char *name, *why;
+    const char *name;
     if (read_text(p, value, path, ZONE_MAX_NAME, &name) != 0) return -1;
     p->t->dates.zoned = true;
-    if (zone_shared(name, &p->t->dates.zone, &why) == 0) return 0;
-    return template_fail(p->error, path, "\"%.60s\": %s; right would be \"Europe/Berlin\" or \"UTC\"", name,
-                         why);
+    return find_zone(name, path, &p->t->dates.zone, p->error);
 }
 
 static int member_number_order(parse_t *p, yyjson_val *value, const char *path)

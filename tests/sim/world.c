@@ -283,7 +283,6 @@ static void start_broker(world_t *w)
                               .heartbeat_ms = BEAT_MS,
                               .liveness_ms = LIVENESS_MS,
                               .report_ms = 1 << 30,
-                              .load_zone = zone_load,
                               .max_concurrent = (uint64_t)w->crowded,
                               .budget = w->budget};
     broker_out_t out = {.context = w, .send = on_send, .store = on_store};

@@ -92,11 +92,8 @@ static void on_store(void *context, const store_op_t *op)
 
 static void start(world_t *w)
 {
-    static const broker_config_t config = {.slot_ms = SLOT,
-                                           .heartbeat_ms = BEAT,
-                                           .liveness_ms = LIVENESS,
-                                           .report_ms = 3600000,
-                                           .load_zone = zone_load};
+    static const broker_config_t config = {
+        .slot_ms = SLOT, .heartbeat_ms = BEAT, .liveness_ms = LIVENESS, .report_ms = 3600000};
     broker_out_t out = {.context = w, .send = on_send, .store = on_store};
     w->broker = broker_new(&config, &out);
 }

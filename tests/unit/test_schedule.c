@@ -11,24 +11,20 @@
 #include <cmocka.h>
 
 #include "broker/grid.h"
-#include "broker/zones.h"
 #include "common/civil.h"
 
 static arena_t *arena;
-static zones_t zones;
 
 static int setup(void **state)
 {
     (void)state;
     arena = arena_new(64 << 20);
-    zones_init(&zones, zone_load);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    zones_free(&zones);
     arena_destroy(&arena);
     return 0;
 }
@@ -41,12 +37,11 @@ static int64_t at(int year, int month, int day, int hour, int minute)
 static schedule_t parse(const char *members)
 {
     char json[2000];
-    const char *why;
     template_error_t error;
     snprintf(json, sizeof json, "{\"name\":\"a\",\"url\":\"https://a.example/feed\",%s}", members);
     schedule_t s = {.template = template_parse(arena, json, strlen(json), &error)};
     if (!s.template) fail_msg("%s: %s: %s", members, error.field, error.text);
-    if (zones_get(&zones, s.template->timezone, &s.zone, &why)) fail_msg("%s: %s", s.template->timezone, why);
+    if (template_zone(s.template, &s.zone, &error) != 0) fail_msg("%s: %s", members, error.text);
     return s;
 }
 
