@@ -61,6 +61,13 @@ static void audit_jobs(audit_t *a)
         WANT(a, l->running == of_it, "%s: %u run, it counts %u", l->template->name, of_it, l->running);
         running += of_it;
     }
+    const strays_t *strays = &b->jobs.strays;
+    for (size_t i = 0; i < strays->leases.count; i++) {
+        const stray_t *x = HEAP_OWNER(strays->leases.nodes[i], stray_t, lease);
+        const source_t *s = map_get(&b->catalog.sources, x->source);
+        WANT(a, map_get(&strays->by_source, x->source) == x, "a stray is not known by its source");
+        WANT(a, !s || !s->job || !s->job->counted, "%s runs twice", s->url);
+    }
     WANT(a, running == b->jobs.running && parked == b->jobs.parked, "jobs: %zu run of %zu, %zu parked of %zu",
          running, b->jobs.running, parked, b->jobs.parked);
 }

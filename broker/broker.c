@@ -77,6 +77,7 @@ broker_t *broker_new(const broker_config_t *config, const broker_out_t *out)
     jobs_init(&b->jobs, PATIENCE_SLOTS * config->slot_ms);
     tasks_init(&b->tasks, PATIENCE_SLOTS * config->slot_ms);
     letters_init(&b->letters);
+    backoffs_init(&b->backoffs);
     b->retry_tokens = FIRST_RETRIES;
     wheel_init(&b->wheel);
     slots_init(&b->slots, config->slot_ms);
@@ -91,6 +92,7 @@ void broker_destroy(broker_t **broker)
     jobs_free(&b->jobs);
     tasks_free(&b->tasks);
     letters_free(&b->letters);
+    backoffs_free(&b->backoffs);
     gaps_free(&b->gaps);
     catalog_free(&b->catalog);
     registry_free(&b->registry);
@@ -130,6 +132,7 @@ void broker_load_source(broker_t *b, const store_source_t *row)
     if (!s) return; // its template was replaced by one that lacks it
     source_set_ordinal(s, row->ordinal);
     s->generation = row->generation;
+    s->earlier = true;
     s->last_ok = row->last_ok;
     s->continuity = row->continuity;
     source_set_validators(s, row->etag, row->last_modified, row->fetch_url, row->body_hash);
@@ -174,7 +177,7 @@ void broker_start(broker_t *b, instant_t now)
     b->last_tick = now.mono;
     b->started_at = b->now;
     b->report_at = now.mono + b->config.report_ms;
-    b->grace_until = now.mono + b->config.liveness_ms;
+    if (b->catalog.sources.count) b->grace_until = now.mono + b->config.liveness_ms;
     b->built_until = (slots_number(&b->slots, b->now) + 1) * b->config.slot_ms;
     b->closed_until = b->built_until - b->config.slot_ms;
     b->epoch += 2; // (counter << 1) | broker id
@@ -343,6 +346,7 @@ static bool enter_some(broker_t *b)
         n++;
         bool fresh = s->last_ok == 0 && s->polled_at == 0;
         int64_t accounted = fresh || !b->accounted ? b->now : b->accounted;
+        if (accounted < s->done) accounted = s->done; // reported meanwhile
         dues_enter(b, s, accounted, accounted);
         if (fresh) dues_extra(b, s, CAUSE_added, 0);
     }
@@ -351,7 +355,7 @@ static bool enter_some(broker_t *b)
 
 static void end_grace(broker_t *b)
 {
-    if (!b->grace_until || b->instant.mono < b->grace_until) return;
+    if (!b->grace_until || (b->instant.mono < b->grace_until && !jobs_know_all(b))) return;
     if (enter_some(b)) return;
     b->grace_until = 0;
     assign_orphans(b, CAUSE_catch_up, "start");
@@ -392,7 +396,7 @@ int64_t broker_deadline(const broker_t *b)
     if (b->building || b->assigning || b->busy) return b->instant.mono;
     int64_t to_mono = b->instant.mono - b->now;
     int64_t at = b->report_at;
-    if (b->grace_until) at = earlier(at, b->grace_until);
+    if (b->grace_until) at = earlier(at, jobs_know_all(b) ? b->instant.mono : b->grace_until);
     if (b->runs.first) at = earlier(at, b->runs.first->until);
     heap_node_t *expiry = heap_min(&b->registry.expiries);
     if (expiry) at = earlier(at, expiry->key);

@@ -67,6 +67,7 @@ struct source {
     bool entered;        // it is scheduled (see dues.c)
     bool away;           // a miner that no longer holds it runs a poll of it (see runs.h)
     bool mark;           // see source_mark
+    bool earlier;        // an earlier broker may have opened a due outside of the grid that is not settled
 };
 
 struct lane {

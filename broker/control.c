@@ -377,7 +377,6 @@ static void command_remove(call_t *c)
     put_done(c, l->template->name, "removed");
     log_info("template", "name=%s action=removed sources=%zu", l->template->name, l->n_sources);
     store_op_t op = {.kind = STORE_TEMPLATE_GONE, .name = l->template->name};
-    jobs_linger(b, l);
     leave_all(b, l, "removed");
     broker_store(b, &op);
     drop_sources(b, l);

@@ -99,8 +99,8 @@ static void explain_turn(call_t *c, yyjson_mut_val *reasons, const source_t *s)
             say(c, reasons,
                 "the broker has just started and waits for miners that may still run polls of it");
         else
-            say(c, reasons, "as many polls run as its limit allows (%u of the template, %zu in the cluster)",
-                l->running, b->jobs.running);
+            say(c, reasons, "as many polls run as its limit allows (%zu of the template, %zu in the cluster)",
+                jobs_of(b, l), jobs_all(b));
         break;
     default: say(c, reasons, "it is about to start");
     }

@@ -184,7 +184,7 @@ static void take_turn(broker_t *b, source_t *s, int64_t at, wire_cause_t cause)
 static void go_on(broker_t *b, source_t *s)
 {
     const schedule_t *when = &s->listing->schedule;
-    if (when->template->mode != MODE_CONTINUOUS || source_is_open(s)) return;
+    if (when->template->mode != MODE_CONTINUOUS || !s->entered || source_is_open(s)) return;
     int64_t at = b->now + when->template->min_gap_ms;
     if (held_back(s, at)) at = later(at, b->built_until); // the next slot asks again
     take_turn(b, s, schedule_opens(when, at), CAUSE_scheduled);
@@ -248,7 +248,10 @@ void dues_extra(broker_t *b, source_t *s, wire_cause_t cause, uint8_t attempt)
 void dues_leave(broker_t *b, source_t *s, error_class_t reason)
 {
     if (s->away) runs_remove(&b->runs, runs_of(&b->runs, s));
-    if (!s->entered) return;
+    if (!s->entered) {
+        history_flush(b, s); // what was reported since the broker started
+        return;
+    }
     wheel_remove(&s->wheel);
     skip_until(b, s, s->held, reason);
     skip_extra(b, s, reason);
@@ -405,6 +408,25 @@ static bool is_open(const source_t *s, int64_t due)
     return due > s->done && due <= s->held && grid_last(source_grid(s), due) == due;
 }
 
+// What a due that is not open may be: one that an earlier broker opened, and of which nobody has heard since.
+// Before the source is scheduled again that is any of its grid; and one outside of it (just added, triggered,
+// a retry), as there was no more than one. It is open from now on.
+static bool take_over(broker_t *b, source_t *s, const wire_outcome_t *o)
+{
+    bool grid = grid_last(source_grid(s), o->due) == o->due;
+    if (o->due > b->started_at || !s->listing->enabled) return false;
+    if (grid ? s->entered || o->due <= s->done : !s->earlier) return false;
+    if (!s->entered && !(o->kind & OUTCOME_STORED)) return false;
+    if (!grid) s->earlier = false;
+    skip_extra(b, s, ERR_still_running);
+    s->extra = o->due;
+    s->extra_cause = (uint8_t)(o->cause && o->cause < CAUSE_COUNT ? o->cause : CAUSE_catch_up);
+    s->attempt = (uint8_t)(o->attempt < UINT8_MAX ? o->attempt : UINT8_MAX);
+    slots_book(&b->slots, o->due, SLOT_DUE);
+    if (!s->entered) s->done = s->held = o->due;
+    return true;
+}
+
 // The due at hand is settled because the poll of one before it still runs: that is the latest open one, and
 // it stays open while the range moves on.
 static void set_aside(broker_t *b, source_t *s, int64_t due)
@@ -496,7 +518,7 @@ static void close_due(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t
 
 void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
 {
-    bool open = is_open(s, o->due);
+    bool open = is_open(s, o->due) || take_over(b, s, o);
     bool repeated = s->polled == o->due; // after a death the same due may be polled twice
     if ((o->kind & OUTCOME_POLLED) && open && !repeated) note_result(b, s, o);
     if ((o->kind & OUTCOME_STORED) && open && repeated && o->result == RESULT_failed) note_failed_end(s, o);

@@ -29,13 +29,13 @@ void jobs_init(jobs_t *j, int64_t patience_ms)
     turns_init(&j->queue, patience_ms);
     heap_init(&j->leases);
     map_init(&j->doubtful);
-    map_init(&j->lingering);
+    strays_init(&j->strays);
 }
 
 void jobs_free(jobs_t *j)
 {
     map_free(&j->doubtful);
-    map_free(&j->lingering);
+    strays_free(&j->strays);
     turns_free(&j->queue);
     heap_free(&j->leases);
 }
@@ -144,6 +144,7 @@ static void enqueue(broker_t *b, job_t *job, int64_t at)
 static void run(broker_t *b, job_t *job, uint64_t miner, int64_t due, int64_t until)
 {
     leave(b, job);
+    strays_forget(&b->jobs.strays, job->source->id);
     job->state = JOB_RUNNING;
     job->due = due;
     job->recall = 0;
@@ -170,9 +171,12 @@ static int64_t first_open(const source_t *s)
 
 void jobs_want(broker_t *b, source_t *s)
 {
-    if (!s->entered || s->job) return;
+    const job_t *job = s->job;
     int64_t at = first_open(s);
-    if (at != INT64_MAX) enqueue(b, job_of(s), at);
+    if (!s->entered || at == INT64_MAX) return;
+    bool later = job && job->state == JOB_QUEUED && job->cause == CAUSE_scheduled && !job->why &&
+                 job->entry.ready_at > at; // it waits for a due of its schedule, and another came
+    if (!job || later) enqueue(b, job_of(s), at);
 }
 
 void jobs_schedule(broker_t *b, source_t *s, wire_cause_t cause, uint8_t attempt, int64_t at)
@@ -217,6 +221,17 @@ void jobs_listed(broker_t *b, miner_t *m, source_t *s, const wire_holding_t *h)
         jobs_adopt(b, m, s);
 }
 
+// Of which template it is, nobody knows: it counts for the cluster's limit.
+void jobs_listed_stray(broker_t *b, const miner_t *m, const wire_holding_t *h)
+{
+    strays_t *all = &b->jobs.strays;
+    stray_t stray = {.source = h->source, .miner = jobs_miner(m)};
+    if (strays_runs(all, h->source))
+        strays_listed(all, stray.miner, h->source, b->revokes + 1);
+    else if (h->running && strays_all(all) < b->config.max_concurrent)
+        strays_put(all, &stray, b->now + b->longest_lease + b->config.liveness_ms);
+}
+
 void jobs_recalled(broker_t *b, source_t *s, const miner_t *m)
 {
     if (!runs_at(s, m)) return;
@@ -239,9 +254,16 @@ void jobs_ended(broker_t *b, source_t *s, int64_t due)
     }
 }
 
-void jobs_not_running(broker_t *b, const miner_t *m, source_t *s, uint64_t number)
+void jobs_stray_ended(broker_t *b, const miner_t *m, uint64_t source, int64_t due)
 {
-    if (runs_at(s, m) && !s->job->due && number >= s->job->recall) jobs_ended(b, s, 0);
+    b->jobs.changed |= strays_ended(&b->jobs.strays, jobs_miner(m), source, due);
+}
+
+void jobs_not_running(broker_t *b, const miner_t *m, uint64_t source, uint64_t number)
+{
+    source_t *s = map_get(&b->catalog.sources, source);
+    b->jobs.changed |= strays_not_running(&b->jobs.strays, jobs_miner(m), source, number);
+    if (s && runs_at(s, m) && !s->job->due && number >= s->job->recall) jobs_ended(b, s, 0);
 }
 
 // The sources whose polls run at m; the caller frees the array.
@@ -263,6 +285,7 @@ void jobs_doubt(broker_t *b, const miner_t *m)
     source_t **all = all_at(&b->jobs, m, &n);
     for (size_t i = 0; i < n; i++) all[i]->job->stale = true;
     free(all);
+    strays_doubt(&b->jobs.strays, jobs_miner(m));
 }
 
 void jobs_unlisted(broker_t *b, const miner_t *m)
@@ -272,6 +295,7 @@ void jobs_unlisted(broker_t *b, const miner_t *m)
     for (size_t i = 0; i < n; i++)
         if (all[i]->job && all[i]->job->stale) jobs_ended(b, all[i], 0);
     free(all);
+    b->jobs.changed |= strays_unlisted(&b->jobs.strays, jobs_miner(m));
 }
 
 void jobs_miner_gone(broker_t *b, const miner_t *m, bool certain)
@@ -284,7 +308,9 @@ void jobs_miner_gone(broker_t *b, const miner_t *m, bool certain)
         else
             set_alone(b, all[i]->job, false);
     free(all);
-    if (certain) record_drop(b, RECORD_LESSEE, jobs_miner(m));
+    if (!certain) return;
+    b->jobs.changed |= strays_miner_gone(&b->jobs.strays, jobs_miner(m));
+    record_drop(b, RECORD_LESSEE, jobs_miner(m));
 }
 
 static void end_leases(broker_t *b)
@@ -304,7 +330,18 @@ void jobs_leave(broker_t *b, source_t *s)
 
 void jobs_drop(broker_t *b, source_t *s)
 {
-    if (s->job) discard(b, s->job);
+    const job_t *job = s->job;
+    if (!job) return;
+    stray_t stray = {.source = s->id,
+                     .template = s->listing->id,
+                     .miner = job->miner,
+                     .due = job->due,
+                     .recall = job->recall,
+                     .stale = job->stale};
+    bool runs = job->counted;
+    int64_t until = job->lease.key;
+    discard(b, s->job);
+    if (runs) strays_put(&b->jobs.strays, &stray, until);
 }
 
 bool jobs_running(const source_t *s, uint64_t *miner, int64_t *until)
@@ -326,6 +363,12 @@ void jobs_resume(broker_t *b, source_t *s, uint64_t miner, int64_t until)
 void jobs_lessee(broker_t *b, uint64_t miner)
 {
     map_put(&b->jobs.doubtful, miner, b);
+    b->jobs.knew_any = true;
+}
+
+bool jobs_know_all(const broker_t *b)
+{
+    return b->jobs.knew_any && !b->jobs.doubtful.count;
 }
 
 void jobs_lessee_known(broker_t *b, const miner_t *m)
@@ -348,38 +391,6 @@ static void end_doubt(broker_t *b)
     b->jobs.changed = true;
 }
 
-void jobs_linger(broker_t *b, const listing_t *l)
-{
-    int64_t until = 0;
-    for (size_t i = 0; i < l->n_sources; i++) {
-        const job_t *job = l->sources[i]->job;
-        if (job && job->counted && job->lease.key > until) until = job->lease.key;
-    }
-    if (until) map_put(&b->jobs.lingering, l->id, (void *)(intptr_t)until);
-}
-
-// The earliest of those that linger, and its template; INT64_MAX: none does.
-static int64_t first_lingering(const jobs_t *j, uint64_t *id)
-{
-    int64_t first = INT64_MAX;
-    for (size_t i = 0; j->lingering.count && i < j->lingering.cap; i++) {
-        const struct map_slot *slot = &j->lingering.slots[i];
-        if (!slot->value || (int64_t)(intptr_t)slot->value >= first) continue;
-        first = (int64_t)(intptr_t)slot->value;
-        *id = slot->key;
-    }
-    return first;
-}
-
-static void end_lingering(broker_t *b)
-{
-    uint64_t id = 0;
-    while (first_lingering(&b->jobs, &id) <= b->now) {
-        map_del(&b->jobs.lingering, id);
-        b->jobs.changed = true;
-    }
-}
-
 // -- starting -------------------------------------------------------------------------------------------
 
 // Of two templates that keep each other out, one that runs lets the other in once that has waited for a
@@ -397,6 +408,16 @@ static bool yields(const broker_t *b, const listing_t *l)
     return false;
 }
 
+size_t jobs_of(const broker_t *b, const listing_t *l)
+{
+    return l->running + strays_of(&b->jobs.strays, l->id);
+}
+
+size_t jobs_all(const broker_t *b)
+{
+    return b->jobs.running + strays_all(&b->jobs.strays);
+}
+
 // What keeps the template from starting a poll for due; ERR_none: nothing.
 static error_class_t obstacle(broker_t *b, const listing_t *l, const job_t *job, int64_t due)
 {
@@ -406,9 +427,9 @@ static error_class_t obstacle(broker_t *b, const listing_t *l, const job_t *job,
     if (!l->gated) return ERR_none;
     if (!probe && !relations_ready(b, l, due, &waits_for)) return ERR_dependency;
     if (b->jobs.doubtful.count && is_limited(b, l)) return ERR_limited;
-    if (b->jobs.lingering.count && map_get(&b->jobs.lingering, l->id)) return ERR_limited;
-    if (l->template->max_concurrent && l->running >= l->template->max_concurrent) return ERR_limited;
-    if (b->config.max_concurrent && b->jobs.running >= b->config.max_concurrent) return ERR_limited;
+    if (job && strays_runs(&b->jobs.strays, job->source->id)) return ERR_limited;
+    if (l->template->max_concurrent && jobs_of(b, l) >= l->template->max_concurrent) return ERR_limited;
+    if (b->config.max_concurrent && jobs_all(b) >= b->config.max_concurrent) return ERR_limited;
     if (l->excludes && (relations_blocker(b, l) || yields(b, l))) return ERR_blocked;
     return ERR_none;
 }
@@ -636,7 +657,7 @@ bool jobs_tick(broker_t *b)
     if (b->grace_until) return false;
     end_leases(b);
     end_doubt(b);
-    end_lingering(b);
+    b->jobs.changed |= strays_expire(&b->jobs.strays, b->now);
     wake(b);
     for (int n = 0; n < b->config.budget; n++) {
         turn_t *e = turns_pop(&b->jobs.queue, b->now);
@@ -654,8 +675,7 @@ int64_t jobs_next(const broker_t *b)
     int64_t at = turns_next(&j->queue);
     heap_node_t *lease = heap_min(&j->leases);
     if (lease && lease->key < at) at = lease->key;
-    uint64_t id = 0;
-    int64_t lingers = first_lingering(j, &id);
-    if (lingers < at) at = lingers;
+    const heap_node_t *stray = heap_min(&j->strays.leases);
+    if (stray && stray->key < at) at = stray->key;
     return j->parked && j->doubt_until && j->doubt_until < at ? j->doubt_until : at;
 }

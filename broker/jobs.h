@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "broker/catalog.h"
+#include "broker/strays.h"
 #include "broker/turns.h"
 
 typedef enum { JOB_QUEUED, JOB_PARKED, JOB_RUNNING } job_state_t;
@@ -47,8 +48,9 @@ typedef struct {
     bool changed;        // something ended: parked jobs may go on
     shares_t shares;     // of the parked jobs' classes
     bool aged;           // the last one that started went by age
-    map_t lingering;     // id of a removed template -> broker ms: its last lease is over
+    strays_t strays;     // what runs of sources that are gone
     map_t doubtful;      // hash of names: miners that an earlier broker knew and this one has not heard
+    bool knew_any;       // an earlier broker knew any
     int64_t doubt_until; // broker ms: the last lease that they may have is over; 0: there is no doubt
 } jobs_t;
 
@@ -78,17 +80,21 @@ void jobs_adopt(struct broker *broker, struct miner *miner, source_t *source);
 // given to it and not listed does not run.
 void jobs_doubt(struct broker *broker, const struct miner *miner);
 void jobs_listed(struct broker *broker, struct miner *miner, source_t *source, const wire_holding_t *row);
+// The same of a source that is not in the catalog.
+void jobs_listed_stray(struct broker *broker, const struct miner *miner, const wire_holding_t *row);
 void jobs_unlisted(struct broker *broker, const struct miner *miner);
 // miner is about to be told to drop the source; and it answered to the REVOKE of that number that no poll of
 // it runs.
 void jobs_recalled(struct broker *broker, source_t *source, const struct miner *miner);
-void jobs_not_running(struct broker *broker, const struct miner *miner, source_t *source, uint64_t number);
-// A due of source was settled, or (0) its poll has ended at any rate.
+void jobs_not_running(struct broker *broker, const struct miner *miner, uint64_t source, uint64_t number);
+// A due of source was settled, or (0) its poll has ended at any rate. jobs_stray_ended: miner says so of a
+// source that is gone, or was made anew.
 void jobs_ended(struct broker *broker, source_t *source, int64_t due);
+void jobs_stray_ended(struct broker *broker, const struct miner *miner, uint64_t source, int64_t due);
 // The miner's process has ended (certain), or it is silent.
 void jobs_miner_gone(struct broker *broker, const struct miner *miner, bool certain);
-// The source is not scheduled any more: what runs under a lease still counts until that is over. jobs_drop:
-// it is about to be freed.
+// The source is not scheduled any more, or (jobs_drop) about to be freed: what runs under a lease still
+// counts until that is over.
 void jobs_leave(struct broker *broker, source_t *source);
 void jobs_drop(struct broker *broker, source_t *source);
 // Whether a poll of source runs under a lease: at which miner (hash of its name) and until when that may
@@ -96,12 +102,13 @@ void jobs_drop(struct broker *broker, source_t *source);
 uint64_t jobs_miner(const struct miner *miner); // the hash
 bool jobs_running(const source_t *source, uint64_t *miner, int64_t *until);
 void jobs_resume(struct broker *broker, source_t *source, uint64_t miner, int64_t until);
-// listing is about to be removed: if one of its name comes soon, its limits count what still runs.
-void jobs_linger(struct broker *broker, const listing_t *listing);
 // Starts what may start. True: there is more to do at once.
 bool jobs_tick(struct broker *broker);
 // Broker ms of the next thing to do; INT64_MAX: none.
 int64_t jobs_next(const struct broker *broker);
+// Polls that count for the limit of listing, and for the cluster's.
+size_t jobs_of(const struct broker *broker, const listing_t *listing);
+size_t jobs_all(const struct broker *broker);
 // What keeps a poll of source for due from starting; ERR_none: nothing.
 error_class_t jobs_obstacle(struct broker *broker, const source_t *source, int64_t due);
 
@@ -109,5 +116,7 @@ error_class_t jobs_obstacle(struct broker *broker, const source_t *source, int64
 // tells what it does, or until the longest lease is over.
 void jobs_lessee(struct broker *broker, uint64_t miner);
 void jobs_lessee_known(struct broker *broker, const struct miner *miner);
+// Every miner that an earlier broker knew, and it did know some, has told what it has.
+bool jobs_know_all(const struct broker *broker);
 
 #endif

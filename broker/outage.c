@@ -19,6 +19,8 @@ enum {
     WINDOW_POLLS = 64,  // of those before, half count
     BACKOFF_MS = 60000, // without Retry-After, doubling
     BACKOFF_MOST_MS = 86400000,
+    HOSTS_CHUNK = 512, // rows a message
+    PROOF_SLOTS = 3,   // that a miner has to prove itself
     JUDGE_EVERY_MS = 1000,
 };
 
@@ -40,6 +42,11 @@ bool outage_is_hosts(error_class_t error)
     case ERR_rate_limited: return true;
     default: return false;
     }
+}
+
+int64_t outage_wait_ms(const wire_outcome_t *o)
+{
+    return o->retry_after_s < BACKOFF_MOST_MS / 1000 ? (int64_t)o->retry_after_s * 1000 : BACKOFF_MOST_MS;
 }
 
 static outage_t *outage_of(lane_t *l)
@@ -85,34 +92,56 @@ void outage_load(broker_t *b, uint64_t host, yyjson_val *record)
     out->backoff_until = yyjson_get_sint(yyjson_obj_get(record, "until"));
     out->why = (uint8_t)yyjson_get_uint(yyjson_obj_get(record, "why"));
     out->pauses = (uint16_t)yyjson_get_uint(yyjson_obj_get(record, "pauses"));
+    backoffs_note(&b->backoffs, l->host, out->backoff_until);
 }
 
 // Nothing of the lane is polled for ms.
 static void pause_lane(broker_t *b, lane_t *l, int64_t ms, error_class_t error, uint64_t status)
 {
     outage_t *out = outage_of(l);
-    if (ms > BACKOFF_MOST_MS) ms = BACKOFF_MOST_MS;
     if (out->backoff_until >= b->now + ms) return;
     out->backoff_until = b->now + ms;
     out->why = (uint8_t)error;
     log_info("host_backoff", "host=%s ms=%lld error=%s status=%llu", l->host, (long long)ms,
              error_class_name(error), (unsigned long long)status);
     store_backoff(b, l);
+    backoffs_note(&b->backoffs, l->host, out->backoff_until);
     withdraw_all(b, l);
 }
 
-static void back_off(broker_t *b, lane_t *l, const wire_outcome_t *o)
+// The other miners, whose detail pages may be there, are told.
+static void tell_others(broker_t *b, const miner_t *from, const wire_host_t *hosts, size_t n)
+{
+    size_t pos = 0;
+    for (miner_t *m; (m = registry_next(&b->registry, &pos));)
+        if (m != from && m->phase == MINER_LIVE) outbox_hosts(b, m, hosts, n);
+}
+
+void outage_tell(broker_t *b, miner_t *m)
+{
+    size_t n;
+    wire_host_t *rows = backoffs_rows(&b->backoffs, b->now, &n);
+    for (size_t i = 0; i < n; i += HOSTS_CHUNK)
+        outbox_hosts(b, m, rows + i, n - i < HOSTS_CHUNK ? n - i : HOSTS_CHUNK);
+    free(rows);
+}
+
+static void back_off(broker_t *b, const miner_t *m, lane_t *l, const wire_outcome_t *o)
 {
     outage_t *out = outage_of(l);
-    int64_t ms = (int64_t)o->retry_after_s * 1000;
-    if (!o->retry_after_s) {
+    int64_t ms = outage_wait_ms(o);
+    if (!ms) {
         ms = BACKOFF_MS;
         for (int i = 0; i < out->pauses && ms < BACKOFF_MOST_MS; i++) ms *= 2;
         b->random = b->random * 6364136223846793005ULL + 1442695040888963407ULL;
         ms += (int64_t)((b->random >> 33) % (uint64_t)(ms / 4));
+        if (ms > BACKOFF_MOST_MS) ms = BACKOFF_MOST_MS;
         out->pauses += out->pauses < UINT16_MAX;
     }
+    bool known = out->backoff_until >= b->now + ms;
     pause_lane(b, l, ms, (error_class_t)o->error, o->status);
+    wire_host_t row = {.host = l->host, .backoff_ms = ms};
+    if (!known) tell_others(b, m, &row, 1);
 }
 
 // A host with its port; templates may leave out the one that is the scheme's own.
@@ -129,12 +158,14 @@ static void pause_host(broker_t *b, const char *host, int64_t ms)
 
 void outage_told(broker_t *b, const miner_t *from, const wire_backoff_t *message)
 {
-    size_t pos = 0;
-    for (size_t i = 0; i < message->hosts.n; i++)
-        if (message->hosts.v[i].backoff_ms > 0)
-            pause_host(b, message->hosts.v[i].host, message->hosts.v[i].backoff_ms);
-    for (miner_t *m; (m = registry_next(&b->registry, &pos));)
-        if (m != from && m->phase == MINER_LIVE) outbox_hosts(b, m, message);
+    for (size_t i = 0; i < message->hosts.n; i++) {
+        const wire_host_t *h = &message->hosts.v[i];
+        int64_t ms = h->backoff_ms < BACKOFF_MOST_MS ? h->backoff_ms : BACKOFF_MOST_MS;
+        if (ms <= 0) continue;
+        backoffs_note(&b->backoffs, h->host, b->now + ms);
+        pause_host(b, h->host, ms);
+    }
+    tell_others(b, from, message->hosts.v, message->hosts.n);
 }
 
 // -- breaker ------------------------------------------------------------------------------------------------
@@ -252,7 +283,11 @@ static void judge(broker_t *b, miner_t *m, const miner_t *all)
         polls >= ENOUGH_POLLS && failures * 10 < polls)
         fall_sick(b, m);
     if (m->health == HEALTH_SICK && b->now >= m->sick_until) m->health = HEALTH_PROVING;
-    if (m->health == HEALTH_PROVING && !m->n_lanes && !m->n_coming && !assign_prove(b, m)) recover(b, m);
+    if (m->health != HEALTH_PROVING) return;
+    bool idle = !m->n_lanes && !m->n_coming;
+    bool late =
+        b->now >= m->sick_until + PROOF_SLOTS * b->config.slot_ms; // what it has may not be due for hours
+    if (late || (idle && !assign_prove(b, m))) recover(b, m);
 }
 
 static void replan_probes(broker_t *b)
@@ -302,7 +337,7 @@ bool outage_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *
         return false;
     }
     if (limited)
-        back_off(b, s->lane, o);
+        back_off(b, m, s->lane, o);
     else
         failed(b, m, s->lane, o);
     return true;

@@ -35,12 +35,16 @@ struct miner;
 void outage_free(outage_t **outage);
 // Whether error is held against the host.
 bool outage_is_hosts(error_class_t error);
+// How long the answer asked to be left alone, ms, a day at most; 0: it did not say.
+int64_t outage_wait_ms(const wire_outcome_t *outcome);
 // What came of a poll at miner. True: it was held against the host (or the miner).
 bool outage_outcome(struct broker *broker, struct miner *miner, source_t *source,
                     const wire_outcome_t *outcome);
 // miner says that answers asked for hosts to be left alone: none of their sources is polled, and the other
 // miners, whose detail pages may be there, are told.
 void outage_told(struct broker *broker, const struct miner *miner, const wire_backoff_t *message);
+// miner has joined: it is told which hosts are to be left alone.
+void outage_tell(struct broker *broker, struct miner *miner);
 // Why a due of source at due is not to be polled: ERR_host_backoff, or ERR_none.
 error_class_t outage_reason(const source_t *source, int64_t due);
 // The lane is about to be removed.

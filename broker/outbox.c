@@ -124,14 +124,14 @@ void outbox_define(broker_t *b, miner_t *m, const source_t *s)
     add_source(m, s);
 }
 
-void outbox_hosts(broker_t *b, miner_t *m, const wire_backoff_t *hosts)
+void outbox_hosts(broker_t *b, miner_t *m, const wire_host_t *hosts, size_t n)
 {
     int64_t slot = slots_number(&b->slots, b->now);
     wire_assign_t msg = {.epoch = b->epoch,
                          .slot = (uint64_t)slot,
                          .slot_start = slot * b->config.slot_ms,
                          .starts_in = slot * b->config.slot_ms - b->now};
-    msg.hosts.v = hosts->hosts.v, msg.hosts.n = hosts->hosts.n;
+    msg.hosts.v = (wire_host_t *)hosts, msg.hosts.n = n;
     broker_send(b, m->peer, WIRE_TYPE_ASSIGN, &msg);
 }
 

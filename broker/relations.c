@@ -182,7 +182,7 @@ const listing_t *relations_blocker(const broker_t *b, const listing_t *l)
 {
     size_t pos = 0;
     for (const listing_t *o; (o = map_next(&b->catalog.listings, &pos));)
-        if (o != l && (o->running || map_get(&b->jobs.lingering, o->id)) && relations_exclude(o, l)) return o;
+        if (o != l && jobs_of(b, o) && relations_exclude(o, l)) return o;
     return NULL;
 }
 

@@ -4,6 +4,7 @@
 
 #include <xxhash.h>
 
+#include "broker/outage.h"
 #include "broker/records.h"
 #include "broker/state.h"
 #include "broker/trouble.h"
@@ -147,7 +148,8 @@ static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
         if (h->version) outbox_revoke(b, m, h->source, "not yours any more");
         if (wanted && s->lane->owner == m && !s->lane->moving) s->known_to_owner = false;
         if (wanted && h->running) dues_runs_at(b, s, m);
-        if (wanted && h->running) jobs_listed(b, m, s, h);
+        if (s && h->running) jobs_listed(b, m, s, h);
+        if (!s) jobs_listed_stray(b, m, h);
         if (owned && s->lane->moving) source_mark(s, true); // once more
         return;
     }
@@ -203,6 +205,7 @@ static void on_inventory(broker_t *b, miner_t *m, const wire_inventory_t *inv)
     jobs_lessee_known(b, m);
     log_info("joined", "miner=%s incarnation=%016llx hosts=%u live=%zu", m->name,
              (unsigned long long)m->incarnation, m->n_lanes, registry_live(&b->registry));
+    outage_tell(b, m); // before it is sent anything to poll there
     jobs_unlisted(b, m);
     send_unlisted(b, m);
     release_runs(b, m, true);
@@ -232,6 +235,7 @@ static void on_outcomes(broker_t *b, miner_t *m, const wire_outcomes_t *msg)
         m->last_result = (uint8_t)(o->result < RESULT_COUNT ? o->result : RESULT_failed);
         m->last_error = (uint8_t)(o->error < ERR_COUNT ? o->error : ERR_internal);
         source_t *s = map_get(&b->catalog.sources, o->source);
+        if (o->kind & OUTCOME_STORED) jobs_stray_ended(b, m, o->source, o->due);
         if (s) dues_outcome(b, m, s, o);
     }
     wire_outcomes_ack_t ack = {.seq = m->outcome_seq};
@@ -258,8 +262,7 @@ static void on_revoked(broker_t *b, miner_t *m, const wire_revoked_t *msg)
 {
     note_running(b, m, &msg->running);
     for (size_t i = 0; i < msg->sources.n; i++) {
-        source_t *s = map_get(&b->catalog.sources, msg->sources.v[i]);
-        if (s && !names(&msg->running, s->id)) jobs_not_running(b, m, s, msg->number);
+        if (!names(&msg->running, msg->sources.v[i])) jobs_not_running(b, m, msg->sources.v[i], msg->number);
     }
     bool orphans = false;
     for (size_t i = 0; i < msg->sources.n; i++) {

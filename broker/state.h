@@ -2,6 +2,7 @@
 #ifndef RTM_BROKER_STATE_H
 #define RTM_BROKER_STATE_H
 
+#include "broker/backoffs.h"
 #include "broker/broker.h"
 #include "broker/catalog.h"
 #include "broker/departed.h"
@@ -28,6 +29,7 @@ struct broker {
     jobs_t jobs;
     tasks_t tasks;
     letters_t letters;
+    backoffs_t backoffs;
     bool started;
     bool busy;             // tasks or jobs are left to start at once
     uint64_t random;       // state of the generator
@@ -116,7 +118,7 @@ void outbox_due(broker_t *broker, miner_t *miner, source_t *source, wire_due_t d
 // The source's definition and state once more, without a due: they replace what the miner has.
 void outbox_define(broker_t *broker, miner_t *miner, const source_t *source);
 // Tells miner of hosts that are to be left alone, at once.
-void outbox_hosts(broker_t *broker, miner_t *miner, const wire_backoff_t *hosts);
+void outbox_hosts(broker_t *broker, miner_t *miner, const wire_host_t *hosts, size_t n);
 // Nothing if the miner's inventory is still to come: that is compared with what is so then.
 void outbox_revoke(broker_t *broker, miner_t *miner, uint64_t source, const char *reason);
 // Sends everything that is gathered.

@@ -177,7 +177,7 @@ static bool try_again(broker_t *b, source_t *s, const wire_outcome_t *o, const s
     if (settled->attempt + 1U >= policy->max_attempts || (policy->non_retryable >> o->error & 1))
         return false;
     if (source_is_quarantined(s) || b->retry_tokens < 1) return false;
-    int64_t delay = retry_delay(b, policy, settled->attempt), wait = (int64_t)o->retry_after_s * 1000;
+    int64_t delay = retry_delay(b, policy, settled->attempt), wait = outage_wait_ms(o);
     int64_t at = b->now + (delay > wait ? delay : wait);
     int64_t next = dues_next(b, s); // 0: none by itself
     if (outage_reason(s, at) || (next && at >= next)) return false;

@@ -92,14 +92,6 @@ static bool just_changed(const world_t *w, int t)
     return w->calm ? false : w->now - w->changed_at[t] < LEASE_MS;
 }
 
-// What runs of a template that is removed counts no longer for the cluster's limit.
-static bool any_changed(const world_t *w)
-{
-    bool any = false;
-    for (int t = 0; t < w->n_templates; t++) any |= w->now - w->changed_at[t] < LEASE_MS;
-    return any;
-}
-
 void policy_check_start(world_t *w, const sim_miner_t *m, const holding_t *h, int64_t due)
 {
     int t = h->page->template;
@@ -112,7 +104,7 @@ void policy_check_start(world_t *w, const sim_miner_t *m, const holding_t *h, in
     if (limit && running(w, t, h) >= limit)
         sim_fail(w, "%s starts %s, and %d polls of its template run already", m->name, h->page->url,
                  running(w, t, h));
-    if (w->crowded && !any_changed(w) && running(w, -1, h) >= w->crowded)
+    if (w->crowded && running(w, -1, h) >= w->crowded)
         sim_fail(w, "%s starts %s, and %d polls run already", m->name, h->page->url, running(w, -1, h));
     for (int o = 0; o < w->n_templates; o++)
         if (blocked_by(w, t, o) && !w->off[o] && !just_changed(w, t) && !just_changed(w, o) &&

@@ -90,10 +90,15 @@ static void on_store(void *context, const store_op_t *op)
     o->source.memory = copy(w, op->source.memory);
 }
 
+static uint64_t cluster_limit; // the cluster's limit of brokers that start, 0: none
+
 static void start(world_t *w)
 {
-    static const broker_config_t config = {
-        .slot_ms = SLOT, .heartbeat_ms = BEAT, .liveness_ms = LIVENESS, .report_ms = 3600000};
+    broker_config_t config = {.slot_ms = SLOT,
+                              .heartbeat_ms = BEAT,
+                              .liveness_ms = LIVENESS,
+                              .report_ms = 3600000,
+                              .max_concurrent = cluster_limit};
     broker_out_t out = {.context = w, .send = on_send, .store = on_store};
     w->broker = broker_new(&config, &out);
 }

@@ -21,14 +21,35 @@ static void a_joining_miner_gets_work_at_once(void **state)
     assert_true(a->dues.v[0].offset + a->starts_in <= 0); // now
 }
 
-static void nothing_is_placed_before_the_first_liveness_interval_is_over(void **state)
+static void a_broker_without_sources_waits_for_nobody(void **state)
 {
     world_t *w = *state;
     add(w, "news", 4, "", false);
     join(w, 1, "m1");
-    assert_int_equal(count_dues(w, 0, 1), 0);
-    pass_beating(w, LIVENESS + 100, 1, 0);
     assert_true(count_dues(w, 0, 1) >= 4);
+}
+
+static void a_broker_that_starts_again_waits_for_the_miners_it_knew(void **state)
+{
+    world_t *w = *state;
+    add(w, "news", 4, "", false);
+    join(w, 1, "m1");
+    join(w, 2, "m2");
+    restart(w);
+    size_t mark = w->n_sent;
+    join(w, 3, "m1");
+    pass_beating(w, LIVENESS / 2, 3, 0);
+    assert_int_equal(count_dues(w, mark, 3), 0);
+    join(w, 4, "m2");
+    pass_beating(w, BEAT, 3, 4);
+    assert_true(count_dues(w, mark, 3) + count_dues(w, mark, 4) >= 4);
+    restart(w);
+    mark = w->n_sent;
+    join(w, 5, "m1"); // m2 does not come back
+    pass_beating(w, LIVENESS - BEAT, 5, 0);
+    assert_int_equal(count_dues(w, mark, 5), 0);
+    pass_beating(w, BEAT + 100, 5, 0);
+    assert_true(count_dues(w, mark, 5) >= 4);
 }
 
 static void each_slot_is_given_out_before_it_starts(void **state)
@@ -651,7 +672,8 @@ int main(void)
     log_set_level(LOG_LEVEL_ERROR);
     const struct CMUnitTest tests[] = {
         TEST(a_joining_miner_gets_work_at_once),
-        TEST(nothing_is_placed_before_the_first_liveness_interval_is_over),
+        TEST(a_broker_without_sources_waits_for_nobody),
+        TEST(a_broker_that_starts_again_waits_for_the_miners_it_knew),
         TEST(each_slot_is_given_out_before_it_starts),
         TEST(the_work_of_a_silent_miner_moves),
         TEST(a_second_miner_gets_its_share_and_what_runs_stays),

@@ -172,6 +172,62 @@ static void skips_are_recorded_with_their_reason(void **state)
     assert_int_equal(c.open, 0);
 }
 
+// The due that peer was given when its one source was added.
+static int64_t added_due(world_t *w, uint64_t peer, uint64_t *source)
+{
+    const wire_assign_t *a = heard(w, 0, peer, WIRE_TYPE_ASSIGN, 0);
+    *source = a->dues.v[0].source;
+    return a->slot_start + a->dues.v[0].offset;
+}
+
+static void what_ended_while_no_broker_ran_is_recorded(void **state)
+{
+    world_t *w = *state;
+    uint64_t source;
+    begin(w, 1);
+    int64_t due = added_due(w, 1, &source);
+    restart(w);
+    size_t mark = w->n_ops, sent = w->n_sent;
+    ready(w, 2, "m1", 1000); // the one that was
+    outcome(w, 2, source, due, OUTCOME_BOTH, RESULT_changed, NULL, due);
+    const store_history_t *row = recorded(w, mark, 0);
+    assert_non_null(row);
+    assert_int_equal(row->first, due);
+    assert_string_equal(row->result, "changed");
+    wire_holding_t holding = {.source = source, .done = due, .held = due, .version = version(w, 1)};
+    inventory(w, 2, &holding, 1);
+    outcome(w, 2, source, due, OUTCOME_BOTH, RESULT_changed, NULL, due); // again, under another number
+    assert_int_equal(broker_counts(w->broker).recorded, 1);
+    pass_beating(w, BEAT, 2, 0);
+    wire_assign_t *a = heard(w, sent, 2, WIRE_TYPE_ASSIGN, 0);
+    for (size_t i = 0; a && i < a->dues.n; i++) assert_int_not_equal(a->dues.v[i].cause, CAUSE_added);
+}
+
+static void a_first_poll_that_outlives_a_broker_is_recorded(void **state)
+{
+    world_t *w = *state;
+    uint64_t source;
+    begin(w, 1);
+    int64_t due = added_due(w, 1, &source);
+    restart(w);
+    size_t mark = w->n_ops;
+    ready(w, 2, "m1", 1000);
+    wire_holding_t holding = {.source = source, .held = due, .running = true, .version = version(w, 1)};
+    inventory(w, 2, &holding, 1);
+    pass_beating(w, LIVENESS, 2, 0);
+    outcome(w, 2, source, due, OUTCOME_POLLED, RESULT_failed, NULL, 0);
+    outcome(w, 2, source, due, OUTCOME_STORED, RESULT_failed, NULL, 0);
+    const store_history_t *row = NULL;
+    for (size_t i = 0; (row = recorded(w, mark, i)) && row->first != due; i++)
+        ;
+    assert_non_null(row);
+    assert_string_equal(row->result, "failed");
+    uint64_t n = broker_counts(w->broker).recorded;
+    outcome(w, 2, source, due, OUTCOME_BOTH, RESULT_failed, NULL, 0);
+    outcome(w, 2, source, due + 1, OUTCOME_BOTH, RESULT_failed, NULL, 0); // there was no more than one
+    assert_int_equal(broker_counts(w->broker).recorded, n);
+}
+
 static void questions_are_refused_where_there_is_no_file(void **state)
 {
     world_t *w = *state;
@@ -271,6 +327,8 @@ int main(void)
         TEST(hostile_details_are_lines),
         TEST(what_answers_a_task_is_a_row_of_its_own),
         TEST(skips_are_recorded_with_their_reason),
+        TEST(what_ended_while_no_broker_ran_is_recorded),
+        TEST(a_first_poll_that_outlives_a_broker_is_recorded),
         TEST(questions_are_refused_where_there_is_no_file),
         TEST(a_replay_is_a_due_of_its_own_kind),
         TEST(what_cannot_be_replayed_is_refused),
