@@ -1,40 +1,29 @@
 // needs: miner/read proto common
 // Feeds of each kind, in good shape and as they come. Documents are small and our own.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "common/clock.h"
-#include "miner/read/feed.h"
-#include "proto/limits.h"
+#include "tests/unit/reading.h"
 
-static arena_t *arena;
-static items_t items;
+static reading_t feed;
 
 static int setup(void **state)
 {
     (void)state;
-    arena = arena_new(DOCUMENT_ARENA);
+    reading_open(&feed, "\"kind\":\"feed\"");
+    feed.url = "http://h.example/dir/feed.xml";
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    arena_destroy(&arena);
+    reading_close(&feed);
     return 0;
 }
 
 static read_status_t read_bytes(const char *bytes, size_t len)
 {
-    static const template_t template = {.name = "t", .kind = KIND_FEED};
-    const document_t document = {.bytes = bytes, .len = len, .url = "http://h.example/dir/feed.xml"};
-    arena_reset(arena);
-    return feed_items(&template, arena, &document, &items);
+    return reading_bytes(&feed, bytes, len);
 }
 
 static read_status_t read_text(const char *text)
@@ -55,8 +44,8 @@ static const item_t *rss_item(const char *inside)
         "<channel><title>Feed</title><link>http://h.example/</link><item>%s</item></channel></rss>",
         inside);
     assert_int_equal(read_text(text), READ_OK);
-    assert_int_equal(items.n_items, 1);
-    return &items.items[0];
+    assert_int_equal(feed.items.n_items, 1);
+    return &feed.items.items[0];
 }
 
 static const item_t *atom_item(const char *inside)
@@ -67,8 +56,8 @@ static const item_t *atom_item(const char *inside)
              "<author><name>Ann</name></author><entry>%s</entry></feed>",
              inside);
     assert_int_equal(read_text(text), READ_OK);
-    assert_int_equal(items.n_items, 1);
-    return &items.items[0];
+    assert_int_equal(feed.items.n_items, 1);
+    return &feed.items.items[0];
 }
 
 static read_status_t read_file(const char *name)
@@ -151,10 +140,10 @@ static void test_files(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         read_status_t status = read_file(cases[i].file);
-        if (status != READ_OK || items.n_items != cases[i].n)
-            fail_msg("%s: %s, %zu items %s", cases[i].file, read_status_name(status), items.n_items,
-                     items.detail);
-        const item_t *first = &items.items[0];
+        if (status != READ_OK || feed.items.n_items != cases[i].n)
+            fail_msg("%s: %s, %zu items %s", cases[i].file, read_status_name(status), feed.items.n_items,
+                     feed.items.detail);
+        const item_t *first = &feed.items.items[0];
         if (strcmp(first->title, cases[i].title) != 0 || strcmp(first->url, cases[i].url) != 0 ||
             strcmp(first->key, cases[i].key) != 0)
             fail_msg("%s: \"%s\" %s %s", cases[i].file, first->title, first->url, first->key);
@@ -231,10 +220,10 @@ static void test_xml_base(void **state)
                                "<entry><id>2</id><link href='2'/></entry>"
                                "<entry><id>3</id><link xml:base='/z/' href='3'/></entry></feed>"),
                      READ_OK);
-    assert_int_equal(items.n_items, 3);
-    assert_string_equal(items.items[0].url, "http://b.example/x/y/1");
-    assert_string_equal(items.items[1].url, "http://b.example/x/2");
-    assert_string_equal(items.items[2].url, "http://b.example/z/3");
+    assert_int_equal(feed.items.n_items, 3);
+    assert_string_equal(feed.items.items[0].url, "http://b.example/x/y/1");
+    assert_string_equal(feed.items.items[1].url, "http://b.example/x/2");
+    assert_string_equal(feed.items.items[2].url, "http://b.example/z/3");
 }
 
 static void test_links_of_atom(void **state)
@@ -250,7 +239,7 @@ static void test_links_of_atom(void **state)
     assert_int_equal(read_text("<feed xmlns='http://www.w3.org/2005/Atom'><link rel='next' href='?page=2'/>"
                                "<entry><id>1</id></entry></feed>"),
                      READ_OK);
-    assert_string_equal(items.next_url, "http://h.example/dir/feed.xml?page=2");
+    assert_string_equal(feed.items.next_url, "http://h.example/dir/feed.xml?page=2");
 }
 
 static void test_images(void **state)
@@ -396,11 +385,11 @@ static void test_keys_are_distinct(void **state)
                   "<item><guid>1</guid><link>http://h.example/b</link><title>B</title></item>"
                   "<item><title>no guid, no link</title></item></channel></rss>"),
         READ_OK);
-    assert_int_equal(items.n_items, 3);
-    assert_string_equal(items.items[0].key, "1");
-    assert_string_not_equal(items.items[1].key, "1");
-    assert_string_not_equal(items.items[2].key, "");
-    assert_true(items.items[0].content_hash != items.items[1].content_hash);
+    assert_int_equal(feed.items.n_items, 3);
+    assert_string_equal(feed.items.items[0].key, "1");
+    assert_string_not_equal(feed.items.items[1].key, "1");
+    assert_string_not_equal(feed.items.items[2].key, "");
+    assert_true(feed.items.items[0].content_hash != feed.items.items[1].content_hash);
 }
 
 // -- what is broken -------------------------------------------------------------------------------
@@ -412,7 +401,7 @@ static void test_no_entities_from_outside(void **state)
         read_text("<!DOCTYPE rss [<!ENTITY x SYSTEM 'file:///etc/passwd'><!ENTITY y 'why'>]><rss><channel>"
                   "<item><title>a&x;b&y;c&nbsp;d</title></item></channel></rss>"),
         READ_OK);
-    assert_string_equal(items.items[0].title, "a&x;bwhyc d");
+    assert_string_equal(feed.items.items[0].title, "a&x;bwhyc d");
 }
 
 static char *nest(const char *head, const char *unit, size_t times, const char *tail)
@@ -430,7 +419,7 @@ static void test_bounds(void **state)
     int64_t before = clock_thread_cpu_us();
     char *deep = nest("<rss><channel><item><title>t</title><description>", "<p>", 10000, "");
     assert_int_equal(read_text(deep), READ_OK);
-    assert_int_equal(items.n_items, 1);
+    assert_int_equal(feed.items.n_items, 1);
     free(deep);
     char *many = nest("<rss><channel>", "<item><title>t</title></item>", 10001, "</channel></rss>");
     assert_int_equal(read_text(many), READ_TOO_BIG);
@@ -455,18 +444,18 @@ static void test_what_is_no_feed(void **state)
     assert_int_equal(read_text("plain words"), READ_NOT_THIS_KIND);
     assert_int_equal(read_text("<urlset><url><loc>http://h.example/</loc></url></urlset>"),
                      READ_NOT_THIS_KIND);
-    assert_non_null(strstr(items.detail, "urlset"));
+    assert_non_null(strstr(feed.items.detail, "urlset"));
     assert_int_equal(read_text("{\"a\":1}"), READ_NOT_THIS_KIND);
     assert_int_equal(read_text("{\"items\":["), READ_PARSE);
     assert_int_equal(
         read_text("<!DOCTYPE html><html><head><link rel='stylesheet' href='/s.css'>"
                   "<link href=\"/feed.atom\" type='application/atom+xml' rel=\"alternate\"></head>"),
         READ_NOT_THIS_KIND);
-    assert_string_equal(items.next_url, "http://h.example/feed.atom");
+    assert_string_equal(feed.items.next_url, "http://h.example/feed.atom");
     assert_int_equal(read_text("<html><body>no feed</body></html>"), READ_NOT_THIS_KIND);
-    assert_null(items.next_url);
+    assert_null(feed.items.next_url);
     assert_int_equal(read_text("<rss><channel><title>empty</title></channel></rss>"), READ_OK);
-    assert_int_equal(items.n_items, 0);
+    assert_int_equal(feed.items.n_items, 0);
 }
 
 static void test_prefixes_of_a_document(void **state)

@@ -1,17 +1,8 @@
 // needs: miner/read proto common
 // Hints for selectors that match nothing.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "miner/read/hint.h"
-#include "proto/limits.h"
+#include "tests/unit/reading.h"
 
 // A table of stories as one large site has it, with made-up words.
 static char *stories(void)
@@ -39,28 +30,20 @@ static char seen[2000];
 // "items: `a` -> `b` 30; ..." of a template's items and fields.
 static const char *hints(const char *html, const char *items, const char *fields)
 {
-    char json[2000];
-    template_error_t error;
-    arena_t *arena = arena_new(1 << 20), *results = arena_new(DOCUMENT_ARENA);
-    snprintf(json, sizeof json,
-             "{\"name\":\"x\",\"url\":\"https://a.example/\",\"kind\":\"html\",\"items\":%s,\"fields\":{%s}}",
-             items, fields);
-    template_t *t = template_parse(arena, json, strlen(json), &error);
-    reader_t *reader = t ? reader_new(t, &error) : NULL;
-    if (!reader) fail_msg("%s: %s: %s", json, error.field, error.text);
-    document_t document = {.bytes = html, .len = strlen(html), .url = "https://a.example/"};
-    items_t out;
+    char members[2000];
+    reading_t r;
     hint_t found[4];
-    (void)reader_items(reader, results, &document, &out);
-    size_t n = hint_html(t, results, &document, out.selector_matches, found, 4);
+    snprintf(members, sizeof members, "\"kind\":\"html\",\"items\":%s,\"fields\":{%s}", items, fields);
+    reading_open(&r, members);
+    (void)reading_text(&r, html);
+    document_t document = {.bytes = html, .len = strlen(html), .url = r.url};
+    size_t n = hint_html(r.template, r.arena, &document, r.items.selector_matches, found, 4);
     *seen = 0;
     for (size_t i = 0, at = 0; i < n; i++)
         at += (size_t)snprintf(seen + at, sizeof seen - at, "%s%s: `%s` -> `%s` %zu", at ? "; " : "",
                                found[i].field, found[i].selector,
                                found[i].instead ? found[i].instead : found[i].why, found[i].matches);
-    reader_destroy(&reader);
-    arena_destroy(&arena);
-    arena_destroy(&results);
+    reading_close(&r);
     return seen;
 }
 

@@ -1,58 +1,27 @@
 // needs: miner/read proto common
 // JSON documents by template: items, typed fields, numbers, and what is broken. Templates are parsed as users
 // write them.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
+#include "tests/unit/reading.h"
 
-#include "miner/read/json.h"
-#include "proto/limits.h"
-
-static arena_t *arena, *templates;
-static items_t items;
-static template_error_t error;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena = arena_new(DOCUMENT_ARENA);
-    templates = arena_new(4 << 20);
-    return 0;
-}
+static reading_t doc;
 
 static int teardown(void **state)
 {
     (void)state;
-    arena_destroy(&arena);
-    arena_destroy(&templates);
+    reading_close(&doc);
     return 0;
 }
 
 // members: what stands in the template beside name, kind and url.
-static json_reader_t *reader(const char *members)
-{
-    arena_reset(templates);
-    const char *text = arena_printf(
-        templates, "{\"name\":\"t\",\"kind\":\"json\",\"url\":\"http://h.example/api/\",%s}", members);
-    const template_t *t = template_parse(templates, text, strlen(text), &error);
-    if (!t) fail_msg("%s: %s", error.field, error.text);
-    return json_reader_new(t, &error);
-}
-
 static read_status_t read_bytes(const char *members, const char *json, size_t len)
 {
-    const document_t document = {.bytes = json, .len = len, .url = "http://h.example/api/"};
-    json_reader_t *r = reader(members);
-    if (!r) fail_msg("%s: %s", error.field, error.text);
-    arena_reset(arena);
-    read_status_t status = json_items(r, arena, &document, &items);
-    json_reader_destroy(&r);
-    assert_null(r);
-    return status;
+    char all[2000];
+    snprintf(all, sizeof all, "\"kind\":\"json\",%s", members);
+    reading_close(&doc);
+    reading_open(&doc, all);
+    doc.url = "http://h.example/api/";
+    return reading_bytes(&doc, json, len);
 }
 
 static read_status_t read_text(const char *members, const char *json)
@@ -63,9 +32,10 @@ static read_status_t read_text(const char *members, const char *json)
 static const item_t *one(const char *members, const char *json)
 {
     read_status_t status = read_text(members, json);
-    if (status != READ_OK || items.n_items != 1)
-        fail_msg("%s: %s, %zu items, %s", json, read_status_name(status), items.n_items, items.detail);
-    return &items.items[0];
+    if (status != READ_OK || doc.items.n_items != 1)
+        fail_msg("%s: %s, %zu items, %s", json, read_status_name(status), doc.items.n_items,
+                 doc.items.detail);
+    return &doc.items.items[0];
 }
 
 static void test_items(void **state)
@@ -79,16 +49,16 @@ static void test_items(void **state)
                   "\"published\":\"$.at\",\"n\":\"$.n\"}",
                   json),
         READ_OK);
-    assert_int_equal(items.n_items, 2);
-    assert_int_equal(items.matched, 2);
-    assert_string_equal(items.items[0].key, "7");
-    assert_string_equal(items.items[0].title, "One");
-    assert_string_equal(items.items[0].url, "http://h.example/a");
-    assert_int_equal(items.items[0].published_ms, INT64_C(1700000000000));
-    assert_string_equal(items.items[0].fields, "{\"n\":{\"v\":[1,2]}}");
-    assert_string_equal(items.items[1].url, "http://o.example/b");
-    assert_int_equal(items.selector_matches[0], 2);
-    assert_int_equal(items.selector_matches[1], 2);
+    assert_int_equal(doc.items.n_items, 2);
+    assert_int_equal(doc.items.matched, 2);
+    assert_string_equal(doc.items.items[0].key, "7");
+    assert_string_equal(doc.items.items[0].title, "One");
+    assert_string_equal(doc.items.items[0].url, "http://h.example/a");
+    assert_int_equal(doc.items.items[0].published_ms, INT64_C(1700000000000));
+    assert_string_equal(doc.items.items[0].fields, "{\"n\":{\"v\":[1,2]}}");
+    assert_string_equal(doc.items.items[1].url, "http://o.example/b");
+    assert_int_equal(doc.items.selector_matches[0], 2);
+    assert_int_equal(doc.items.selector_matches[1], 2);
 }
 
 static void test_ways_to_name_items(void **state)
@@ -101,8 +71,8 @@ static void test_ways_to_name_items(void **state)
         char members[200];
         snprintf(members, sizeof members, "\"items\":%s,\"fields\":{\"title\":\"t\"}", same[i]);
         assert_int_equal(read_text(members, "{\"a\":{\"b\":[{\"t\":\"x\"},{\"t\":\"y\"}]}}"), READ_OK);
-        assert_int_equal(items.n_items, 2);
-        assert_string_equal(items.items[1].title, "y");
+        assert_int_equal(doc.items.n_items, 2);
+        assert_string_equal(doc.items.items[1].title, "y");
     }
 }
 
@@ -179,7 +149,7 @@ static void test_tolerates(void **state)
                         "\xF0\x9F\x98\x80\xEF\xBF\xBD");
     static const char utf16[] = "[\0{\0\"\0t\0\"\0:\0\"\0\xE9\0\"\0}\0]\0";
     assert_int_equal(read_bytes(members, utf16, sizeof utf16 - 1), READ_OK);
-    assert_string_equal(items.items[0].title, "\xC3\xA9");
+    assert_string_equal(doc.items.items[0].title, "\xC3\xA9");
 }
 
 static void test_refuses(void **state)
@@ -190,10 +160,10 @@ static void test_refuses(void **state)
     assert_int_equal(read_text(members, "  \n"), READ_EMPTY_BODY);
     assert_int_equal(read_text(members, "<html>"), READ_NOT_THIS_KIND);
     assert_int_equal(read_text(members, "{\"a\":[{\"t\":\"x\"}"), READ_PARSE);
-    assert_string_not_equal(items.detail, "");
+    assert_string_not_equal(doc.items.detail, "");
     assert_int_equal(read_text(members, "{\"a\":1,}"), READ_PARSE);
     assert_int_equal(read_text(members, "{\"a\":[]}"), READ_OK); // a list that is there, and empty
-    assert_int_equal(items.n_items, 0);
+    assert_int_equal(doc.items.n_items, 0);
     assert_int_equal(read_text(members, "{\"a\":{}}"), READ_ROTTED);
     assert_int_equal(read_text(members, "{}"), READ_ROTTED);
     static const char array[] = "\"items\":\"$.a\",\"fields\":{\"title\":\"$.t\"}";
@@ -239,9 +209,9 @@ static void test_errors_name_the_field(void **state)
         {"\"items\":\"$.a\",\"key\":\"$.\",\"fields\":{\"title\":\"$.t\"}", "key"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_null(reader(cases[i].members));
-        assert_string_equal(error.field, cases[i].field);
-        assert_non_null(strstr(error.text, "JSONPath"));
+        char members[300];
+        snprintf(members, sizeof members, "\"kind\":\"json\",%s", cases[i].members);
+        reading_refused(members, cases[i].field, "JSONPath");
     }
 }
 
@@ -253,5 +223,5 @@ int main(void)
         cmocka_unit_test(test_tolerates), cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_bounds),    cmocka_unit_test(test_errors_name_the_field),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, NULL, teardown);
 }

@@ -1,94 +1,42 @@
 // needs: miner/read proto common
 // Reading by kind, as the miner does: what kind auto makes of a document, watched pages, and the next page.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
+#include "tests/unit/reading.h"
 
-#include "miner/read/read.h"
-#include "proto/limits.h"
-
-#define URL "https://a.example/list?page=1"
-
-typedef struct {
-    arena_t *template_arena, *arena;
-    template_t *template;
-    reader_t *reader;
-    items_t items;
-} fixture_t;
-
-static void open_template(fixture_t *f, const char *json)
-{
-    template_error_t error;
-    *f = (fixture_t){.template_arena = arena_new(1 << 20), .arena = arena_new(DOCUMENT_ARENA)};
-    f->template = template_parse(f->template_arena, json, strlen(json), &error);
-    if (!f->template) fail_msg("%s: %s: %s", json, error.field, error.text);
-    f->reader = reader_new(f->template, &error);
-    if (!f->reader) fail_msg("%s: %s: %s", json, error.field, error.text);
-}
-
-static void close_template(fixture_t *f)
-{
-    reader_destroy(&f->reader);
-    arena_destroy(&f->arena);
-    arena_destroy(&f->template_arena);
-}
-
-static read_status_t read_text(fixture_t *f, const char *text)
-{
-    document_t document = {.bytes = text, .len = strlen(text), .url = URL};
-    arena_reset(f->arena);
-    return reader_items(f->reader, f->arena, &document, &f->items);
-}
-
-static void refused(const char *json, const char *field, const char *words)
-{
-    template_error_t error;
-    arena_t *arena = arena_new(1 << 20);
-    template_t *t = template_parse(arena, json, strlen(json), &error);
-    reader_t *reader = t ? reader_new(t, &error) : NULL;
-    if (reader) fail_msg("%s was taken", json);
-    if (strcmp(error.field, field) != 0 || !strstr(error.text, words))
-        fail_msg("%s: %s: %s", json, error.field, error.text);
-    arena_destroy(&arena);
-}
+#define URL READING_URL
 
 static void auto_looks_at_the_document(void **state)
 {
     (void)state;
-    fixture_t f;
-    open_template(&f, "{\"name\":\"a\",\"url\":\"" URL "\",\"kind\":\"auto\"}");
+    reading_t f;
+    reading_open(&f, "{\"name\":\"a\",\"url\":\"" URL "\",\"kind\":\"auto\"}");
     assert_int_equal(
-        read_text(&f, "<rss><channel><item><title>R</title><guid>1</guid></item></channel></rss>"), READ_OK);
+        reading_text(&f, "<rss><channel><item><title>R</title><guid>1</guid></item></channel></rss>"),
+        READ_OK);
     assert_string_equal(f.items.items[0].title, "R");
     assert_int_equal(
-        read_text(&f, "{\"version\":\"https://jsonfeed.org/version/1\",\"items\":[{\"id\":\"j\"}]}"),
+        reading_text(&f, "{\"version\":\"https://jsonfeed.org/version/1\",\"items\":[{\"id\":\"j\"}]}"),
         READ_OK);
     assert_string_equal(f.items.items[0].key, "j");
     assert_int_equal(
-        read_text(&f, "<?xml version='1.0'?><urlset><url><loc>https://a.example/s</loc></url></urlset>"),
+        reading_text(&f, "<?xml version='1.0'?><urlset><url><loc>https://a.example/s</loc></url></urlset>"),
         READ_OK);
     assert_string_equal(f.items.items[0].url, "https://a.example/s");
     assert_int_equal(
-        read_text(&f, "<sitemapindex><sitemap><loc>https://a.example/s2</loc></sitemap></sitemapindex>"),
+        reading_text(&f, "<sitemapindex><sitemap><loc>https://a.example/s2</loc></sitemap></sitemapindex>"),
         READ_OK);
     assert_int_equal(f.items.n_items, 1);
-    assert_int_equal(read_text(&f,
-                               "<!doctype html><html><head><LINK rel=alternate type='application/rss+xml' "
-                               "href='/feed?a=1&amp;b=2'></head></html>"),
+    assert_int_equal(reading_text(&f,
+                                  "<!doctype html><html><head><LINK rel=alternate type='application/rss+xml' "
+                                  "href='/feed?a=1&amp;b=2'></head></html>"),
                      READ_NOT_THIS_KIND);
     assert_string_equal(f.items.next_url, "https://a.example/feed?a=1&b=2");
     assert_non_null(strstr(f.items.detail, "https://a.example/feed?a=1&b=2"));
-    assert_int_equal(read_text(&f, "<!doctype html><html><body>x"), READ_NOT_THIS_KIND);
+    assert_int_equal(reading_text(&f, "<!doctype html><html><body>x"), READ_NOT_THIS_KIND);
     assert_null(f.items.next_url);
-    assert_int_equal(read_text(&f, "\x1F"), READ_NOT_THIS_KIND);
-    assert_int_equal(read_text(&f, ""), READ_EMPTY_BODY);
-    close_template(&f);
+    assert_int_equal(reading_text(&f, "\x1F"), READ_NOT_THIS_KIND);
+    assert_int_equal(reading_text(&f, ""), READ_EMPTY_BODY);
+    reading_close(&f);
 }
 
 static void pages_name_their_feeds(void **state)
@@ -116,27 +64,27 @@ static void pages_name_their_feeds(void **state)
         {"<link rel='alternate stylesheet' type=application/rss+xml href=/s>", NULL},
         {"<link rel=alternate type=application/rss+xml>", NULL},
     };
-    fixture_t f;
-    open_template(&f, "{\"name\":\"a\",\"url\":\"" URL "\",\"kind\":\"feed\"}");
+    reading_t f;
+    reading_open(&f, "{\"name\":\"a\",\"url\":\"" URL "\",\"kind\":\"feed\"}");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[600];
         snprintf(text, sizeof text, "<!doctype html><html><head><title>t</title>%s", cases[i][0]);
-        assert_int_equal(read_text(&f, text), READ_NOT_THIS_KIND);
+        assert_int_equal(reading_text(&f, text), READ_NOT_THIS_KIND);
         const char *got = f.items.next_url, *wanted = cases[i][1];
         if (wanted ? !got || strcmp(got, wanted) != 0 : got != NULL)
             fail_msg("%s: %s", cases[i][0], got ? got : "none");
     }
-    close_template(&f);
+    reading_close(&f);
 }
 
 static void a_feed_is_no_sitemap(void **state)
 {
     (void)state;
-    fixture_t f;
-    open_template(&f, "{\"name\":\"a\",\"url\":\"" URL "\",\"kind\":\"feed\"}");
-    assert_int_equal(read_text(&f, "<urlset><url><loc>https://a.example/s</loc></url></urlset>"),
+    reading_t f;
+    reading_open(&f, "{\"name\":\"a\",\"url\":\"" URL "\",\"kind\":\"feed\"}");
+    assert_int_equal(reading_text(&f, "<urlset><url><loc>https://a.example/s</loc></url></urlset>"),
                      READ_NOT_THIS_KIND);
-    close_template(&f);
+    reading_close(&f);
 }
 
 #define PAGE "{\"name\":\"a\",\"url\":\"" URL "\",\"kind\":\"page\""
@@ -144,12 +92,13 @@ static void a_feed_is_no_sitemap(void **state)
 static void a_watched_page_is_one_item(void **state)
 {
     (void)state;
-    fixture_t f;
-    open_template(
+    reading_t f;
+    reading_open(
         &f, PAGE
         ",\"items\":[\"#gone\",\".price\"],\"fields\":{\"stock\":{\"select\":\"b\",\"type\":\"integer\"}}}");
     assert_int_equal(
-        read_text(&f, "<title>(1) Shop</title><p class=price>10 EUR<p class=price>9 USD<b>7</b>"), READ_OK);
+        reading_text(&f, "<title>(1) Shop</title><p class=price>10 EUR<p class=price>9 USD<b>7</b>"),
+        READ_OK);
     assert_int_equal(f.items.n_items, 1);
     assert_string_equal(f.items.items[0].key, URL);
     assert_string_equal(f.items.items[0].url, URL);
@@ -157,35 +106,35 @@ static void a_watched_page_is_one_item(void **state)
     assert_string_equal(f.items.items[0].content, "10 EUR\n9 USD7");
     assert_string_equal(f.items.items[0].fields, "{\"stock\":7}");
     uint64_t hash = f.items.items[0].content_hash;
-    read_text(&f, "<title>(2) Shop</title><i>new</i><p class=price>10 EUR<p class=price>9 USD<b>7</b>");
+    reading_text(&f, "<title>(2) Shop</title><i>new</i><p class=price>10 EUR<p class=price>9 USD<b>7</b>");
     assert_int_equal(f.items.items[0].content_hash, hash);
-    read_text(&f, "<title>(2) Shop</title><p class=price>11 EUR<p class=price>9 USD<b>7</b>");
+    reading_text(&f, "<title>(2) Shop</title><p class=price>11 EUR<p class=price>9 USD<b>7</b>");
     assert_int_not_equal(f.items.items[0].content_hash, hash);
-    assert_int_equal(read_text(&f, "<title>Shop</title><p>sold out"), READ_ROTTED);
-    assert_int_equal(read_text(&f, "<p class=price> <p>sold out"), READ_ROTTED);
-    close_template(&f);
+    assert_int_equal(reading_text(&f, "<title>Shop</title><p>sold out"), READ_ROTTED);
+    assert_int_equal(reading_text(&f, "<p class=price> <p>sold out"), READ_ROTTED);
+    reading_close(&f);
 }
 
 static void a_whole_page_or_its_markup(void **state)
 {
     (void)state;
-    fixture_t f;
-    open_template(&f, PAGE "}");
-    assert_int_equal(read_text(&f, "<title>T</title><script>x()</script><p>One<p>Two"), READ_OK);
+    reading_t f;
+    reading_open(&f, PAGE "}");
+    assert_int_equal(reading_text(&f, "<title>T</title><script>x()</script><p>One<p>Two"), READ_OK);
     assert_string_equal(f.items.items[0].content, "One\n\nTwo");
-    close_template(&f);
-    open_template(
-        &f, PAGE ",\"fields\":{\"content\":{\"select\":\"xpath://p[2]\",\"type\":\"html\"},\"title\":\"h1\"},"
+    reading_close(&f);
+    reading_open(&f, PAGE
+                 ",\"fields\":{\"content\":{\"select\":\"xpath://p[2]\",\"type\":\"html\"},\"title\":\"h1\"},"
                  "\"track\":[\"title\"]}");
-    assert_int_equal(read_text(&f, "<h1>H</h1><p>One<p><b>Two</b>"), READ_OK);
+    assert_int_equal(reading_text(&f, "<h1>H</h1><p>One<p><b>Two</b>"), READ_OK);
     assert_string_equal(f.items.items[0].content, "<b>Two</b>");
     assert_string_equal(f.items.items[0].title, "H");
-    close_template(&f);
-    refused(PAGE ",\"key\":\"b\"}", "key", "URL");
-    refused(PAGE ",\"fields\":{\"url\":\"a\"}}", "fields.url", "own");
-    refused(PAGE ",\"items\":\"p\",\"fields\":{\"content\":\"a\"}}", "fields.content", "keep one");
-    refused(PAGE ",\"items\":\"p[\"}", "fields.content", "CSS");
-    refused(PAGE ",\"pages\":2}", "pages", "no further pages");
+    reading_close(&f);
+    reading_refused(PAGE ",\"key\":\"b\"}", "key", "URL");
+    reading_refused(PAGE ",\"fields\":{\"url\":\"a\"}}", "fields.url", "own");
+    reading_refused(PAGE ",\"items\":\"p\",\"fields\":{\"content\":\"a\"}}", "fields.content", "keep one");
+    reading_refused(PAGE ",\"items\":\"p[\"}", "fields.content", "CSS");
+    reading_refused(PAGE ",\"pages\":2}", "pages", "no further pages");
 }
 
 #define HTML "{\"name\":\"a\",\"url\":\"" URL "\",\"items\":\"li\",\"fields\":{\"title\":\"b\"},"
@@ -193,11 +142,11 @@ static void a_whole_page_or_its_markup(void **state)
 static const char *next_of(const char *json, const char *text)
 {
     static char out[300];
-    fixture_t f;
-    open_template(&f, json);
-    assert_int_equal(read_text(&f, text), READ_OK);
+    reading_t f;
+    reading_open(&f, json);
+    assert_int_equal(reading_text(&f, text), READ_OK);
     snprintf(out, sizeof out, "%s", f.items.next_url ? f.items.next_url : "none");
-    close_template(&f);
+    reading_close(&f);
     return out;
 }
 
@@ -264,43 +213,46 @@ static void the_next_page_of_a_feed(void **state)
 static void pages_that_are_counted(void **state)
 {
     (void)state;
-    fixture_t f;
-    open_template(&f, "{\"name\":\"a\",\"url\":\"" URL
-                      "\",\"kind\":\"feed\",\"pages\":9,\"next\":{\"format\":\"?paged={page}\"}}");
-    assert_int_equal(read_text(&f, "<rss><channel><item><title>R</title></item></channel></rss>"), READ_OK);
+    reading_t f;
+    reading_open(&f, "{\"name\":\"a\",\"url\":\"" URL
+                     "\",\"kind\":\"feed\",\"pages\":9,\"next\":{\"format\":\"?paged={page}\"}}");
+    assert_int_equal(reading_text(&f, "<rss><channel><item><title>R</title></item></channel></rss>"),
+                     READ_OK);
     assert_string_equal(f.items.next_url, "https://a.example/list?paged=2");
     assert_string_equal(reader_page_url(f.reader, f.arena, URL, 9, 40), "https://a.example/list?paged=9");
-    close_template(&f);
-    open_template(&f, HTML "\"next\":{\"format\":\"/from/{offset}.html\"}}");
+    reading_close(&f);
+    reading_open(&f, HTML "\"next\":{\"format\":\"/from/{offset}.html\"}}");
     assert_string_equal(reader_page_url(f.reader, f.arena, URL, 9, 40), "https://a.example/from/40.html");
-    close_template(&f);
-    open_template(&f, HTML "\"next\":{\"format\":\"?p={page}\",\"first\":0}}");
+    reading_close(&f);
+    reading_open(&f, HTML "\"next\":{\"format\":\"?p={page}\",\"first\":0}}");
     assert_string_equal(reader_page_url(f.reader, f.arena, URL, 2, 40), "https://a.example/list?p=1");
-    close_template(&f);
-    open_template(&f, HTML "\"next\":\"a\"}");
+    reading_close(&f);
+    reading_open(&f, HTML "\"next\":\"a\"}");
     assert_null(reader_page_url(f.reader, f.arena, URL, 9, 40));
-    close_template(&f);
+    reading_close(&f);
 }
 
 static void bad_paging_is_refused(void **state)
 {
     (void)state;
-    refused(HTML "\"pages\":0}", "pages", "1 to 1000");
-    refused(HTML "\"pages\":\"2\"}", "pages", "1 to 1000");
-    refused(HTML "\"next\":\"a[\"}", "next", "CSS");
-    refused(HTML "\"next\":{\"format\":\"?p={page}\",\"first\":-1}}", "next.first", "whole number");
-    refused(HTML "\"next\":{\"match\":\"x\"}}", "next", "select");
-    refused(HTML "\"next\":{\"format\":\"/{}\"}}", "next.format", "{page}");
-    refused(HTML "\"next\":{\"format\":\"/{page}{offset}\"}}", "next.format", "{page}");
-    refused(HTML "\"next\":{\"format\":\"?p={page}\",\"match\":\"x\"}}", "next.match", "select");
-    refused(HTML "\"next\":{\"select\":\"a\",\"format\":\"/{id}\"}}", "next.format", "{}");
-    refused(HTML "\"next\":{\"select\":\"a\",\"match\":\"(\"}}", "next.match", "");
-    refused(JSON "\"next\":\"$.a[\"}", "next", "JSONPath");
-    refused("{\"name\":\"a\",\"url\":\"" URL
-            "\",\"kind\":\"json\",\"fields\":{\"title\":\"$.t\"},\"pages\":5}",
-            "next", "missing");
-    refused("{\"name\":\"a\",\"url\":\"" URL "\",\"kind\":\"feed\",\"next\":\"a\"}", "next", "leave it out");
-    refused("{\"name\":\"a\",\"url\":\"" URL "\",\"kind\":\"sitemap\",\"pages\":2}", "pages", "leave it out");
+    reading_refused(HTML "\"pages\":0}", "pages", "1 to 1000");
+    reading_refused(HTML "\"pages\":\"2\"}", "pages", "1 to 1000");
+    reading_refused(HTML "\"next\":\"a[\"}", "next", "CSS");
+    reading_refused(HTML "\"next\":{\"format\":\"?p={page}\",\"first\":-1}}", "next.first", "whole number");
+    reading_refused(HTML "\"next\":{\"match\":\"x\"}}", "next", "select");
+    reading_refused(HTML "\"next\":{\"format\":\"/{}\"}}", "next.format", "{page}");
+    reading_refused(HTML "\"next\":{\"format\":\"/{page}{offset}\"}}", "next.format", "{page}");
+    reading_refused(HTML "\"next\":{\"format\":\"?p={page}\",\"match\":\"x\"}}", "next.match", "select");
+    reading_refused(HTML "\"next\":{\"select\":\"a\",\"format\":\"/{id}\"}}", "next.format", "{}");
+    reading_refused(HTML "\"next\":{\"select\":\"a\",\"match\":\"(\"}}", "next.match", "");
+    reading_refused(JSON "\"next\":\"$.a[\"}", "next", "JSONPath");
+    reading_refused("{\"name\":\"a\",\"url\":\"" URL
+                    "\",\"kind\":\"json\",\"fields\":{\"title\":\"$.t\"},\"pages\":5}",
+                    "next", "missing");
+    reading_refused("{\"name\":\"a\",\"url\":\"" URL "\",\"kind\":\"feed\",\"next\":\"a\"}", "next",
+                    "leave it out");
+    reading_refused("{\"name\":\"a\",\"url\":\"" URL "\",\"kind\":\"sitemap\",\"pages\":2}", "pages",
+                    "leave it out");
 }
 
 #define DATES             "\"dates\":{\"timezone\":\"Europe/Berlin\",\"order\":\"dmy\"}"
@@ -335,18 +287,18 @@ static void what_dates_mean_in_each_kind(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (int zoned = 0; zoned < 2; zoned++) {
-            fixture_t f;
+            reading_t f;
             char text[600];
             const char *date = zoned ? "03/04/2026 14:30 GMT" : "03/04/2026 14:30";
             const char *in = strstr(cases[i].document, "%s");
             snprintf(text, sizeof text, "%.*s%s%s", (int)(in - cases[i].document), cases[i].document, date,
                      in + 2);
-            open_template(&f, cases[i].template);
-            assert_int_equal(read_text(&f, text), READ_OK);
+            reading_open(&f, cases[i].template);
+            assert_int_equal(reading_text(&f, text), READ_OK);
             assert_int_equal(f.items.n_items, 1);
             int64_t ms = f.items.items[0].published_ms, want = INT64_C(1775226600000);
             if (ms != (zoned ? want : want - 2 * 3600000)) fail_msg("%s: %lld", text, (long long)ms);
-            close_template(&f);
+            reading_close(&f);
         }
     }
 }
@@ -354,17 +306,17 @@ static void what_dates_mean_in_each_kind(void **state)
 static void what_dates_mean_in_details_and_own_fields(void **state)
 {
     (void)state;
-    fixture_t f;
+    reading_t f;
     item_t item = {.title = NULL};
     bool drop;
-    open_template(&f, TEMPLATE("\"kind\":\"feed\"," DATES ",\"detail\":{\"fields\":{\"published\":\"i\","
-                               "\"edited\":{\"select\":\"b\",\"type\":\"time\"}}}"));
+    reading_open(&f, TEMPLATE("\"kind\":\"feed\"," DATES ",\"detail\":{\"fields\":{\"published\":\"i\","
+                              "\"edited\":{\"select\":\"b\",\"type\":\"time\"}}}"));
     const char text[] = "<i>03/04/2026 14:30</i><b>04.04.2026</b>";
     document_t document = {.bytes = text, .len = strlen(text), .url = URL};
     assert_int_equal(reader_detail(f.reader, f.arena, &document, &item, &drop), READ_OK);
     assert_int_equal(item.published_ms, INT64_C(1775219400000));
     assert_string_equal(item.fields, "{\"edited\":\"2026-04-03T22:00:00Z\"}");
-    close_template(&f);
+    reading_close(&f);
 }
 
 int main(void)

@@ -1,43 +1,25 @@
 // needs: miner/read proto common
 // JSON within pages.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "miner/read/read.h"
-#include "proto/limits.h"
+#include "tests/unit/reading.h"
 
 static char seen[1000];
 
 // "ok: title url; ..." of the items that members find in html, or "status: detail".
 static const char *found(const char *members, const char *html)
 {
-    char json[2000];
-    template_error_t error;
-    arena_t *arena = arena_new(1 << 20), *results = arena_new(DOCUMENT_ARENA);
-    snprintf(json, sizeof json, "{\"name\":\"x\",\"url\":\"https://a.example/p/\",%s}", members);
-    template_t *t = template_parse(arena, json, strlen(json), &error);
-    reader_t *reader = t ? reader_new(t, &error) : NULL;
-    document_t document = {.bytes = html, .len = strlen(html), .url = "https://a.example/p/"};
-    items_t out;
-    if (!reader) {
-        snprintf(seen, sizeof seen, "%s: %s", error.field, error.text);
+    reading_t r;
+    if (!reading_begin(&r, members)) {
+        snprintf(seen, sizeof seen, "%s: %s", r.error.field, r.error.text);
     } else {
-        read_status_t status = reader_items(reader, results, &document, &out);
+        read_status_t status = reading_text(&r, html);
         size_t at = (size_t)snprintf(seen, sizeof seen, "%s: %s", read_status_name(status),
-                                     status == READ_OK ? "" : out.detail);
-        for (size_t i = 0; status == READ_OK && i < out.n_items; i++)
-            at += (size_t)snprintf(seen + at, sizeof seen - at, "%s%s %s", i ? "; " : "", out.items[i].title,
-                                   out.items[i].url);
+                                     status == READ_OK ? "" : r.items.detail);
+        for (size_t i = 0; status == READ_OK && i < r.items.n_items; i++)
+            at += (size_t)snprintf(seen + at, sizeof seen - at, "%s%s %s", i ? "; " : "",
+                                   r.items.items[i].title, r.items.items[i].url);
     }
-    reader_destroy(&reader);
-    arena_destroy(&arena);
-    arena_destroy(&results);
+    reading_close(&r);
     return seen;
 }
 
@@ -47,7 +29,7 @@ static const char *found(const char *members, const char *html)
 static void scripts_and_attributes(void **state)
 {
     (void)state;
-    static const char both[] = "ok: A &amp; </b> https://a.example/p/a; B https://a.example/b";
+    static const char both[] = "ok: A &amp; </b> https://a.example/a; B https://a.example/b";
     assert_string_equal(found("\"script\":\"#s\"," FIELDS, "<p>x<script id=s>" POSTS "</script>"), both);
     assert_string_equal(found("\"script\":\"xpath://script[@id='s']\"," FIELDS,
                               "<script id=r>[]</script><script id=s>\n" POSTS "\n</script>"),
@@ -57,7 +39,7 @@ static void scripts_and_attributes(void **state)
     assert_string_equal(found("\"script\":\"#s::attr(data-x)\"," FIELDS,
                               "<i id=s data-x='{&quot;posts&quot;:[{&quot;t&quot;:&quot;A&quot;,"
                               "&quot;u&quot;:&quot;a&quot;}]}'>"),
-                        "ok: A https://a.example/p/a");
+                        "ok: A https://a.example/a");
 }
 
 static void the_first_with_items(void **state)
@@ -67,7 +49,7 @@ static void the_first_with_items(void **state)
                               "<script>f(1)</script><script>{\"a\":1}</script><script>{\"posts\":[]}</script>"
                               "<script>{\"posts\":[{\"t\":\"A\",\"u\":\"a\"}]}</script>"
                               "<script>{\"posts\":[{\"t\":\"B\",\"u\":\"b\"}]}</script>"),
-                        "ok: A https://a.example/p/a");
+                        "ok: A https://a.example/a");
     assert_string_equal(found("\"script\":\"script\"," FIELDS, "<script>{\"posts\":[]}</script>"), "ok: ");
 }
 

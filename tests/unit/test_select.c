@@ -1,18 +1,7 @@
 // needs: miner/read proto common
 // Selectors: what they match from a document and from an item, what is refused, and that they always end.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-#include <lexbor/html/html.h>
-
-#include "miner/read/dom.h"
-#include "miner/read/select.h"
+#include "tests/unit/page.h"
 
 static const char page[] =
     "<!doctype html><html lang=en><head><title>T</title><meta name=d content='from meta'></head><body id=top>"
@@ -27,62 +16,26 @@ static const char page[] =
     "</select></form><p id=e></p><p id=e2><!-- c --></p><my-tag id=m>custom</my-tag>"
     "</body></html>";
 
-typedef struct {
-    arena_t *arena;
-    dom_t *dom;
-    lxb_dom_node_t *root;
-} fixture_t;
-
-static void open_page(fixture_t *f, const char *html)
-{
-    char detail[200];
-    f->arena = arena_new(4 << 20);
-    f->dom = dom_new();
-    assert_int_equal(dom_parse(f->dom, html, strlen(html), &f->root, detail), READ_OK);
-}
-
-static void close_page(fixture_t *f)
-{
-    dom_destroy(&f->dom);
-    arena_destroy(&f->arena);
-}
-
-typedef struct {
-    const selector_t *selector;
-    arena_t *arena;
-    char out[400];
-} listing_t;
-
 // "i1 i2": ids, or names where there is none; behind a selector with `::...` what it takes.
 static bool list_match(void *ctx, lxb_dom_node_t *node)
 {
     listing_t *l = ctx;
     raw_t raw = {NULL, 0};
     size_t n = 0;
-    const char *id;
     if (!selector_is_plain(l->selector)) {
         assert_int_equal(select_take(l->selector, node, TYPE_TEXT, true, l->arena, &raw), READ_OK);
-        id = raw.text ? raw.text : "-", n = raw.text ? raw.len : 1;
-    } else {
-        id = (const char *)lxb_dom_element_get_attribute(lxb_dom_interface_element(node),
-                                                         (const lxb_char_t *)"id", 2, &n);
-        if (!id) id = (const char *)lxb_dom_element_local_name(lxb_dom_interface_element(node), &n);
+        page_add(l, raw.text ? raw.text : "-", raw.text ? raw.len : 1);
+        return true;
     }
-    size_t at = strlen(l->out);
-    snprintf(l->out + at, sizeof l->out - at, "%s%.*s", at ? " " : "", (int)n, id);
+    const char *id = page_id(node, &n);
+    if (!id) id = (const char *)lxb_dom_element_local_name(lxb_dom_interface_element(node), &n);
+    page_add(l, id, n);
     return true;
 }
 
-static void expect(fixture_t *f, lxb_dom_node_t *scope, const char *selector, const char *matches)
+static void expect(page_t *p, lxb_dom_node_t *scope, const char *selector, const char *matches)
 {
-    template_error_t error;
-    selector_t *sel = selector_new(selector, "items", &error);
-    if (!sel) fail_msg("%s: %s", selector, error.text);
-    listing_t l = {.selector = sel, .arena = f->arena};
-    int64_t steps = 100000;
-    assert_int_equal(select_each(sel, scope, &steps, list_match, &l), READ_OK);
-    if (strcmp(l.out, matches) != 0) fail_msg("`%s` gives \"%s\", not \"%s\"", selector, l.out, matches);
-    selector_destroy(&sel);
+    page_expect(p, scope, selector, matches, list_match);
 }
 
 static void from_a_document(void **state)
@@ -167,29 +120,10 @@ static void from_a_document(void **state)
         {"html div b::text", "sub2"},
         {"div div b", ""},
     };
-    fixture_t f;
-    open_page(&f, page);
+    page_t f;
+    page_open(&f, page);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) expect(&f, f.root, cases[i][0], cases[i][1]);
-    close_page(&f);
-}
-
-static bool keep_node(void *ctx, lxb_dom_node_t *node)
-{
-    *(lxb_dom_node_t **)ctx = node;
-    return false;
-}
-
-static lxb_dom_node_t *by_id(fixture_t *f, const char *id)
-{
-    char text[40];
-    template_error_t error;
-    snprintf(text, sizeof text, "#%s", id);
-    selector_t *sel = selector_new(text, "", &error);
-    lxb_dom_node_t *node = NULL;
-    int64_t steps = 100000;
-    assert_int_equal(select_each(sel, f->root, &steps, keep_node, &node), READ_OK);
-    selector_destroy(&sel);
-    return node;
+    page_close(&f);
 }
 
 static void from_an_item(void **state)
@@ -221,11 +155,11 @@ static void from_an_item(void **state)
         {"h2, li.x", "h2 li"},
         {"> h2, + div", "h2 s1"},
     };
-    fixture_t f;
-    open_page(&f, page);
+    page_t f;
+    page_open(&f, page);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        expect(&f, by_id(&f, "i2"), cases[i][0], cases[i][1]);
-    close_page(&f);
+        expect(&f, page_element(&f, "i2"), cases[i][0], cases[i][1]);
+    page_close(&f);
 }
 
 static void bad_selectors_are_refused_with_a_reason(void **state)
@@ -284,27 +218,27 @@ static void names_beyond_ascii(void **state)
         {"[title='\xC3\xBC']", "b"}, {"p:lang(de-CH)", "c"},
         {"p:lang(\\*-1996)", "c"},   {"p:lang(de-1)", ""},
     };
-    fixture_t f;
-    open_page(&f, html);
+    page_t f;
+    page_open(&f, html);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) expect(&f, f.root, cases[i][0], cases[i][1]);
-    close_page(&f);
+    page_close(&f);
 }
 
 static void a_page_says_its_language(void **state)
 {
     (void)state;
-    fixture_t f;
-    open_page(&f,
+    page_t f;
+    page_open(&f,
               "<!doctype html><meta http-equiv=Content-Language content=' pt-BR x'><p id=a><p id=b lang=de>");
     expect(&f, f.root, "p:lang(pt)", "a");
     expect(&f, f.root, "p:lang(pt-BR)", "a");
     expect(&f, f.root, "p:lang(x)", "");
-    close_page(&f);
-    open_page(&f,
+    page_close(&f);
+    page_open(&f,
               "<!doctype html><meta http-equiv=Content-Language content='pt, de'><p id=a><p id=b lang=de>");
     expect(&f, f.root, "p:lang(pt)", "");
     expect(&f, f.root, "p:lang('')", "a");
-    close_page(&f);
+    page_close(&f);
 }
 
 static bool count(void *ctx, lxb_dom_node_t *node)
@@ -324,8 +258,8 @@ static void explosive_selectors_end_at_the_budget(void **state)
     char *html = malloc(size);
     for (int i = 0; i < 400; i++) n += (size_t)sprintf(html + n, "<div>");
     for (int i = 0; i < 3000; i++) n += (size_t)sprintf(html + n, "<div></div>");
-    fixture_t f;
-    open_page(&f, html);
+    page_t f;
+    page_open(&f, html);
     for (size_t i = 0; i < sizeof selectors / sizeof *selectors; i++) {
         template_error_t error;
         selector_t *sel = selector_new(selectors[i], "items", &error);
@@ -337,18 +271,18 @@ static void explosive_selectors_end_at_the_budget(void **state)
         assert_true(steps > -1000000);
         selector_destroy(&sel);
     }
-    close_page(&f);
+    page_close(&f);
     free(html);
 }
 
 static void quirks_ignore_the_case_of_classes(void **state)
 {
     (void)state;
-    fixture_t f;
-    open_page(&f, "<p class=Big id=ONE>x");
+    page_t f;
+    page_open(&f, "<p class=Big id=ONE>x");
     expect(&f, f.root, ".big", "ONE");
     expect(&f, f.root, "#one", "ONE");
-    close_page(&f);
+    page_close(&f);
 }
 
 int main(void)

@@ -1,39 +1,28 @@
 // needs: miner/read proto common
 // Sitemaps: plain, news, images, index, lists of URLs, and what is none.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
+#include "tests/unit/reading.h"
 
-#include "miner/read/sitemap.h"
-#include "proto/limits.h"
-
-static arena_t *arena;
-static items_t items;
+static reading_t sitemap;
 
 static int setup(void **state)
 {
     (void)state;
-    arena = arena_new(DOCUMENT_ARENA);
+    reading_open(&sitemap, "\"kind\":\"sitemap\"");
+    sitemap.url = "http://h.example/sitemap.xml";
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    arena_destroy(&arena);
+    reading_close(&sitemap);
     return 0;
 }
 
 static read_status_t read_text(const char *text)
 {
-    static const template_t template = {.name = "t", .kind = KIND_SITEMAP};
-    const document_t document = {.bytes = text, .len = strlen(text), .url = "http://h.example/sitemap.xml"};
-    arena_reset(arena);
-    return sitemap_items(&template, arena, &document, &items);
+    return reading_text(&sitemap, text);
 }
 
 #define URLSET                                                     \
@@ -51,13 +40,13 @@ static void test_plain(void **state)
             "<changefreq>daily</changefreq><priority>0.5</priority></url>"
             "<url><loc>/relative</loc></url><url></url><url><lastmod>2024-01-05</lastmod></url></urlset>"),
         READ_OK);
-    assert_int_equal(items.n_items, 2);
-    assert_string_equal(items.items[0].url, "http://h.example/a?b&c");
-    assert_string_equal(items.items[0].key, "http://h.example/a?b&c");
-    assert_int_equal(items.items[0].published_ms, INT64_C(1704412800000));
-    assert_string_equal(items.items[0].fields,
+    assert_int_equal(sitemap.items.n_items, 2);
+    assert_string_equal(sitemap.items.items[0].url, "http://h.example/a?b&c");
+    assert_string_equal(sitemap.items.items[0].key, "http://h.example/a?b&c");
+    assert_int_equal(sitemap.items.items[0].published_ms, INT64_C(1704412800000));
+    assert_string_equal(sitemap.items.items[0].fields,
                         "{\"lastmod\":\"2024-01-05\",\"changefreq\":\"daily\",\"priority\":\"0.5\"}");
-    assert_string_equal(items.items[1].url, "http://h.example/relative");
+    assert_string_equal(sitemap.items.items[1].url, "http://h.example/relative");
 }
 
 static void test_news_and_images(void **state)
@@ -72,11 +61,11 @@ static void test_news_and_images(void **state)
                          "<image:image><image:loc>http://h.example/j.jpg</image:loc></image:image>"
                          "</url></urlset>"),
         READ_OK);
-    assert_int_equal(items.n_items, 1);
-    assert_string_equal(items.items[0].title, "A & B");
-    assert_string_equal(items.items[0].image, "http://h.example/i.jpg");
-    assert_int_equal(items.items[0].published_ms, INT64_C(1704445200000));
-    assert_string_equal(items.items[0].fields,
+    assert_int_equal(sitemap.items.n_items, 1);
+    assert_string_equal(sitemap.items.items[0].title, "A & B");
+    assert_string_equal(sitemap.items.items[0].image, "http://h.example/i.jpg");
+    assert_int_equal(sitemap.items.items[0].published_ms, INT64_C(1704445200000));
+    assert_string_equal(sitemap.items.items[0].fields,
                         "{\"lastmod\":\"2024-02-05\",\"news:name\":\"Times\",\"news:language\":\"en\"}");
 }
 
@@ -86,17 +75,17 @@ static void test_index(void **state)
     assert_int_equal(read_text("<sitemapindex><sitemap><loc>http://h.example/1.xml.gz</loc></sitemap>"
                                "<sitemap><loc>http://h.example/2.xml.gz</loc></sitemap></sitemapindex>"),
                      READ_OK);
-    assert_int_equal(items.n_items, 2);
-    assert_string_equal(items.items[1].url, "http://h.example/2.xml.gz");
-    assert_string_equal(items.items[1].fields, "{\"sitemap\":true}");
+    assert_int_equal(sitemap.items.n_items, 2);
+    assert_string_equal(sitemap.items.items[1].url, "http://h.example/2.xml.gz");
+    assert_string_equal(sitemap.items.items[1].fields, "{\"sitemap\":true}");
 }
 
 static void test_lines(void **state)
 {
     (void)state;
     assert_int_equal(read_text("http://h.example/1\r\nhttps://h.example/2\n\nno url\n"), READ_OK);
-    assert_int_equal(items.n_items, 2);
-    assert_string_equal(items.items[1].url, "https://h.example/2");
+    assert_int_equal(sitemap.items.n_items, 2);
+    assert_string_equal(sitemap.items.items[1].url, "https://h.example/2");
 }
 
 static void test_broken(void **state)
@@ -105,10 +94,10 @@ static void test_broken(void **state)
     assert_int_equal(read_text("\n<?xml version='1.0'?><urlset><url><loc>http://h.example/?a&b</loc></url>"
                                "<url><loc>http://h.example/2</loc>"),
                      READ_OK);
-    assert_int_equal(items.n_items, 2);
-    assert_string_equal(items.items[0].url, "http://h.example/?a&b");
+    assert_int_equal(sitemap.items.n_items, 2);
+    assert_string_equal(sitemap.items.items[0].url, "http://h.example/?a&b");
     assert_int_equal(read_text("<html><body>404</body></html>"), READ_NOT_THIS_KIND);
-    assert_non_null(strstr(items.detail, "html"));
+    assert_non_null(strstr(sitemap.items.detail, "html"));
     assert_int_equal(read_text("words"), READ_NOT_THIS_KIND);
     assert_int_equal(read_text(" "), READ_EMPTY_BODY);
 }

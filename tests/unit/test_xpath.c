@@ -1,22 +1,10 @@
 // needs: miner/read proto common
 // XPath selectors: what they give from a document and from an item, what is refused, and that they always
 // end.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
-#include <cmocka.h>
-#include <lexbor/html/html.h>
-
-#include "miner/read/dom.h"
-#include "miner/read/read.h"
-#include "miner/read/select.h"
 #include "proto/limits.h"
+#include "tests/unit/page.h"
 
 // realloc always copies there, and nothing is as fast
 #if defined __has_feature
@@ -34,67 +22,24 @@ static const char page[] =
     "<div class='item' id=i2><h2>Two</h2><a href='/2'>link2</a><ul><li>1<li>2<li>3</ul></div>"
     "<p id=n>price: 12.50 EUR</p><svg id=v viewBox='0 0 1 1'><linearGradient id=g /></svg></body></html>";
 
-typedef struct {
-    arena_t *arena;
-    dom_t *dom;
-    lxb_dom_node_t *root;
-} fixture_t;
-
-static void open_page(fixture_t *f, const char *html)
-{
-    char detail[200];
-    f->arena = arena_new(4 << 20);
-    f->dom = dom_new();
-    assert_int_equal(dom_parse(f->dom, html, strlen(html), &f->root, detail), READ_OK);
-}
-
-static void close_page(fixture_t *f)
-{
-    dom_clean(f->dom);
-    dom_destroy(&f->dom);
-    arena_destroy(&f->arena);
-}
-
-typedef struct {
-    const selector_t *selector;
-    arena_t *arena;
-    char out[400];
-} listing_t;
-
 // "i1 i2": ids of elements, text of all else.
 static bool list_match(void *ctx, lxb_dom_node_t *node)
 {
     listing_t *l = ctx;
     raw_t raw = {NULL, 0};
-    size_t at = strlen(l->out), n = 0;
-    const char *id = NULL;
-    if (node->type == LXB_DOM_NODE_TYPE_ELEMENT)
-        id = (const char *)lxb_dom_element_get_attribute(lxb_dom_interface_element(node),
-                                                         (const lxb_char_t *)"id", 2, &n);
+    size_t n = 0;
+    const char *id = node->type == LXB_DOM_NODE_TYPE_ELEMENT ? page_id(node, &n) : NULL;
     if (!id) {
         assert_int_equal(select_take(l->selector, node, TYPE_TEXT, true, l->arena, &raw), READ_OK);
         id = raw.text, n = raw.len;
     }
-    snprintf(l->out + at, sizeof l->out - at, "%s%.*s", at ? " " : "", (int)n, id);
+    page_add(l, id, n);
     return true;
 }
 
-static void expect(fixture_t *f, lxb_dom_node_t *scope, const char *selector, const char *matches)
+static void expect(page_t *p, lxb_dom_node_t *scope, const char *selector, const char *matches)
 {
-    template_error_t error;
-    selector_t *sel = selector_new(selector, "items", &error);
-    if (!sel) fail_msg("%s: %s", selector, error.text);
-    listing_t l = {.selector = sel, .arena = f->arena};
-    int64_t steps = 100000;
-    assert_int_equal(select_each(sel, scope, &steps, list_match, &l), READ_OK);
-    if (strcmp(l.out, matches) != 0) fail_msg("`%s` gives \"%s\", not \"%s\"", selector, l.out, matches);
-    selector_destroy(&sel);
-}
-
-static lxb_dom_node_t *by_id(fixture_t *f, const char *id)
-{
-    return lxb_dom_interface_node(lxb_dom_element_by_id(lxb_dom_interface_element(f->root->first_child->next),
-                                                        (const lxb_char_t *)id, strlen(id)));
+    page_expect(p, scope, selector, matches, list_match);
 }
 
 static void from_a_document(void **state)
@@ -125,10 +70,10 @@ static void from_a_document(void **state)
         {"xpath://div[h2 = 'Two']", "i2"},
         {"xpath://nothing", ""},
     };
-    fixture_t f;
-    open_page(&f, page);
+    page_t f;
+    page_open(&f, page);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) expect(&f, f.root, cases[i][0], cases[i][1]);
-    close_page(&f);
+    page_close(&f);
 }
 
 static void from_an_item(void **state)
@@ -145,11 +90,11 @@ static void from_an_item(void **state)
         {"xpath:count(.//li) + 1", "4"},
         {"xpath:/html/body/@id", "top"},
     };
-    fixture_t f;
-    open_page(&f, page);
+    page_t f;
+    page_open(&f, page);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        expect(&f, by_id(&f, "i2"), cases[i][0], cases[i][1]);
-    close_page(&f);
+        expect(&f, page_element(&f, "i2"), cases[i][0], cases[i][1]);
+    page_close(&f);
 }
 
 static void bad_expressions_are_refused_with_a_reason(void **state)
@@ -192,8 +137,8 @@ static double cpu_s(void)
 
 static void explosive(const char *html, const char *const *selectors, size_t n_selectors)
 {
-    fixture_t f;
-    open_page(&f, html);
+    page_t f;
+    page_open(&f, html);
     for (size_t i = 0; i < n_selectors; i++) {
         template_error_t error;
         selector_t *sel = selector_new(selectors[i], "items", &error);
@@ -211,7 +156,7 @@ static void explosive(const char *html, const char *const *selectors, size_t n_s
 #endif
         selector_destroy(&sel);
     }
-    close_page(&f);
+    page_close(&f);
 }
 
 static void explosive_expressions_end_at_the_budget(void **state)
