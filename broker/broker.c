@@ -88,6 +88,7 @@ void broker_destroy(broker_t **broker)
 {
     broker_t *b = *broker;
     if (!b) return;
+    control_free(b);
     runs_free(&b->runs);
     jobs_free(&b->jobs);
     tasks_free(&b->tasks);
@@ -379,6 +380,7 @@ void broker_tick(broker_t *b, instant_t now)
     for (miner_t *m; (m = registry_expired(&b->registry, now.mono));) session_gone(b, m, "silent");
     build_slots(b);
     close_slots(b);
+    control_tick(b);
     if (now.mono >= b->report_at) {
         b->report_at = now.mono + b->config.report_ms;
         report_heartbeat(b);
@@ -393,7 +395,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 int64_t broker_deadline(const broker_t *b)
 {
-    if (b->building || b->assigning || b->busy) return b->instant.mono;
+    if (b->building || b->assigning || b->busy || b->scans) return b->instant.mono;
     int64_t to_mono = b->instant.mono - b->now;
     int64_t at = b->report_at;
     if (b->grace_until) at = earlier(at, jobs_know_all(b) ? b->instant.mono : b->grace_until);

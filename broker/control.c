@@ -10,6 +10,7 @@
 #include "broker/relations.h"
 #include "broker/trouble.h"
 #include "common/check.h"
+#include "common/line.h"
 #include "common/log.h"
 
 enum { TEMPLATE_ARENA = 16 << 20 };
@@ -28,11 +29,13 @@ bool call_flag(const call_t *c, const char *name)
 
 void call_refuse(call_t *c, unsigned code, const char *field, const char *fmt, ...)
 {
+    char text[sizeof c->message];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(c->message, sizeof c->message, fmt, args);
+    vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    snprintf(c->field, sizeof c->field, "%s", field);
+    line_copy(c->message, sizeof c->message, text); // it may name what the client sent
+    line_copy(c->field, sizeof c->field, field);
     c->reply.code = code;
 }
 
@@ -48,6 +51,14 @@ yyjson_mut_val *call_table(call_t *c)
     yyjson_mut_val *a = yyjson_mut_arr(c->doc);
     yyjson_mut_doc_set_root(c->doc, a);
     return a;
+}
+
+bool call_row(call_t *c, size_t texts)
+{
+    if (c->rows == PAGE_ROWS || c->bytes >= PAGE_BYTES) return false;
+    c->rows++;
+    c->bytes += ROW_BYTES + texts;
+    return true;
 }
 
 void put_str(call_t *c, yyjson_mut_val *o, const char *key, const char *value)
@@ -507,8 +518,7 @@ static void command_sources(call_t *c)
 {
     const char *only = call_arg(c, "name"), *cursor = call_arg(c, "cursor");
     const char *colon = strrchr(cursor, ':');
-    size_t from = colon ? strtoul(colon + 1, NULL, 10) : 0, left = PAGE_ROWS, bytes = 0, n;
-    if (call_arg(c, "limit")[0]) left = strtoul(call_arg(c, "limit"), NULL, 10);
+    size_t from = colon ? strtoul(colon + 1, NULL, 10) : 0, left = strtoul(call_arg(c, "limit"), NULL, 10), n;
     if (left < 1 || left > PAGE_ROWS) left = PAGE_ROWS;
     if (only[0] && !call_listing(c)) return;
     listing_t **all = catalog_sorted(&c->broker->catalog, &n);
@@ -520,12 +530,10 @@ static void command_sources(call_t *c)
         if (colon && !order && l->template->name[colon - cursor]) order = 1;
         if (order < 0) continue;
         size_t k = order == 0 ? from : 0;
-        for (; k < l->n_sources && left && bytes < PAGE_BYTES; k++, left--) {
+        for (; k < l->n_sources && left && call_row(c, strlen(l->sources[k]->url)); k++, left--)
             put_source(c, rows, l->sources[k]);
-            bytes += ROW_BYTES + strlen(l->sources[k]->url);
-        }
         if (k < l->n_sources) left = 0;
-        if (!left) snprintf(c->cursor, sizeof c->cursor, "%.80s:%zu", l->template->name, k);
+        if (!left) snprintf(c->cursor, sizeof c->cursor, "%s:%zu", l->template->name, k);
     }
     free(all);
 }
@@ -599,11 +607,12 @@ static void command_miners(call_t *c)
     if (!all) return;
     for (miner_t *m; (m = registry_next(r, &pos));) all[n++] = m;
     if (n) qsort(all, n, sizeof(miner_t *), by_miner_name);
-    for (size_t i = 0; i < n && i < PAGE_ROWS; i++) put_miner(c, rows, all[i]);
+    for (size_t i = 0; i < n && call_row(c, strlen(all[i]->name)); i++) put_miner(c, rows, all[i]);
+    if (c->rows < n) snprintf(c->message, sizeof c->message, "only the first %zu of %zu", c->rows, n);
     free(all);
     departed_trim(&c->broker->departed, c->broker->now);
     const gone_t *g;
-    for (size_t i = 0; n + i < PAGE_ROWS && (g = departed_at(&c->broker->departed, i)); i++)
+    for (size_t i = 0; (g = departed_at(&c->broker->departed, i)) && call_row(c, strlen(g->name)); i++)
         put_gone(c, rows, g);
 }
 
@@ -660,21 +669,28 @@ static void run(call_t *c)
     call_refuse(c, 400, "command", "this broker knows no command '%s'", c->request->command);
 }
 
+void call_reply(call_t *c)
+{
+    size_t len = 0;
+    char *json = c->reply.code ? NULL : yyjson_mut_write(c->doc, 0, &len);
+    if (!c->reply.code && (!json || len > ANSWER_MAX))
+        call_refuse(c, json ? 413 : 500, "", "the answer of %zu bytes cannot be sent", len);
+    c->reply.id = c->request->id;
+    c->reply.message = c->message;
+    c->reply.field = c->field;
+    c->reply.cursor = c->cursor;
+    c->reply.json = c->reply.code ? NULL : json;
+    broker_send_durable(c->broker, c->peer, WIRE_TYPE_REPLY, &c->reply);
+    free(json);
+    yyjson_mut_doc_free(c->doc);
+}
+
 void control_request(broker_t *b, uint64_t peer, const wire_request_t *request)
 {
     call_t c = {.broker = b, .peer = peer, .request = request, .doc = yyjson_mut_doc_new(NULL)};
     run(&c);
-    if (c.asked) {
+    if (c.asked)
         yyjson_mut_doc_free(c.doc);
-        return;
-    }
-    char *json = c.reply.code ? NULL : yyjson_mut_write(c.doc, 0, NULL);
-    c.reply.id = request->id;
-    c.reply.message = c.message;
-    c.reply.field = c.field;
-    c.reply.cursor = c.cursor;
-    c.reply.json = json;
-    broker_send_durable(b, peer, WIRE_TYPE_REPLY, &c.reply);
-    free(json);
-    yyjson_mut_doc_free(c.doc);
+    else
+        call_reply(&c);
 }

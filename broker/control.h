@@ -17,8 +17,9 @@ typedef struct {
     const wire_request_t *request;
     yyjson_mut_doc *doc;
     wire_reply_t reply;
-    char message[1024], field[128], cursor[MAX_NAME + 1];
-    bool asked; // somebody else replies
+    char message[1024], field[128], cursor[MAX_CURSOR + 1];
+    size_t rows, bytes; // of the table, estimated
+    bool asked;         // somebody else replies
 } call_t;
 
 // The argument's value, "" if it was not given.
@@ -33,9 +34,14 @@ size_t call_sources(const call_t *call, const char *text, source_t **sources, si
 // Answers with code and a text; field: which argument or member of the template is meant.
 __attribute__((format(printf, 4, 5))) void call_refuse(call_t *call, unsigned code, const char *field,
                                                        const char *fmt, ...);
+// Sends what the call came to, and frees it.
+void call_reply(call_t *call);
 // The answer: an object, or a table (rows are added to it).
 yyjson_mut_val *call_object(call_t *call);
 yyjson_mut_val *call_table(call_t *call);
+// Whether the table takes another row, with texts of so many bytes beside its numbers and names: then it
+// counts. False: the page is full.
+bool call_row(call_t *call, size_t texts);
 void put_str(call_t *call, yyjson_mut_val *object, const char *key, const char *value);
 void put_int(call_t *call, yyjson_mut_val *object, const char *key, int64_t value);
 // 16 hex digits.

@@ -18,28 +18,26 @@ static void put_row(call_t *c, yyjson_mut_val *rows, const source_t *s, const ch
     put_int(c, o, "found", gap ? (int64_t)gap->found : 0);
 }
 
-// The newest first, from number *from on, which moves. True: there may be more, the page is full.
-static bool put_gaps(call_t *c, yyjson_mut_val *rows, const listing_t *only, size_t *from, size_t *left)
+// The newest first, from number *from on, which moves. True: there is more, the page is full.
+static bool put_gaps(call_t *c, yyjson_mut_val *rows, const listing_t *only, size_t *from)
 {
     const gap_t *gap;
     for (; (gap = gaps_at(&c->broker->gaps, *from)); (*from)++) {
         const source_t *s = map_get(&c->broker->catalog.sources, gap->source);
         if (!s || (only && s->listing != only)) continue; // its template is gone, or another
-        if (!*left) return true;
+        if (!call_row(c, strlen(s->url))) return true;
         put_row(c, rows, s, gap->closed ? "closed" : "open", gap);
-        (*left)--;
     }
     return false;
 }
 
 // Sources of one template that can prove nothing, in the template's order.
-static bool put_unprovable(call_t *c, yyjson_mut_val *rows, const listing_t *l, size_t *from, size_t *left)
+static bool put_unprovable(call_t *c, yyjson_mut_val *rows, const listing_t *l, size_t *from)
 {
     for (; *from < l->n_sources; (*from)++) {
         if (l->sources[*from]->continuity != CONTINUITY_unprovable) continue;
-        if (!*left) return true;
+        if (!call_row(c, strlen(l->sources[*from]->url))) return true;
         put_row(c, rows, l->sources[*from], "unprovable", NULL);
-        (*left)--;
     }
     return false;
 }
@@ -49,16 +47,15 @@ void command_gaps(call_t *c)
 {
     const char *cursor = call_arg(c, "cursor");
     const listing_t *only = call_arg(c, "name")[0] ? call_listing(c) : NULL;
-    size_t from = cursor[0] ? strtoul(cursor + 1, NULL, 10) : 0, left = PAGE_ROWS;
+    size_t from = cursor[0] ? strtoul(cursor + 1, NULL, 10) : 0;
     if (call_arg(c, "name")[0] && !only) return;
     yyjson_mut_val *rows = call_table(c);
     if (cursor[0] != 'u') {
-        if (put_gaps(c, rows, only, &from, &left)) {
+        if (put_gaps(c, rows, only, &from)) {
             snprintf(c->cursor, sizeof c->cursor, "g%zu", from);
             return;
         }
         from = 0;
     }
-    if (only && put_unprovable(c, rows, only, &from, &left))
-        snprintf(c->cursor, sizeof c->cursor, "u%zu", from);
+    if (only && put_unprovable(c, rows, only, &from)) snprintf(c->cursor, sizeof c->cursor, "u%zu", from);
 }

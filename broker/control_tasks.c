@@ -9,7 +9,7 @@
 #include "common/check.h"
 #include "common/log.h"
 
-enum { NEXT_MOST = 1000, SAME_URL = 16 };
+enum { SAME_URL = 16 };
 
 static int64_t number(const call_t *c, const char *name)
 {
@@ -46,12 +46,18 @@ static listing_t *target(call_t *c, const char *name, source_t **source)
 
 // -- tasks ------------------------------------------------------------------------------------------------
 
+// "" if there is no such source (any more).
+static const char *url_of(const call_t *c, uint64_t source)
+{
+    const source_t *s = source ? map_get(&c->broker->catalog.sources, source) : NULL;
+    return s ? s->url : "";
+}
+
 static void put_task(call_t *c, yyjson_mut_val *o, const task_t *t)
 {
-    const source_t *s = t->source ? map_get(&c->broker->catalog.sources, t->source) : NULL;
     put_int(c, o, "task", (int64_t)t->id);
     put_str(c, o, "template", t->name);
-    put_str(c, o, "url", s ? s->url : "");
+    put_str(c, o, "url", url_of(c, t->source));
     put_str(c, o, "state", task_state_name(t->state));
     put_str(c, o, "priority", priority_name(t->entry.priority));
     put_time(c, o, "at_ms", t->at);
@@ -99,27 +105,35 @@ void command_trigger(call_t *c)
     put_task(c, call_object(c), t);
 }
 
-static int by_id_falling(const void *a, const void *b)
+static int falling(const void *a, const void *b)
 {
-    uint64_t x = (*(task_t *const *)a)->id, y = (*(task_t *const *)b)->id;
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
     return (x < y) - (x > y);
 }
 
+// The newest first: by their ids, falling.
 void command_tasks(call_t *c)
 {
-    const tasks_t *tasks = &c->broker->tasks;
+    const map_t *by_id = &c->broker->tasks.by_id;
     const char *name = call_arg(c, "name"), *cursor = call_arg(c, "cursor");
-    uint64_t before = cursor[0] ? strtoull(cursor, NULL, 10) : UINT64_MAX;
-    task_t **all = xcalloc(tasks->by_id.count + 1, sizeof(task_t *));
-    size_t n = 0, pos = 0, shown = 0, i = 0;
-    for (task_t *t; (t = map_next(&tasks->by_id, &pos));)
-        if (t->id < before && (!name[0] || !strcmp(name, t->name))) all[n++] = t;
-    qsort(all, n, sizeof(task_t *), by_id_falling);
+    uint64_t before = cursor[0] ? strtoull(cursor, NULL, 10) : UINT64_MAX, last = 0;
+    uint64_t *ids = xcalloc(by_id->count + 1, sizeof *ids);
+    size_t n = 0;
+    for (size_t i = 0; i < by_id->cap; i++) // by the table: there may be very many, and each would be a miss
+        if (by_id->slots[i].value && by_id->slots[i].key < before) ids[n++] = by_id->slots[i].key;
+    qsort(ids, n, sizeof *ids, falling);
     yyjson_mut_val *rows = call_table(c);
-    for (; i < n && shown < PAGE_ROWS; i++, shown++)
-        put_task(c, yyjson_mut_arr_add_obj(c->doc, rows), all[i]);
-    if (i < n) snprintf(c->cursor, sizeof c->cursor, "%" PRIu64, all[i - 1]->id);
-    free(all);
+    for (size_t i = 0; i < n; i++) {
+        const task_t *t = map_get(by_id, ids[i]);
+        if (name[0] && strcmp(name, t->name) != 0) continue;
+        if (!call_row(c, strlen(url_of(c, t->source)))) {
+            snprintf(c->cursor, sizeof c->cursor, "%" PRIu64, last);
+            break;
+        }
+        put_task(c, yyjson_mut_arr_add_obj(c->doc, rows), t);
+        last = t->id;
+    }
+    free(ids);
 }
 
 void command_cancel(call_t *c)
@@ -134,93 +148,14 @@ void command_cancel(call_t *c)
     put_task(c, call_object(c), t);
 }
 
-// -- what comes next --------------------------------------------------------------------------------------
-
-static void put_next(call_t *c, yyjson_mut_val *rows, const char *what, const char *name, const source_t *s,
-                     const turn_t *turn, const char *waits_for)
-{
-    yyjson_mut_val *o = yyjson_mut_arr_add_obj(c->doc, rows);
-    put_str(c, o, "what", what);
-    put_str(c, o, "template", name);
-    put_str(c, o, "url", s ? s->url : "");
-    put_str(c, o, "priority", priority_name(turn->priority));
-    put_time(c, o, "at_ms", turn->ready_at);
-    put_str(c, o, "waits_for", waits_for);
-}
-
-static size_t put_parked(call_t *c, yyjson_mut_val *rows, size_t most)
-{
-    size_t n = 0, pos = 0;
-    for (const listing_t *l; (l = map_next(&c->broker->catalog.listings, &pos));)
-        for (const job_t *j = l->parked_first; j && n < most; j = j->next, n++)
-            put_next(c, rows, wire_cause_name(j->cause), l->template->name, j->source, &j->entry,
-                     error_class_name(j->why));
-    return n;
-}
-
-// The sources that are due next by their schedules alone: the n earliest.
-static size_t earliest(const broker_t *b, const source_t **out, int64_t *at, size_t n)
-{
-    size_t found = 0, pos = 0;
-    for (const source_t *s; (s = map_next(&b->catalog.sources, &pos));) {
-        int64_t due = s->entered && !jobs_gate(s) && !source_is_quarantined(s) ? dues_next(b, s) : 0;
-        if (!due || (found == n && due >= at[n - 1])) continue;
-        size_t i = found < n ? found++ : n - 1;
-        for (; i > 0 && at[i - 1] > due; i--) at[i] = at[i - 1], out[i] = out[i - 1];
-        at[i] = due;
-        out[i] = s;
-    }
-    return found;
-}
-
-// What runs next, in order: tasks and jobs whose turn it is, those that something stops, then those that wait
-// for their time, merged with the sources that are due next.
-void command_next(call_t *c)
-{
-    broker_t *b = c->broker;
-    size_t limit = call_arg(c, "limit")[0] ? (size_t)number(c, "limit") : 10;
-    if (limit < 1 || limit > NEXT_MOST) limit = NEXT_MOST;
-    turn_t **tasks = xcalloc(limit, sizeof(turn_t *)), **jobs = xcalloc(limit, sizeof(turn_t *));
-    const source_t **sources = xcalloc(limit, sizeof(source_t *));
-    int64_t *at = xcalloc(limit, sizeof *at);
-    size_t n_tasks = turns_peek(&b->tasks.queue, tasks, limit),
-           n_jobs = turns_peek(&b->jobs.queue, jobs, limit);
-    size_t n_sources = earliest(b, sources, at, limit), t = 0, j = 0, s = 0;
-    yyjson_mut_val *rows = call_table(c);
-    size_t shown = put_parked(c, rows, limit);
-    for (; shown < limit && (t < n_tasks || j < n_jobs || s < n_sources); shown++) {
-        int64_t ta = t < n_tasks ? tasks[t]->ready_at : INT64_MAX,
-                ja = j < n_jobs ? jobs[j]->ready_at : INT64_MAX;
-        int64_t sa = s < n_sources ? at[s] : INT64_MAX;
-        if (ta <= ja && ta <= sa) {
-            const task_t *task = HEAP_OWNER(tasks[t++], task_t, entry);
-            put_next(c, rows, "task", task->name, map_get(&b->catalog.sources, task->source), &task->entry,
-                     "");
-        } else if (ja <= sa) {
-            const job_t *job = HEAP_OWNER(jobs[j++], job_t, entry);
-            put_next(c, rows, wire_cause_name(job->cause), job->source->listing->template->name, job->source,
-                     &job->entry, job->why ? error_class_name(job->why) : "");
-        } else {
-            turn_t turn = {.priority = source_urgency(sources[s]), .ready_at = at[s]};
-            put_next(c, rows, "scheduled", sources[s]->listing->template->name, sources[s], &turn, "");
-            s++;
-        }
-    }
-    free(tasks);
-    free(jobs);
-    free(sources);
-    free(at);
-}
-
 // -- dead letters -----------------------------------------------------------------------------------------
 
 static void put_letter(call_t *c, yyjson_mut_val *o, const letter_t *x)
 {
-    const source_t *s = map_get(&c->broker->catalog.sources, x->source);
     put_int(c, o, "id", (int64_t)x->id);
     put_str(c, o, "kind", letter_kind_name(x->kind));
     put_str(c, o, "template", x->template_name);
-    put_str(c, o, "url", s ? s->url : "");
+    put_str(c, o, "url", url_of(c, x->source));
     put_str(c, o, "error", error_class_name(x->error));
     put_int(c, o, "count", (int64_t)x->count);
     put_time(c, o, "first_ms", x->first);
@@ -258,13 +193,15 @@ static void list_letters(call_t *c)
     const char *name = call_arg(c, "name"), *cursor = call_arg(c, "cursor");
     yyjson_mut_val *rows = call_table(c);
     const letter_t *x = cursor[0] ? letter_find(&c->broker->letters, strtoull(cursor, NULL, 10)) : NULL;
-    size_t shown = 0;
+    uint64_t last = 0;
     for (x = x ? x->previous : cursor[0] ? NULL : c->broker->letters.newest; x; x = x->previous) {
         if (name[0] && strcmp(name, x->template_name) != 0) continue;
+        if (!call_row(c, strlen(x->detail) + strlen(url_of(c, x->source)))) {
+            snprintf(c->cursor, sizeof c->cursor, "%" PRIu64, last);
+            break;
+        }
         put_letter(c, yyjson_mut_arr_add_obj(c->doc, rows), x);
-        if (++shown < PAGE_ROWS || !x->previous) continue;
-        snprintf(c->cursor, sizeof c->cursor, "%" PRIu64, x->id);
-        break;
+        last = x->id;
     }
 }
 

@@ -12,6 +12,7 @@
 
 #include "broker/backup.h"
 #include "common/check.h"
+#include "common/line.h"
 #include "common/queue.h"
 
 enum { QUESTIONS_MAX = 64, BYTES_MAX = 600 << 10, ROW_BYTES = 500, QUERY = 1024, PATH_SIZE = 4096 };
@@ -38,7 +39,7 @@ static void refuse(task_t *t, unsigned code, const char *field, const char *mess
 {
     t->answer->code = code;
     snprintf(t->answer->field, sizeof t->answer->field, "%s", field);
-    snprintf(t->answer->message, sizeof t->answer->message, "%s", message);
+    line_copy(t->answer->message, sizeof t->answer->message, message);
 }
 
 // -- cells --------------------------------------------------------------------------------------------
@@ -224,8 +225,11 @@ static answer_t *answer(lookup_t *l, const question_t *q)
     case QUESTION_ERRORS: answer_errors(&t); break;
     case QUESTION_BACKUP: answer_backup(&t); break;
     }
-    if (!a->code) a->json = yyjson_mut_write(t.doc, YYJSON_WRITE_ALLOW_INVALID_UNICODE, NULL);
+    size_t len = 0;
+    if (!a->code) a->json = yyjson_mut_write(t.doc, YYJSON_WRITE_ALLOW_INVALID_UNICODE, &len);
     if (!a->code && !a->json) refuse(&t, 500, "", "the answer cannot be written");
+    if (len > ANSWER_MAX)
+        refuse(&t, 413, "", "the answer is too long to be sent; ask for fewer rows (limit)");
     yyjson_mut_doc_free(t.doc);
     return a;
 }

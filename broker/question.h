@@ -9,7 +9,11 @@
 
 #include "proto/limits.h"
 
-enum { QUESTION_SOURCES = 16, QUESTION_PATH = 1024 };
+enum {
+    QUESTION_SOURCES = 16,
+    QUESTION_PATH = 1024,
+    ANSWER_MAX = MAX_CONTROL_MESSAGE - 4096, // bytes of JSON in a reply
+};
 
 typedef enum {
     QUESTION_HISTORY, // rows, the newest first

@@ -56,9 +56,10 @@ struct broker {
     int64_t accounted;            // loaded: dues up to here were accounted for before the start
 
     uint64_t epoch;
-    uint64_t revokes;  // the number of the last REVOKE; an earlier broker's were smaller
-    uint64_t recorded; // dues whose history was handed to the store, since start
-    miner_t *outboxes; // miners with rows to flush
+    uint64_t revokes;   // the number of the last REVOKE; an earlier broker's were smaller
+    uint64_t recorded;  // dues whose history was handed to the store, since start
+    miner_t *outboxes;  // miners with rows to flush
+    struct scan *scans; // requests that need more than one step, see control_next.c
 };
 
 // In broker.c: called by control.c and assign.c.
@@ -151,6 +152,9 @@ void assign_sweep(broker_t *broker);
 
 // -- control.c: rtm-ctl's commands -----------------------------------------------------------------------
 void control_request(broker_t *broker, uint64_t peer, const wire_request_t *request);
+// Goes on with what one step could not answer.
+void control_tick(broker_t *broker);
+void control_free(broker_t *broker);
 
 // -- report.c: log lines -----------------------------------------------------------------------------------
 void report_heartbeat(broker_t *broker);

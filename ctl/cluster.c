@@ -76,7 +76,7 @@ static void count_source(progress_t *progress, yyjson_val *row)
 
 static int count_sources(ctl_t *ctl, const char *name, progress_t *progress)
 {
-    char cursor[MAX_NAME + 1] = "";
+    char cursor[MAX_CURSOR + 1] = "";
     *progress = (progress_t){0};
     do {
         wire_arg_t args[2] = {{.name = "name", .value = name}, {.name = "cursor", .value = cursor}};

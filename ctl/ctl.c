@@ -109,7 +109,7 @@ int ctl_table_of(ctl_t *ctl, const char *command, const wire_arg_t *own, size_t 
                  const char *none)
 {
     print_t print;
-    char cursor[MAX_NAME + 1] = "", left[24];
+    char cursor[MAX_CURSOR + 1] = "", left[24];
     int result = CTL_OK;
     CHECK(n_own <= CTL_ARGS_MAX);
     print_begin(&print, stdout, ctl->json, clock_wall_ms());

@@ -31,7 +31,7 @@ enum { MOST_ARGS = 3 };
 // Asks until the broker has gone through all; sources: how many it refetched.
 static int ask_all(ctl_t *ctl, const wire_arg_t *what, size_t n, int64_t *sources)
 {
-    char cursor[MAX_NAME + 1] = "";
+    char cursor[MAX_CURSOR + 1] = "";
     wire_arg_t args[MOST_ARGS + 1];
     memcpy(args, what, n * sizeof *args);
     args[n] = (wire_arg_t){.name = "cursor", .value = cursor};

@@ -14,7 +14,8 @@ enum {
     BATCH_LINGER_MS = 20,          // ... or is this old
 
     // -- names and texts --
-    MAX_NAME = 100, // of a template, a miner, a field
+    MAX_NAME = 100,   // of a template, a miner, a field
+    MAX_CURSOR = 128, // where a table goes on: a name and a number
     MAX_URL = 4096,
     MAX_HOST = 264,           // "host:port"
     MAX_KEY = 512,            // an item's key; longer ones are hashed

@@ -203,7 +203,7 @@
     X(T, U64, id, 0)      \
     X(T, U64, code, 0)    \
     X(T, STR, field, 128) \
-    X(T, STR, message, 1024) X(T, STR, json, MAX_CONTROL_MESSAGE) X(T, STR, cursor, MAX_NAME)
+    X(T, STR, message, 1024) X(T, STR, json, MAX_CONTROL_MESSAGE) X(T, STR, cursor, MAX_CURSOR)
 
 // -- miner and sink -----------------------------------------------------------------------------------
 

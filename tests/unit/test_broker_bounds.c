@@ -70,6 +70,122 @@ static void thousands_of_templates_are_added_in_time(void **state)
     if (took > 5000) fail_msg("3000 templates took %.0f ms", took);
 }
 
+// -- tables ---------------------------------------------------------------------------------------------
+
+// The URL of so many bytes (at most 2100) of template's source number i.
+static const char *url_of(const char *template, int i, size_t bytes)
+{
+    static char url[2200];
+    int n = snprintf(url, sizeof url, "http://h.example/%s/%d/", template, i);
+    for (; (size_t)n < bytes; n++) url[n] = 'x';
+    url[n] = 0;
+    return url;
+}
+
+// A template with n sources.
+static void add_long(world_t *w, const char *name, int n, size_t bytes)
+{
+    buf_t json;
+    buf_init(&json, MAX_TEMPLATE);
+    assert_int_equal(buf_printf(&json, "{\"name\": \"%s\", \"kind\": \"feed\", \"urls\": [", name), 0);
+    for (int i = 0; i < n; i++)
+        assert_int_equal(buf_printf(&json, "%s\"%s\"", i ? "," : "", url_of(name, i, bytes)), 0);
+    assert_int_equal(buf_puts(&json, "]}"), 0);
+    wire_arg_t args[] = {{"template", buf_cstr(&json)}};
+    request(w, "add", args, 1);
+    buf_free(&json);
+}
+
+// Rows of a table, page by page.
+static size_t table(world_t *w, const char *name, const wire_arg_t *arg)
+{
+    char cursor[MAX_CURSOR + 1] = "";
+    size_t rows = 0;
+    for (int pages = 0; pages < 20; pages++) {
+        wire_arg_t args[] = {{"cursor", cursor}, *arg};
+        const wire_reply_t *r = command(w, name, args, 2);
+        if (r->code) fail_msg("%s: %s", name, r->message);
+        yyjson_doc *doc = yyjson_read(r->json, strlen(r->json), 0);
+        rows += yyjson_arr_size(yyjson_doc_get_root(doc));
+        yyjson_doc_free(doc);
+        snprintf(cursor, sizeof cursor, "%s", r->cursor);
+        if (!*cursor) return rows;
+    }
+    fail_msg("%s does not end", name);
+    return 0;
+}
+
+static void the_pages_of_a_long_name_end(void **state)
+{
+    world_t *w = *state;
+    char name[MAX_NAME + 1];
+    memset(name, 'n', MAX_NAME);
+    name[MAX_NAME] = 0;
+    add_long(w, name, 1500, 200);
+    add_long(w, "z", 1, 200);
+    assert_int_equal(table(w, "sources", &(wire_arg_t){"name", ""}), 1501);
+    assert_int_equal(table(w, "sources", &(wire_arg_t){"name", name}), 1500);
+}
+
+// What does not fit into one message comes in several.
+static void long_urls_make_pages_shorter(void **state)
+{
+    world_t *w = *state;
+    add_long(w, "a", 400, 2000);
+    add_long(w, "b", 400, 2000);
+    const wire_reply_t *r = command(w, "sources", NULL, 0);
+    yyjson_doc *doc = yyjson_read(r->json, strlen(r->json), 0);
+    assert_true(*r->cursor && yyjson_arr_size(yyjson_doc_get_root(doc)) < 400);
+    yyjson_doc_free(doc);
+    assert_int_equal(table(w, "sources", &(wire_arg_t){"name", ""}), 800);
+    for (int i = 0; i < 800; i++) {
+        wire_arg_t args[] = {{"name", url_of(i < 400 ? "a" : "b", i % 400, 2000)}, {"in_ms", "1000000"}};
+        request(w, "trigger", args, 2);
+    }
+    assert_int_equal(table(w, "tasks", &(wire_arg_t){"name", ""}), 800);
+    assert_int_equal(table(w, "tasks", &(wire_arg_t){"name", "b"}), 400);
+    wire_arg_t limit[] = {{"limit", "1000"}};
+    r = command(w, "next", limit, 1);
+    assert_int_equal(r->code, 0);
+    assert_string_equal(r->message, "no more rows fit into one answer");
+}
+
+// Very many sources are looked at in several steps, between which miners are answered.
+static void what_is_next_among_many_takes_several_steps(void **state)
+{
+    world_t *w = *state;
+    for (int i = 0; i < 3; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "t%d", i);
+        add_long(w, name, 8000, 40);
+    }
+    wire_arg_t limit[] = {{"limit", "5"}};
+    size_t mark = w->n_sent;
+    request(w, "next", limit, 1);
+    request(w, "next", limit, 1);
+    assert_null(heard(w, mark, 999, WIRE_TYPE_REPLY, 0));
+    wire_arg_t gone[] = {{"name", "t1"}};
+    request(w, "remove", gone, 1); // meanwhile
+    pass(w, 100);
+    for (size_t i = 1; i < 3; i++) { // after that of remove
+        const wire_reply_t *r = heard(w, mark, 999, WIRE_TYPE_REPLY, i);
+        assert_non_null(r);
+        assert_int_equal(r->code, 0);
+        yyjson_doc *doc = yyjson_read(r->json, strlen(r->json), 0);
+        size_t rows = yyjson_arr_size(yyjson_doc_get_root(doc));
+        assert_int_equal(rows, 5);
+        int64_t before = 0;
+        for (size_t k = 0; k < rows; k++) {
+            yyjson_val *row = yyjson_arr_get(yyjson_doc_get_root(doc), k);
+            int64_t at = yyjson_get_sint(yyjson_obj_get(row, "at_ms"));
+            assert_true(at >= before);
+            before = at;
+        }
+        assert_true(before < w->now.wall + 1000); // of 16,000 within a minute
+        yyjson_doc_free(doc);
+    }
+}
+
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
@@ -77,6 +193,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_miners_name_is_a_line_of_text, setup, teardown),
         cmocka_unit_test_setup_teardown(a_long_name_is_cut_between_characters, setup, teardown),
         cmocka_unit_test_setup_teardown(thousands_of_templates_are_added_in_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_pages_of_a_long_name_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(long_urls_make_pages_shorter, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_next_among_many_takes_several_steps, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
