@@ -179,10 +179,51 @@ static bool ends_run(unsigned char c)
     return c <= ' ' || c == 0x7F || c == 0xC2;
 }
 
+typedef unsigned char block_t __attribute__((vector_size(16)));
+
+static block_t load(const char *s)
+{
+    block_t b;
+    memcpy(&b, s, sizeof b);
+    return b;
+}
+
+static bool any(block_t b)
+{
+    uint64_t halves[2];
+    memcpy(halves, &b, sizeof b);
+    return halves[0] | halves[1];
+}
+
+// Bytes that folding would not simply copy, given those one and two places before them. feeds: all bits where
+// line feeds are kept, else none.
+static inline __attribute__((always_inline)) block_t folding(block_t now, block_t before, block_t second,
+                                                             block_t feeds)
+{
+    block_t feed = (block_t)(now == '\n') & feeds, fed = (block_t)(before == '\n') & feeds;
+    block_t blank = (block_t)(now == ' ') | feed, blanked = (block_t)(before == ' ') | fed;
+    block_t third = feed & fed & (block_t)(second == '\n');
+    return ((block_t)(now < ' ') & ~feed) | (block_t)(now == 0x7F) | (block_t)(now == 0xC2) |
+           (blank & blanked & ~(feed & fed)) | third;
+}
+
+// Bytes at s that folding would simply copy, many at a time; s[-1] is there.
+static size_t plain_prefix(const unsigned char *s, const unsigned char *end)
+{
+    const unsigned char *p = s;
+    block_t none = {0};
+    while ((size_t)(end - p) >= sizeof none &&
+           !any(folding(load((const char *)p), load((const char *)p - 1), none, none)))
+        p += sizeof none;
+    return (size_t)(p - s);
+}
+
 // Length of what s starts with and can be copied as it is, lone spaces between characters included.
 static size_t run_length(const unsigned char *s, const unsigned char *end)
 {
     const unsigned char *p = s;
+    if (p < end && !ends_run(*p)) p += 1 + plain_prefix(p + 1, end);
+    if (p > s && p[-1] == ' ') p--;
     for (; p < end; p++) {
         if (!ends_run(*p)) continue;
         bool lone = *p == ' ' && p > s && p + 1 < end && !ends_run(p[1]);
@@ -270,34 +311,6 @@ const char *text_clean(arena_t *arena, const char *s, size_t len, text_mode_t mo
     w.pre = 1;
     put_text(&w, s, len);
     return finish(&w);
-}
-
-typedef unsigned char block_t __attribute__((vector_size(16)));
-
-static block_t load(const char *s)
-{
-    block_t b;
-    memcpy(&b, s, sizeof b);
-    return b;
-}
-
-static bool any(block_t b)
-{
-    uint64_t halves[2];
-    memcpy(halves, &b, sizeof b);
-    return halves[0] | halves[1];
-}
-
-// Bytes that folding would not simply copy, given those one and two places before them. feeds: all bits where
-// line feeds are kept, else none.
-static inline __attribute__((always_inline)) block_t folding(block_t now, block_t before, block_t second,
-                                                             block_t feeds)
-{
-    block_t feed = (block_t)(now == '\n') & feeds, fed = (block_t)(before == '\n') & feeds;
-    block_t blank = (block_t)(now == ' ') | feed, blanked = (block_t)(before == ' ') | fed;
-    block_t third = feed & fed & (block_t)(second == '\n');
-    return ((block_t)(now < ' ') & ~feed) | (block_t)(now == 0x7F) | (block_t)(now == 0xC2) |
-           (blank & blanked & ~(feed & fed)) | third;
 }
 
 static bool is_short_folded(const unsigned char *s, size_t len)
