@@ -38,20 +38,27 @@ void *map_get(const map_t *m, uint64_t key)
     return m->cap ? find(m, key)->value : NULL;
 }
 
-static void grow(map_t *m)
+static void resize(map_t *m, size_t cap)
 {
     map_t old = *m;
-    m->cap = old.cap ? old.cap * 2 : 16;
+    m->cap = cap;
     m->slots = xcalloc(m->cap, sizeof *m->slots);
     for (size_t i = 0; i < old.cap; i++)
         if (old.slots[i].value) *find(m, old.slots[i].key) = old.slots[i];
     free(old.slots);
 }
 
+void map_reserve(map_t *m, size_t count)
+{
+    size_t cap = m->cap ? m->cap : 16;
+    while (count * 4 > cap * 3) cap *= 2;
+    if (cap > m->cap) resize(m, cap);
+}
+
 void *map_put(map_t *m, uint64_t key, void *value)
 {
     CHECK(value != NULL);
-    if ((m->count + 1) * 4 > m->cap * 3) grow(m);
+    map_reserve(m, m->count + 1);
     struct map_slot *s = find(m, key);
     void *before = s->value;
     *s = (struct map_slot){key, value};

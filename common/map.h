@@ -15,6 +15,8 @@ typedef struct {
 } map_t;
 
 void map_init(map_t *map);
+// Makes room for count keys in all, so that the table does not grow on the way there.
+void map_reserve(map_t *map, size_t count);
 // Frees the table, not the values.
 void map_free(map_t *map);
 // The value of key, or NULL.

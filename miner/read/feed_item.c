@@ -304,7 +304,8 @@ static uint64_t tracked_fields(const feed_item_t *from)
 {
     uint64_t hash = 0;
     for (const feed_pair_t *p = from->pairs; p; p = p->next)
-        if (is_tracked(p->json)) hash = identity_mix(identity_mix(hash, p->name), p->json);
+        if (is_tracked(p->json))
+            hash = identity_mix(identity_mix(hash, p->name, strlen(p->name)), p->json, strlen(p->json));
     return hash;
 }
 
@@ -341,7 +342,7 @@ read_status_t feed_list_finish(feed_list_t *l, items_t *out)
     if (l->status != READ_OK) return l->status;
     out->items = arena_calloc(l->arena, l->n + 1, sizeof *out->items);
     if (!out->items) return READ_TOO_BIG;
-    identity_init(&identity, l->arena);
+    identity_init(&identity, l->arena, l->n);
     read_status_t status = finish_items(l, &identity, out);
     identity_free(&identity);
     return status != READ_OK ? status : l->status;

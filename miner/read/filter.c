@@ -114,6 +114,11 @@ static bool url_is_dropped(const filters_t *f, const item_t *item)
     return false;
 }
 
+bool filters_want_all(const filters_t *f)
+{
+    return f->n == 0 && (f->detail || f->template->n_url_drops == 0);
+}
+
 read_status_t filters_judge(const filters_t *f, const item_t *item, bool *wanted)
 {
     *wanted = !url_is_dropped(f, item);

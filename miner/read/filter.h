@@ -14,6 +14,8 @@ typedef struct filters filters_t; // compiled; belongs to one thread
 filters_t *filters_new(const template_t *template, bool detail, template_error_t *error);
 void filters_destroy(filters_t **filters);
 
+// Is there nothing that an item could be dropped for?
+bool filters_want_all(const filters_t *filters);
 // READ_OK, and *wanted; READ_TOO_COMPLEX when a pattern passed its step limit.
 read_status_t filters_judge(const filters_t *filters, const item_t *item, bool *wanted);
 

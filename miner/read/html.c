@@ -343,6 +343,7 @@ static read_status_t read_items(html_list_t *l, page_t *page, items_t *out)
     out->matched = found.n;
     if (status == READ_OK) out->items = arena_calloc(page->arena, found.n, sizeof *out->items);
     if (status == READ_OK && !out->items) status = READ_TOO_BIG;
+    if (status == READ_OK) item_document(l->fields.writer, page->arena, page->urls, found.n);
     for (size_t i = 0; status == READ_OK && i < found.n; i++)
         status = read_item(l, page, found.nodes[i], out);
     free(found.nodes);
@@ -387,7 +388,6 @@ read_status_t html_items(html_list_t *l, arena_t *arena, const document_t *docum
     out->selector_matches = arena_calloc(arena, l->n_counts, sizeof *out->selector_matches);
     read_status_t status = out->selector_matches ? open_page(&page, document, out->detail) : READ_TOO_BIG;
     if (status == READ_OK) {
-        item_document(l->fields.writer, arena, page.urls);
         status = read_items(l, &page, out);
         if (status == READ_OK) status = read_next(l, &page, document, out);
     }
@@ -432,7 +432,7 @@ static read_status_t apply_page_filters(html_detail_t *d, page_t *page, bool *dr
 static read_status_t read_details(html_detail_t *d, page_t *page, item_t *out, bool *drop)
 {
     bool keep = true;
-    item_document(d->fields.writer, page->arena, page->urls);
+    item_document(d->fields.writer, page->arena, page->urls, 0);
     read_status_t status = read_fields(page, &d->fields, page->root, NULL);
     if (status == READ_OK) status = item_end(d->fields.writer, out, &keep);
     *drop = !keep;

@@ -15,10 +15,11 @@ typedef struct {
     unsigned repeats;
 } known_t;
 
-void identity_init(identity_t *identity, arena_t *arena)
+void identity_init(identity_t *identity, arena_t *arena, size_t n)
 {
     identity->arena = arena;
     map_init(&identity->keys);
+    if (n) map_reserve(&identity->keys, n);
 }
 
 void identity_free(identity_t *identity)
@@ -33,9 +34,14 @@ static uint64_t hash_text(const char *s)
 
 // A multiplication is a bijection, so nothing of hash is lost. Short texts are hashed much faster one by one
 // than with XXH3's state for streams.
-uint64_t identity_mix(uint64_t hash, const char *s)
+uint64_t identity_mix(uint64_t hash, const char *s, size_t len)
 {
-    return (hash ^ (hash >> 29)) * 0x9E3779B185EBCA87 + (s ? XXH3_64bits(s, strlen(s)) : 1);
+    return (hash ^ (hash >> 29)) * 0x9E3779B185EBCA87 + (s ? XXH3_64bits(s, len) : 1);
+}
+
+static uint64_t mix(uint64_t hash, const char *s)
+{
+    return identity_mix(hash, s, s ? strlen(s) : 0);
 }
 
 // Text as a key: itself, or its hash where it is too long.
@@ -49,9 +55,9 @@ static const char *bounded(arena_t *arena, const char *key)
 
 static const char *hash_key(arena_t *arena, const item_t *item)
 {
-    uint64_t hash = identity_mix(0, item->title);
-    hash = identity_mix(hash, item->content ? item->content : item->summary);
-    if (!item->title && !item->content && !item->summary) hash = identity_mix(hash, item->fields);
+    uint64_t hash = mix(0, item->title);
+    hash = mix(hash, item->content ? item->content : item->summary);
+    if (!item->title && !item->content && !item->summary) hash = mix(hash, item->fields);
     char *key = arena_alloc(arena, 17);
     if (!key) return NULL;
     for (int i = 0; i < 16; i++) key[i] = "0123456789abcdef"[hash >> (60 - 4 * i) & 15];
@@ -59,17 +65,12 @@ static const char *hash_key(arena_t *arena, const item_t *item)
     return key;
 }
 
-static known_t *lookup(identity_t *identity, const char *key)
+static int learn(identity_t *identity, item_t *item, const char *key, uint64_t hash)
 {
-    return map_get(&identity->keys, hash_text(key));
-}
-
-static int learn(identity_t *identity, item_t *item, const char *key)
-{
-    known_t *known = arena_calloc(identity->arena, 1, sizeof *known);
+    known_t *known = arena_alloc(identity->arena, sizeof *known);
     if (!known) return -1;
     *known = (known_t){.content_hash = item->content_hash, .url_hash = hash_text(item->url), .repeats = 1};
-    map_put(&identity->keys, hash_text(key), known);
+    map_put(&identity->keys, hash, known);
     item->key = key;
     return 0;
 }
@@ -79,21 +80,24 @@ int identity_assign(identity_t *identity, item_t *item, const char *key, const c
     if (!key || !*key) key = guid && *guid ? guid : item->url;
     key = key && *key ? bounded(identity->arena, key) : hash_key(identity->arena, item);
     if (!key) return -1;
-    known_t *known = lookup(identity, key);
-    if (!known) return learn(identity, item, key);
+    uint64_t hash = hash_text(key);
+    known_t *known = map_get(&identity->keys, hash);
+    if (!known) return learn(identity, item, key, hash);
     if (known->content_hash == item->content_hash && known->url_hash == hash_text(item->url)) return 1;
     if (item->url && strcmp(key, item->url) != 0) {
         const char *with_url = arena_printf(identity->arena, "%s|%s", key, item->url);
         if (!with_url || !(with_url = bounded(identity->arena, with_url))) return -1;
-        if (!lookup(identity, with_url)) return learn(identity, item, with_url);
+        hash = hash_text(with_url);
+        if (!map_get(&identity->keys, hash)) return learn(identity, item, with_url, hash);
     }
     const char *numbered;
     int keep = (int)text_cut(key, strlen(key), MAX_KEY - 12);
     do {
         numbered = arena_printf(identity->arena, "%.*s|%u", keep, key, ++known->repeats);
         if (!numbered) return -1;
-    } while (lookup(identity, numbered));
-    return learn(identity, item, numbered);
+        hash = hash_text(numbered);
+    } while (map_get(&identity->keys, hash));
+    return learn(identity, item, numbered, hash);
 }
 
 static bool is_tracked(const template_t *t, const char *name, bool by_default)
@@ -112,9 +116,9 @@ uint64_t identity_content_hash(const template_t *t, const item_t *item, uint64_t
                  {"summary", item->summary}, {"content", item->content}, {"image", item->image}};
     uint64_t hash = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (is_tracked(t, parts[i].name, true)) hash = identity_mix(hash, parts[i].text);
-    if (is_tracked(t, "fields", false)) hash = identity_mix(hash, item->fields);
-    if (t->n_track == 0) hash = identity_mix(hash ^ fields, NULL);
-    if (is_tracked(t, "published", false)) hash = identity_mix(hash ^ (uint64_t)item->published_ms, NULL);
+        if (is_tracked(t, parts[i].name, true)) hash = mix(hash, parts[i].text);
+    if (is_tracked(t, "fields", false)) hash = mix(hash, item->fields);
+    if (t->n_track == 0) hash = mix(hash ^ fields, NULL);
+    if (is_tracked(t, "published", false)) hash = mix(hash ^ (uint64_t)item->published_ms, NULL);
     return hash;
 }

@@ -18,7 +18,8 @@ typedef struct {
     map_t keys;     // XXH3 of a key -> itself
 } identity_t;
 
-void identity_init(identity_t *identity, arena_t *arena);
+// n: items that are likely to come, or 0.
+void identity_init(identity_t *identity, arena_t *arena, size_t n);
 void identity_free(identity_t *identity);
 
 // Sets item->key: key (may be NULL) if it is not empty, else guid (may be NULL), else by item's url, title
@@ -28,8 +29,8 @@ void identity_free(identity_t *identity);
 __attribute__((warn_unused_result)) int identity_assign(identity_t *identity, item_t *item, const char *key,
                                                         const char *guid);
 
-// hash with one more text (or, NULL, the absence of one) in it.
-uint64_t identity_mix(uint64_t hash, const char *text);
+// hash with one more text of len bytes (or, NULL, the absence of one) in it.
+uint64_t identity_mix(uint64_t hash, const char *text, size_t len);
 
 // Hash over title, url, author, summary, content, image and `fields` of a feed-like item, or over those that
 // `track` names (published and fields too). fields: a hash of those members of `fields` that count by

@@ -48,6 +48,7 @@ static const struct {
 typedef struct piece {
     struct piece *next;
     const char *text;
+    size_t len;
     bool json; // stands in `fields` as it is
 } piece_t;
 
@@ -56,9 +57,10 @@ typedef struct {
     const field_t *field;
     value_rule_t *rule;
     column_t column;
-    char *name; // in JSON, with a colon
+    char *name; // in JSON, between a comma and a colon
     size_t name_len;
     bool one_line, many;
+    bool times; // are needed as texts
     size_t max;
     piece_t only; // the first one
     piece_t *first, *last;
@@ -71,7 +73,8 @@ struct item_writer {
     const template_t *template;
     slot_t *slots; // of the fields, then of the key
     size_t n_slots;
-    slot_t *key; // or NULL
+    slot_t *key;    // or NULL
+    bool completes; // some have a format or a default
     arena_t *arena;
     urls_t *urls;
     identity_t identity;
@@ -102,7 +105,8 @@ static bool slot_init(slot_t *s, const field_t *field, const char *where, templa
     }
     buf_t name;
     buf_init(&name, 8 * MAX_NAME);
-    CHECK(json_text(&name, field->name, strlen(field->name)) == 0 && buf_append(&name, ":", 1) == 0);
+    CHECK(buf_append(&name, ",", 1) == 0 && json_text(&name, field->name, strlen(field->name)) == 0 &&
+          buf_append(&name, ":", 1) == 0);
     s->name = name.data;
     s->name_len = name.len;
     s->rule = value_rule_new(field, path, error);
@@ -117,6 +121,20 @@ static void slot_free(slot_t *s)
     free(s->name);
 }
 
+// What need not be looked at for each item.
+static void look_ahead(item_writer_t *w)
+{
+    bool formats = w->key && w->key->field->format;
+    w->completes = w->key && (w->key->field->format || w->key->field->default_text);
+    for (size_t i = 0; i < w->n_slots; i++) {
+        const field_t *field = w->slots[i].field;
+        formats = formats || field->format;
+        w->completes = w->completes || field->format || field->default_text;
+    }
+    for (size_t i = 0; i < w->n_slots; i++)
+        w->slots[i].times = w->slots[i].column != COL_PUBLISHED || w->slots[i].field->tracked || formats;
+}
+
 item_writer_t *item_writer_new(const template_t *t, bool detail, template_error_t *error)
 {
     item_writer_t *w = xcalloc(1, sizeof *w);
@@ -126,7 +144,7 @@ item_writer_t *item_writer_new(const template_t *t, bool detail, template_error_
     w->detail = detail;
     w->slots = xcalloc(n + 1, sizeof *w->slots);
     buf_init(&w->json, MAX_FIELDS_JSON);
-    identity_init(&w->identity, NULL);
+    identity_init(&w->identity, NULL, 0);
     bool ok = true;
     for (; ok && w->n_slots < n; w->n_slots += ok)
         ok = slot_init(&w->slots[w->n_slots], &fields[w->n_slots], detail ? "detail.fields." : "fields.",
@@ -137,7 +155,9 @@ item_writer_t *item_writer_new(const template_t *t, bool detail, template_error_
         w->key->column = COL_NONE;
         w->key->one_line = true;
         w->key->max = MAX_URL;
+        w->key->times = true;
     }
+    look_ahead(w);
     if (!ok) item_writer_destroy(&w);
     return w;
 }
@@ -155,10 +175,10 @@ void item_writer_destroy(item_writer_t **writer)
     *writer = NULL;
 }
 
-void item_document(item_writer_t *w, arena_t *arena, urls_t *urls)
+void item_document(item_writer_t *w, arena_t *arena, urls_t *urls, size_t n)
 {
     identity_free(&w->identity);
-    identity_init(&w->identity, arena);
+    identity_init(&w->identity, arena, n);
     w->arena = arena;
     w->urls = urls;
 }
@@ -184,12 +204,12 @@ static slot_t *slot_at(const item_writer_t *w, int index)
     return index == ITEM_KEY ? w->key : &w->slots[index];
 }
 
-static read_status_t add_piece(item_writer_t *w, slot_t *s, const char *text, bool json)
+static read_status_t add_piece(item_writer_t *w, slot_t *s, const char *text, size_t len, bool json)
 {
     if (s->n >= (s->many ? MAX_VALUES : 1)) return READ_OK;
     piece_t *piece = s->n ? arena_alloc(w->arena, sizeof *piece) : &s->only;
     if (!piece) return READ_TOO_BIG;
-    *piece = (piece_t){.text = text, .json = json};
+    *piece = (piece_t){.text = text, .len = len, .json = json};
     if (s->last)
         s->last->next = piece;
     else
@@ -199,12 +219,19 @@ static read_status_t add_piece(item_writer_t *w, slot_t *s, const char *text, bo
     return READ_OK;
 }
 
+static read_status_t take_time(item_writer_t *w, slot_t *s, const value_t *value)
+{
+    const char *text = s->times ? value_time_text(w->arena, value->ms) : value->text;
+    if (s->n == 0) s->ms = value->ms;
+    return text ? add_piece(w, s, text, strlen(text), false) : READ_TOO_BIG;
+}
+
 static read_status_t take_value(item_writer_t *w, slot_t *s, value_status_t status, const value_t *value)
 {
     switch (status) {
     case VALUE_OK:
-        if (s->n == 0) s->ms = value->ms;
-        return add_piece(w, s, value->text, false);
+        return s->field->type == TYPE_TIME ? take_time(w, s, value)
+                                           : add_piece(w, s, value->text, value->len, false);
     case VALUE_NONE:
         if (s->field->type == TYPE_TIME && !s->unread && value->text && *value->text) s->unread = value->text;
         return READ_OK;
@@ -234,9 +261,9 @@ read_status_t item_put_kept(item_writer_t *w, int index, const char *raw, size_t
     return put(w, index, raw, len, true);
 }
 
-read_status_t item_put_json(item_writer_t *w, int index, const char *json)
+read_status_t item_put_json(item_writer_t *w, int index, const char *json, size_t len)
 {
-    return add_piece(w, slot_at(w, index), json, true);
+    return add_piece(w, slot_at(w, index), json, len, true);
 }
 
 bool item_has(const item_writer_t *w, int index)
@@ -303,34 +330,39 @@ static read_status_t put_format(item_writer_t *w, slot_t *s)
 static read_status_t put_default(item_writer_t *w, slot_t *s)
 {
     if (s->n || !s->field->default_text) return READ_OK;
-    value_t value = {.text = s->field->default_text, .ms = TIME_NONE};
+    const char *text = s->field->default_text;
+    value_t value = {.text = text, .len = strlen(text), .ms = TIME_NONE};
     value_status_t status = value_convert(s->field, w->urls, w->arena, &value);
     return take_value(w, s, status, &value);
 }
 
 // -- columns --------------------------------------------------------------------------------------
 
-// All values of a field as one text.
-static const char *joined(arena_t *arena, const slot_t *s)
+// All values of a field as one text; *len is its length. NULL: the arena is full.
+static const char *joined(arena_t *arena, const slot_t *s, size_t *len)
 {
-    if (s->n == 0) return NULL;
+    *len = s->first->len;
     if (s->n == 1) return s->first->text;
     const char *between = s->one_line ? ", " : "\n";
-    size_t len = 0, gap = strlen(between);
-    for (piece_t *p = s->first; p; p = p->next) len += strlen(p->text) + gap;
-    char *out = arena_alloc(arena, len + 1), *at = out;
+    size_t most = 0, gap = strlen(between);
+    for (piece_t *p = s->first; p; p = p->next) most += p->len + gap;
+    char *out = arena_alloc(arena, most + 1), *at = out;
     if (!out) return NULL;
     for (piece_t *p = s->first; p && (size_t)(at - out) < s->max; p = p->next) {
         if (at > out) at = stpcpy(at, between);
-        at = stpcpy(at, p->text);
+        at = mempcpy(at, p->text, p->len);
     }
+    *at = '\0';
+    *len = (size_t)(at - out);
     return out;
 }
 
 static read_status_t fill_column(item_writer_t *w, const slot_t *s, item_t *item)
 {
-    if (s->n == 0) return READ_OK;
-    const char *text = s->column == COL_URL || s->column == COL_IMAGE ? s->first->text : joined(w->arena, s);
+    size_t len;
+    if (s->n == 0 || s->column == COL_NONE) return READ_OK;
+    bool first = s->column == COL_URL || s->column == COL_IMAGE || s->column == COL_PUBLISHED;
+    const char *text = first ? s->first->text : joined(w->arena, s, &len);
     if (!text) return READ_TOO_BIG;
     switch (s->column) {
     case COL_TITLE: item->title = text; break;
@@ -347,10 +379,10 @@ static read_status_t fill_column(item_writer_t *w, const slot_t *s, item_t *item
 
 // -- `fields` -------------------------------------------------------------------------------------
 
-static int json_piece(buf_t *out, const slot_t *s, const char *text, bool verbatim)
+static int json_value(buf_t *out, const slot_t *s, const char *text, size_t len, bool verbatim)
 {
     bool number = s->field->type == TYPE_INTEGER || s->field->type == TYPE_NUMBER;
-    return verbatim || number ? buf_puts(out, text) : json_text(out, text, strlen(text));
+    return verbatim || number ? buf_append(out, text, len) : json_text(out, text, len);
 }
 
 static int json_list(buf_t *out, const slot_t *s)
@@ -358,7 +390,7 @@ static int json_list(buf_t *out, const slot_t *s)
     int rc = buf_append(out, "[", 1);
     for (piece_t *p = s->first; p && rc == 0; p = p->next) {
         if (p != s->first) rc = buf_append(out, ",", 1);
-        if (rc == 0) rc = json_piece(out, s, p->text, p->json);
+        if (rc == 0) rc = json_value(out, s, p->text, p->len, p->json);
     }
     return rc == 0 ? buf_append(out, "]", 1) : -1;
 }
@@ -373,12 +405,12 @@ static bool is_list(const slot_t *s)
 static int json_member(item_writer_t *w, const slot_t *s)
 {
     buf_t *out = &w->json;
-    if (buf_append(out, out->len ? "," : "{", 1) != 0 || buf_append(out, s->name, s->name_len) != 0)
-        return -1;
+    size_t len;
+    if (buf_append(out, s->name, s->name_len) != 0) return -1;
     if (s->n == 0) return json_text(out, s->unread, strlen(s->unread));
     if (is_list(s)) return json_list(out, s);
-    const char *text = joined(w->arena, s);
-    return text ? json_piece(out, s, text, s->first->json) : -1;
+    const char *text = joined(w->arena, s, &len);
+    return text ? json_value(out, s, text, len, s->first->json) : -1;
 }
 
 // A member that does not fit any more is left out: the others are worth more than nothing.
@@ -393,6 +425,7 @@ static read_status_t write_fields(item_writer_t *w, item_t *item)
     }
     if (w->json.len == 0) return READ_OK;
     if (buf_append(&w->json, "}", 1) != 0) return READ_TOO_BIG;
+    w->json.data[0] = '{'; // the first comma
     item->fields = arena_strndup(w->arena, w->json.data, w->json.len);
     return item->fields ? READ_OK : READ_TOO_BIG;
 }
@@ -405,8 +438,8 @@ static uint64_t content_hash(const item_writer_t *w)
     for (size_t i = 0; i < w->n_slots; i++) {
         const slot_t *s = &w->slots[i];
         if (!s->field->tracked) continue;
-        for (piece_t *p = s->first; p; p = p->next) hash = identity_mix(hash, p->text);
-        hash = identity_mix(hash, NULL);
+        for (piece_t *p = s->first; p; p = p->next) hash = identity_mix(hash, p->text, p->len);
+        hash = identity_mix(hash, NULL, 0);
     }
     return hash;
 }
@@ -441,7 +474,7 @@ static read_status_t complete_all(item_writer_t *w)
 
 static read_status_t fill(item_writer_t *w, item_t *item)
 {
-    read_status_t status = complete_all(w);
+    read_status_t status = w->completes ? complete_all(w) : READ_OK;
     for (size_t i = 0; status == READ_OK && i < w->n_slots; i++) status = fill_column(w, &w->slots[i], item);
     if (status != READ_OK) return status;
     item->content_hash = content_hash(w);

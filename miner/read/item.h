@@ -22,8 +22,9 @@ enum { ITEM_KEY = -1 }; // the index of template->key among the fields
 item_writer_t *item_writer_new(const template_t *template, bool detail, template_error_t *error);
 void item_writer_destroy(item_writer_t **writer);
 
-// A new document: forgets its keys. arena and urls (whose base is set) are used until the next call.
-void item_document(item_writer_t *writer, arena_t *arena, urls_t *urls);
+// A new document, of some n items: forgets the keys of the last one. arena and urls (whose base is set) are
+// used until the next call.
+void item_document(item_writer_t *writer, arena_t *arena, urls_t *urls, size_t n);
 // A new item.
 void item_begin(item_writer_t *writer);
 // One raw match (valid UTF-8) of fields[index], or of the key (ITEM_KEY). Call again for the further matches
@@ -33,8 +34,8 @@ read_status_t item_put(item_writer_t *writer, int index, const char *raw, size_t
 read_status_t item_put_kept(item_writer_t *writer, int index, const char *raw, size_t len);
 // The same for a JSON value that is to stand in `fields` as it is (a number, an object, an array, true,
 // false) and lives as long as the document's arena. Only for fields that are no column of the item and have
-// no type of their own (field_t.typed).
-read_status_t item_put_json(item_writer_t *writer, int index, const char *json);
+// no type of their own (field_t.typed). json ends with NUL.
+read_status_t item_put_json(item_writer_t *writer, int index, const char *json, size_t len);
 // The field has a value already.
 bool item_has(const item_writer_t *writer, int index);
 // The field's text is one line, so line breaks need not be kept.

@@ -11,12 +11,17 @@
 #include "miner/read/effort.h"
 #include "miner/read/item.h"
 #include "miner/read/jsonpath.h"
+#include "miner/read/jsonpath_names.h"
 #include "miner/read/next.h"
 #include "proto/limits.h"
 
 typedef struct {
     jsonpath_t *path;
     bool from_root; // of the document, not of the item
+    // of the item:
+    int name;     // where its names lead to
+    size_t names; // how many of its segments these are
+    bool whole;   // all
 } alternative_t;
 
 typedef struct {
@@ -44,6 +49,7 @@ struct json_reader {
     next_t *next_rule; // or NULL
     source_t *fields;  // one per field of the template, then the key
     size_t n_fields;
+    jsonpath_names_t *names; // what fields take from the item by names alone
     nodelist_t found, nodes;
     int64_t work; // left for this document
 };
@@ -109,7 +115,14 @@ static bool compile_source(json_reader_t *r, const field_t *field, int index, te
     *source = (source_t){.field = field, .index = index, .many = field->all || field->type == TYPE_LIST};
     source->verbatim = !key && !field->typed && !item_column(field);
     snprintf(where, sizeof where, "%s%s", key ? "key" : "fields.", key ? "" : field->name);
-    return compile(&source->paths, field->selectors, field->n_selectors, where, error);
+    if (!compile(&source->paths, field->selectors, field->n_selectors, where, error)) return false;
+    for (size_t i = 0; i < source->paths.n; i++) {
+        alternative_t *a = &source->paths.v[i];
+        if (a->from_root) continue;
+        a->name = jsonpath_names_add(r->names, a->path, &a->names);
+        a->whole = jsonpath_has_length(a->path, a->names);
+    }
+    return true;
 }
 
 static bool compile_all(json_reader_t *r, const template_t *t, template_error_t *error)
@@ -129,6 +142,7 @@ json_reader_t *json_reader_new(const template_t *t, template_error_t *error)
     json_reader_t *r = xcalloc(1, sizeof *r);
     r->template = t;
     r->fields = xcalloc(t->n_fields + 1, sizeof *r->fields);
+    r->names = jsonpath_names_new();
     r->writer = item_writer_new(t, false, error);
     if (!r->writer || !compile_all(r, t, error)) json_reader_destroy(&r);
     return r;
@@ -144,6 +158,7 @@ void json_reader_destroy(json_reader_t **reader)
     next_destroy(&r->next_rule);
     for (size_t i = 0; i < r->n_fields; i++) free_paths(&r->fields[i].paths);
     free(r->fields);
+    jsonpath_names_destroy(&r->names);
     item_writer_destroy(&r->writer);
     nodelist_free(&r->found);
     nodelist_free(&r->nodes);
@@ -285,17 +300,19 @@ static read_status_t put_text(json_reader_t *r, const source_t *source, const ch
 static read_status_t put_scalar(json_reader_t *r, const source_t *source, const char *text, size_t len)
 {
     if (!source->verbatim || source->field->match) return put_text(r, source, text, len);
-    return item_put_json(r->writer, source->index, text);
+    return item_put_json(r->writer, source->index, text, len);
 }
 
 // An object or array, as JSON.
 static read_status_t put_container(json_reader_t *r, const source_t *source, yyjson_val *v)
 {
     if (!source->verbatim) return READ_OK;
-    char *json = yyjson_val_write(v, 0, NULL);
-    const char *copy = json ? arena_strdup(r->arena, json) : NULL;
+    size_t len;
+    char *json = yyjson_val_write(v, 0, &len);
+    if (!json) return READ_OK;
+    const char *copy = arena_strndup(r->arena, json, len);
     free(json);
-    return copy ? item_put_json(r->writer, source->index, copy) : json ? READ_TOO_BIG : READ_OK;
+    return copy ? item_put_json(r->writer, source->index, copy, len) : READ_TOO_BIG;
 }
 
 static read_status_t put_value(json_reader_t *r, const source_t *source, yyjson_val *v);
@@ -326,21 +343,41 @@ static read_status_t put_value(json_reader_t *r, const source_t *source, yyjson_
     return READ_OK; // null: none
 }
 
+// What is behind the names of an alternative.
+static read_status_t put_nodes(json_reader_t *r, const source_t *source, const alternative_t *a,
+                               yyjson_val *item, yyjson_val *v, size_t *matches)
+{
+    if (jsonpath_select_from(a->path, a->names, item, v, &r->work, &r->nodes) != JSONPATH_OK)
+        return READ_TOO_COMPLEX;
+    *matches += r->nodes.n;
+    for (size_t k = 0; k < r->nodes.n; k++) {
+        read_status_t status = put_value(r, source, r->nodes.nodes[k]);
+        if (status != READ_OK) return status;
+        if (!source->many && item_has(r->writer, source->index)) break;
+    }
+    return READ_OK;
+}
+
+static read_status_t put_alternative(json_reader_t *r, const source_t *source, const alternative_t *a,
+                                     yyjson_val *item, size_t *matches)
+{
+    if (a->from_root) return put_nodes(r, source, a, r->root, r->root, matches);
+    yyjson_val *v = jsonpath_names_get(r->names, a->name);
+    if (!v) return READ_OK;
+    if (!a->whole) return put_nodes(r, source, a, item, v, matches);
+    ++*matches;
+    return put_value(r, source, v);
+}
+
 static read_status_t read_field(json_reader_t *r, const source_t *source, yyjson_val *item, size_t *matches)
 {
     const paths_t *paths = &source->paths;
-    for (size_t i = 0; i < paths->n && !item_has(r->writer, source->index); i++) {
-        if (jsonpath_select(paths->v[i].path, paths->v[i].from_root ? r->root : item, &r->work, &r->nodes) !=
-            JSONPATH_OK)
-            return READ_TOO_COMPLEX;
-        matches[i] += r->nodes.n;
-        for (size_t k = 0; k < r->nodes.n; k++) {
-            read_status_t status = put_value(r, source, r->nodes.nodes[k]);
-            if (status != READ_OK) return status;
-            if (!source->many && item_has(r->writer, source->index)) break;
-        }
+    read_status_t status = READ_OK;
+    for (size_t i = 0; i < paths->n && status == READ_OK; i++) {
+        if (i && item_has(r->writer, source->index)) break;
+        status = put_alternative(r, source, &paths->v[i], item, &matches[i]);
     }
-    return READ_OK;
+    return status;
 }
 
 // -- items ----------------------------------------------------------------------------------------
@@ -349,7 +386,7 @@ static read_status_t read_item(json_reader_t *r, yyjson_val *v, items_t *out)
 {
     size_t *matches = out->selector_matches + r->items.n;
     bool keep;
-    if (effort_over()) return READ_TOO_COMPLEX;
+    if (effort_over() || !jsonpath_names_find(r->names, v, &r->work)) return READ_TOO_COMPLEX;
     item_begin(r->writer);
     for (size_t i = 0; i < r->n_fields; i++) {
         read_status_t status = read_field(r, &r->fields[i], v, matches);
@@ -388,6 +425,7 @@ static read_status_t read_items(json_reader_t *r, yyjson_val *root, arena_t *are
     if (out->matched > MAX_ITEMS) return READ_TOO_BIG;
     out->items = arena_calloc(arena, out->matched + 1, sizeof *out->items);
     if (!out->items) return READ_TOO_BIG;
+    item_document(r->writer, arena, r->urls, out->matched);
     yyjson_val *v = yyjson_is_arr(container) ? unsafe_yyjson_get_first(container) : container;
     for (size_t i = 0; i < out->matched && status == READ_OK; i++) {
         status = read_item(r, container ? v : r->found.nodes[i], out);
@@ -463,7 +501,6 @@ read_status_t json_items(json_reader_t *r, arena_t *arena, const document_t *doc
     if (!doc) return status;
     r->urls = urls_of_thread();
     (void)urls_set_base(r->urls, document->url, document->url ? strlen(document->url) : 0);
-    item_document(r->writer, arena, r->urls);
     r->arena = arena;
     r->root = yyjson_doc_get_root(doc);
     r->work = JSONPATH_MAX_WORK;

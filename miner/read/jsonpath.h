@@ -2,6 +2,7 @@
 #ifndef RTM_MINER_JSONPATH_H
 #define RTM_MINER_JSONPATH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <yyjson.h>
@@ -42,5 +43,10 @@ void jsonpath_destroy(jsonpath_t **path);
 // come in document order. Takes the values looked at from *work (JSONPATH_MAX_WORK is a good start). Not for
 // two threads at once.
 jsonpath_status_t jsonpath_select(jsonpath_t *path, yyjson_val *root, int64_t *work, nodelist_t *out);
+// The same behind the first `names` segments of path, which have led from root to node.
+jsonpath_status_t jsonpath_select_from(jsonpath_t *path, size_t names, yyjson_val *root, yyjson_val *node,
+                                       int64_t *work, nodelist_t *out);
+// Does path consist of that many segments?
+bool jsonpath_has_length(const jsonpath_t *path, size_t segments);
 
 #endif

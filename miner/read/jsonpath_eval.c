@@ -445,37 +445,32 @@ static bool walk(eval_t *ev, const segment_t *segment, yyjson_val *node, sink_t 
     return go_on;
 }
 
-// The commonest queries are nothing but names, one below the other. false: this is none, or not to be
-// afforded; nothing was done.
-static bool select_names(const jsonpath_t *path, yyjson_val *root, int64_t *work, nodelist_t *out)
+jsonpath_status_t jsonpath_select_from(jsonpath_t *path, size_t names, yyjson_val *root, yyjson_val *node,
+                                       int64_t *work, nodelist_t *out)
 {
-    int64_t used = 0;
-    yyjson_val *v = root;
-    for (const segment_t *segment = path->query.segments; segment; segment = segment->next) {
-        const selector_t *s = segment->selectors;
-        if (segment->descendant || s->kind != SELECT_NAME || s->next) return false;
-        used += 1 + (int64_t)yyjson_obj_size(v) / 8;
-        v = member(v, s->name, s->name_len);
-    }
-    if (used > *work || out->cap == 0) return false;
-    *work -= used;
-    out->n = v ? 1 : 0;
-    out->nodes[0] = v;
-    return true;
-}
-
-jsonpath_status_t jsonpath_select(jsonpath_t *path, yyjson_val *root, int64_t *work, nodelist_t *out)
-{
-    if (select_names(path, root, work, out)) return JSONPATH_OK;
     if (effort_over()) return JSONPATH_TOO_COMPLEX;
     eval_t ev = {.path = path, .root = root, .work = *work};
     sink_t sink = {.list = out};
+    const segment_t *rest = path->query.segments;
+    while (names--) rest = rest->next;
     out->n = 0;
-    (void)walk(&ev, path->query.segments, root, &sink);
+    (void)walk(&ev, rest, node, &sink);
     *work = ev.work;
     if (!ev.failed) return JSONPATH_OK;
     out->n = 0;
     return JSONPATH_TOO_COMPLEX;
+}
+
+jsonpath_status_t jsonpath_select(jsonpath_t *path, yyjson_val *root, int64_t *work, nodelist_t *out)
+{
+    return jsonpath_select_from(path, 0, root, root, work, out);
+}
+
+bool jsonpath_has_length(const jsonpath_t *path, size_t segments)
+{
+    const segment_t *s = path->query.segments;
+    for (; s && segments; s = s->next) segments--;
+    return !s && segments == 0;
 }
 
 void nodelist_free(nodelist_t *list)

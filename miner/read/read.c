@@ -111,7 +111,7 @@ static read_status_t read_page(reader_t *r, arena_t *arena, const document_t *do
         return READ_ROTTED;
     }
     identity_t identity;
-    identity_init(&identity, arena);
+    identity_init(&identity, arena, 1);
     item->url = document->url ? arena_strdup(arena, document->url) : NULL;
     int rc = identity_assign(&identity, item, item->url, NULL);
     identity_free(&identity);
@@ -138,6 +138,7 @@ static read_status_t read_kind(reader_t *r, arena_t *arena, const document_t *do
 static read_status_t apply_filters(const filters_t *filters, items_t *out)
 {
     size_t kept = 0;
+    if (filters_want_all(filters)) return READ_OK;
     for (size_t i = 0; i < out->n_items; i++) {
         bool wanted = true;
         read_status_t status = filters_judge(filters, &out->items[i], &wanted);

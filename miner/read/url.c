@@ -21,6 +21,7 @@ struct urls {
     lexbor_mraw_t *kept;    // of the base
     lxb_url_t *base;        // or NULL
     char *base_text;   // what urls_set_base made base of, or NULL: most documents' is that of the one before
+    char *origin;      // of base, "https://host:81", for what starts with a slash; or NULL: not made yet
     unsigned resolved; // since scratch was cleaned
 };
 
@@ -44,6 +45,7 @@ void urls_destroy(urls_t **urls)
     lexbor_mraw_destroy(u->scratch, true);
     lexbor_mraw_destroy(u->kept, true);
     free(u->base_text);
+    free(u->origin);
     free(u);
     *urls = NULL;
 }
@@ -95,7 +97,8 @@ static int keep_base(urls_t *u, const lxb_url_t *url)
 static void forget_text(urls_t *u)
 {
     free(u->base_text);
-    u->base_text = NULL;
+    free(u->origin);
+    u->base_text = u->origin = NULL;
 }
 
 int urls_set_base(urls_t *u, const char *url, size_t len)
@@ -155,6 +158,19 @@ static size_t normal_host(const char *s, size_t len)
     return last != '.' && s[label] >= 'a' && s[label] <= 'z' ? i : 0;
 }
 
+// Is what stands behind the host, from a slash on, in normal form?
+static bool is_normal_path(const char *s, size_t len)
+{
+    bool path = true;
+    for (size_t i = 0; i < len; i++) {
+        int class = url_classes[(unsigned char)s[i]];
+        if (class == URL_PLAIN) continue;
+        if (class == URL_PARSE || (class == URL_DOT && path && s[i - 1] == '/')) return false;
+        if (class == URL_QUERY) path = false;
+    }
+    return true;
+}
+
 // Most links are absolute and in normal form already; recognising these saves the parser's work.
 static bool is_normal(const char *s, size_t len)
 {
@@ -163,14 +179,13 @@ static bool is_normal(const char *s, size_t len)
     if (len > 7 && memcmp(s, "http://", 7) == 0) i = 7;
     size_t host = i ? normal_host(s + i, len - i) : 0;
     i += host;
-    if (!host || i == len) return false;
-    for (bool path = true; i < len; i++) {
-        int class = url_classes[(unsigned char)s[i]];
-        if (class == URL_PLAIN) continue;
-        if (class == URL_PARSE || (class == URL_DOT && path && s[i - 1] == '/')) return false;
-        if (class == URL_QUERY) path = false;
-    }
-    return true;
+    return host && i < len && is_normal_path(s + i, len - i);
+}
+
+// "/a/b", in normal form behind the base's origin? Not "//host", and a dot would have something before it.
+static bool is_rooted(const char *s, size_t len)
+{
+    return *s == '/' && len > 1 && s[1] != '/' && is_normal_path(s, len);
 }
 
 typedef struct {
@@ -194,12 +209,37 @@ static bool is_web(const lxb_url_t *url)
     return type == LXB_URL_SCHEMEL_TYPE_HTTP || type == LXB_URL_SCHEMEL_TYPE_HTTPS;
 }
 
+// Makes u->origin. false: the base has none that can be used.
+static bool has_origin(urls_t *u)
+{
+    char out[MAX_URL];
+    sink_t sink = {.text = out};
+    if (u->origin) return *u->origin;
+    if (u->base && is_web(u->base)) lxb_url_serialize(u->base, collect, &sink, false);
+    const char *host = sink.too_long ? NULL : memmem(out, sink.len, "//", 2);
+    const char *path = host ? memchr(host + 2, '/', (size_t)(out + sink.len - host - 2)) : NULL;
+    u->origin = xstrndup(out, path ? (size_t)(path - out) : 0);
+    return path != NULL;
+}
+
+static const char *behind_origin(const urls_t *u, arena_t *arena, const char *text, size_t len)
+{
+    size_t n = strlen(u->origin);
+    char *url = n + len <= MAX_URL ? arena_alloc(arena, n + len + 1) : NULL;
+    if (!url) return NULL;
+    memcpy(url, u->origin, n);
+    memcpy(url + n, text, len);
+    url[n + len] = '\0';
+    return url;
+}
+
 const char *urls_resolve(urls_t *u, arena_t *arena, const char *text, size_t len)
 {
     while (len && is_space(text[len - 1])) len--;
     while (len && is_space(*text)) text++, len--;
     if (len == 0 || len > MAX_URL) return NULL;
     if (is_normal(text, len)) return arena_strndup(arena, text, len);
+    if (is_rooted(text, len) && has_origin(u)) return behind_origin(u, arena, text, len);
     lxb_url_t *url = parse(u, u->base, text, len);
     if (!url || !is_web(url)) return NULL;
     char out[MAX_URL];

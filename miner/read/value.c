@@ -39,19 +39,17 @@ void value_rule_destroy(value_rule_t **rule)
     *rule = NULL;
 }
 
-// *text becomes its part that `match` names.
-static value_status_t cut_match(value_rule_t *r, arena_t *arena, const char **text)
+// The text becomes its part that `match` names.
+static value_status_t cut_match(value_rule_t *r, arena_t *arena, value_t *value)
 {
     const char *part;
-    size_t len;
-    if (!r->match) return VALUE_OK;
-    switch (pattern_find(r->match, *text, &part, &len)) {
+    switch (pattern_find(r->match, value->text, &part, &value->len)) {
     case PATTERN_NONE: return VALUE_NONE;
     case PATTERN_EFFORT: return VALUE_EFFORT;
     case PATTERN_FOUND: break;
     }
-    *text = arena_strndup(arena, part, len);
-    return *text ? VALUE_OK : VALUE_NO_SPACE;
+    value->text = arena_strndup(arena, part, value->len);
+    return value->text ? VALUE_OK : VALUE_NO_SPACE;
 }
 
 // -- numbers --------------------------------------------------------------------------------------
@@ -211,16 +209,20 @@ static char *put_digits(char *out, int64_t value, int n)
     return out + n;
 }
 
-static value_status_t read_time(const date_sense_t *dates, arena_t *arena, value_t *value)
+static value_status_t read_time(const date_sense_t *dates, value_t *value)
 {
-    value->ms = date_parse(value->text, strlen(value->text), dates);
-    if (value->ms == TIME_NONE) return VALUE_NONE;
-    int64_t days = civil_floor(value->ms, DAY_MS), ms = value->ms - days * DAY_MS;
+    static const int64_t year_0 = -62167219200000, year_10000 = 253402300800000;
+    value->ms = date_parse(value->text, value->len, dates);
+    if (value->ms == TIME_NONE || value->ms < year_0 || value->ms >= year_10000) return VALUE_NONE;
+    return VALUE_OK;
+}
+
+const char *value_time_text(arena_t *arena, int64_t time)
+{
+    int64_t days = civil_floor(time, DAY_MS), ms = time - days * DAY_MS;
     civil_t date = civil_of(days);
-    if (date.year < 0 || date.year > 9999) return VALUE_NONE;
     char *out = arena_alloc(arena, sizeof "0000-00-00T00:00:00.000Z"), *at = out;
-    if (!out) return VALUE_NO_SPACE;
-    value->text = out;
+    if (!out) return NULL;
     const struct {
         int64_t part;
         int digits;
@@ -233,19 +235,17 @@ static value_status_t read_time(const date_sense_t *dates, arena_t *arena, value
         *at++ = parts[i].after;
     }
     memcpy(ms % 1000 ? at - 1 : at - 5, "Z", 2);
-    return VALUE_OK;
+    return out;
 }
 
-value_status_t value_convert(const field_t *field, urls_t *urls, arena_t *arena, value_t *value)
+static value_status_t convert(const field_t *field, urls_t *urls, arena_t *arena, value_t *value)
 {
-    value->ms = TIME_NONE;
-    if (!*value->text) return VALUE_NONE;
     switch (field->type) {
     case TYPE_INTEGER: return read_integer(arena, &value->text);
     case TYPE_NUMBER: return read_number(arena, &value->text);
-    case TYPE_TIME: return read_time(field->dates, arena, value);
+    case TYPE_TIME: return read_time(field->dates, value);
     case TYPE_URL:
-        value->text = urls_resolve(urls, arena, value->text, strlen(value->text));
+        value->text = urls_resolve(urls, arena, value->text, value->len);
         return value->text ? VALUE_OK : VALUE_NONE;
     case TYPE_TEXT:
     case TYPE_HTML:
@@ -254,20 +254,34 @@ value_status_t value_convert(const field_t *field, urls_t *urls, arena_t *arena,
     return VALUE_OK;
 }
 
+value_status_t value_convert(const field_t *field, urls_t *urls, arena_t *arena, value_t *value)
+{
+    const char *before = value->text;
+    value->ms = TIME_NONE;
+    if (!value->len) return VALUE_NONE;
+    value_status_t status = convert(field, urls, arena, value);
+    if (status == VALUE_OK && value->text != before) value->len = strlen(value->text);
+    return status;
+}
+
+// The clean text of a match.
+static const char *clean(const value_rule_t *r, arena_t *arena, const char *raw, size_t len, bool kept,
+                         bool one_line, size_t max)
+{
+    // short forms are read from one line; only texts and markup keep theirs
+    text_mode_t mode = r->field->type == TYPE_TEXT && !one_line ? TEXT_LINES : TEXT_LINE;
+    if (r->field->markup) return text_from_html(arena, raw, len, mode, max);
+    if (r->field->type == TYPE_HTML)
+        return kept ? text_verbatim_kept(arena, raw, len, max) : text_verbatim(arena, raw, len, max);
+    return kept ? text_clean_kept(arena, raw, len, mode, max) : text_clean(arena, raw, len, mode, max);
+}
+
 value_status_t value_read(value_rule_t *r, urls_t *urls, arena_t *arena, const char *raw, size_t len,
                           bool kept, bool one_line, size_t max, value_t *out)
 {
-    // short forms are read from one line; only texts and markup keep theirs
-    bool lines = r->field->type == TYPE_TEXT && !one_line;
-    text_mode_t mode = lines ? TEXT_LINES : TEXT_LINE;
-    if (r->field->markup)
-        out->text = text_from_html(arena, raw, len, mode, max);
-    else if (r->field->type == TYPE_HTML)
-        out->text = kept ? text_verbatim_kept(arena, raw, len, max) : text_verbatim(arena, raw, len, max);
-    else
-        out->text =
-            kept ? text_clean_kept(arena, raw, len, mode, max) : text_clean(arena, raw, len, mode, max);
+    out->text = clean(r, arena, raw, len, kept, one_line, max);
     if (!out->text) return VALUE_NO_SPACE;
-    value_status_t status = *out->text ? cut_match(r, arena, &out->text) : VALUE_NONE;
+    out->len = out->text == raw ? len : strlen(out->text);
+    value_status_t status = !out->len ? VALUE_NONE : r->match ? cut_match(r, arena, out) : VALUE_OK;
     return status == VALUE_OK ? value_convert(r->field, urls, arena, out) : status;
 }

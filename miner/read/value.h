@@ -20,8 +20,10 @@ value_rule_t *value_rule_new(const field_t *field, const char *path, template_er
 void value_rule_destroy(value_rule_t **rule);
 
 typedef struct {
-    const char
-        *text;  // canonical form, in the arena: text, html, absolute URL, JSON number, RFC 3339 time in UTC
+    // canonical form, in the arena: text, html, absolute URL, JSON number; of a time what stood there, see
+    // value_time_text
+    const char *text;
+    size_t len; // of text
     int64_t ms; // TYPE_TIME: ms since 1970 UTC; else TIME_NONE
 } value_t;
 
@@ -38,8 +40,11 @@ typedef enum {
 value_status_t value_read(value_rule_t *rule, urls_t *urls, arena_t *arena, const char *raw, size_t len,
                           bool kept, bool one_line, size_t max, value_t *out);
 
-// Only the conversion: value->text, already clean, becomes the canonical form of the
-// field's type.
+// Only the conversion: value->text (len bytes), already clean, becomes the canonical form of the field's
+// type.
 value_status_t value_convert(const field_t *field, urls_t *urls, arena_t *arena, value_t *value);
+
+// ms since 1970 UTC, of the years that value_read gives, as RFC 3339 in UTC. NULL: the arena is full.
+const char *value_time_text(arena_t *arena, int64_t ms);
 
 #endif

@@ -5,8 +5,26 @@
 #include <string.h>
 
 #include "miner/read/jsonpath.h"
+#include "miner/read/jsonpath_names.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+// By way of its names a path leads to the same nodes.
+static void check_names(jsonpath_t *path, yyjson_val *root, const nodelist_t *expected)
+{
+    static nodelist_t nodes;
+    int64_t work = JSONPATH_MAX_WORK;
+    size_t taken;
+    jsonpath_names_t *names = jsonpath_names_new();
+    int i = jsonpath_names_add(names, path, &taken);
+    if (!jsonpath_names_find(names, root, &work)) abort();
+    yyjson_val *v = jsonpath_names_get(names, i);
+    nodes.n = 0;
+    if (v && jsonpath_select_from(path, taken, root, v, &work, &nodes) != JSONPATH_OK) abort();
+    if (nodes.n != expected->n) abort();
+    if (nodes.n && memcmp(nodes.nodes, expected->nodes, nodes.n * sizeof(yyjson_val *)) != 0) abort();
+    jsonpath_names_destroy(&names);
+}
 
 static void run(jsonpath_t *path, const char *json, size_t len)
 {
@@ -17,6 +35,7 @@ static void run(jsonpath_t *path, const char *json, size_t len)
         for (size_t i = 0; i < nodes.n; i++) {
             if (!nodes.nodes[i] || yyjson_get_type(nodes.nodes[i]) == YYJSON_TYPE_NONE) abort();
         }
+        check_names(path, yyjson_doc_get_root(doc), &nodes);
     }
     nodelist_free(&nodes);
     yyjson_doc_free(doc);

@@ -36,7 +36,7 @@ static void keys_are_taken_in_order(void **state)
 {
     (void)state;
     identity_t id;
-    identity_init(&id, arena);
+    identity_init(&id, arena, 0);
     item_t item = {.url = "http://a/1", .title = "t", .content_hash = 1};
     assert_int_equal(identity_assign(&id, &item, "k", "g"), 0);
     assert_string_equal(item.key, "k");
@@ -56,7 +56,7 @@ static void repeats_get_keys_of_their_own(void **state)
 {
     (void)state;
     identity_t id;
-    identity_init(&id, arena);
+    identity_init(&id, arena, 0);
     item_t items[] = {{.url = "http://a/1", .content_hash = 1},
                       {.url = "http://a/2", .content_hash = 2},
                       {.url = "http://a/2", .content_hash = 3},
@@ -78,7 +78,7 @@ static void long_keys_are_hashed(void **state)
     memset(guid, 'x', sizeof guid);
     guid[sizeof guid - 1] = '\0';
     identity_t id;
-    identity_init(&id, arena);
+    identity_init(&id, arena, 0);
     item_t a = {.content_hash = 1}, b = {.content_hash = 2};
     assert_int_equal(identity_assign(&id, &a, guid, NULL), 0);
     assert_int_equal(strlen(a.key), 32);
@@ -122,6 +122,14 @@ static void links_are_resolved(void **state)
         {"", NULL},
         {"http://", NULL},
         {"http://1.2.3.999/", NULL},
+        {"/b/c.html?d=/../e&f#g", "http://h.example/b/c.html?d=/../e&f#g"},
+        {"/b/../c", "http://h.example/c"},
+        {"/.", "http://h.example/"},
+        {"/", "http://h.example/"},
+        {"/b\\c", "http://h.example/b/c"},
+        {"/\\o.example/", "http://o.example/"},
+        {"/b'?'", "http://h.example/b'?%27"},
+        {"/\xC3\xBC", "http://h.example/%C3%BC"},
     };
     urls_t *urls = urls_new();
     assert_int_equal(urls_set_base(urls, "http://h.example/dir/page", 25), 0);
@@ -138,7 +146,13 @@ static void links_are_resolved(void **state)
     assert_string_equal(urls_resolve(urls, arena, "x", 1), "http://h.example/other/x");
     assert_int_equal(urls_move_base(urls, "http://", 7), -1);
     assert_string_equal(urls_resolve(urls, arena, "x", 1), "http://h.example/other/x");
+    assert_string_equal(urls_resolve(urls, arena, "/y", 2), "http://h.example/y");
+    assert_int_equal(urls_set_base(urls, "https://u:p@O.example:8443?q", 28), 0);
+    assert_string_equal(urls_resolve(urls, arena, "/y", 2), "https://u:p@o.example:8443/y");
+    assert_int_equal(urls_set_base(urls, "ftp://o.example/", 16), 0);
+    assert_null(urls_resolve(urls, arena, "/y", 2));
     assert_int_equal(urls_set_base(urls, NULL, 0), -1);
+    assert_null(urls_resolve(urls, arena, "/y", 2));
     assert_null(urls_resolve(urls, arena, "x", 1));
     urls_destroy(&urls);
 }

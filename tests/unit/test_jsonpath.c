@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "miner/read/jsonpath.h"
+#include "miner/read/jsonpath_names.h"
 
 static yyjson_doc *tables;
 
@@ -37,6 +38,25 @@ static bool same(yyjson_val *a, yyjson_val *b)
     return equal;
 }
 
+// The names that the path starts with, then its rest, lead to the same.
+static void check_names(jsonpath_t *path, yyjson_val *document, const nodelist_t *expected)
+{
+    static nodelist_t nodes;
+    int64_t work = JSONPATH_MAX_WORK;
+    size_t taken;
+    jsonpath_names_t *names = jsonpath_names_new();
+    int i = jsonpath_names_add(names, path, &taken);
+    assert_true(jsonpath_names_find(names, document, &work));
+    yyjson_val *v = jsonpath_names_get(names, i);
+    nodes.n = 0;
+    if (v) assert_int_equal(jsonpath_select_from(path, taken, document, v, &work, &nodes), JSONPATH_OK);
+    assert_int_equal(nodes.n, expected->n);
+    if (v && jsonpath_has_length(path, taken)) assert_ptr_equal(v, nodes.nodes[0]);
+    if (nodes.n) assert_memory_equal(nodes.nodes, expected->nodes, nodes.n * sizeof(yyjson_val *));
+    jsonpath_names_destroy(&names);
+    nodelist_free(&nodes);
+}
+
 static void check_case(yyjson_val *document, yyjson_val *selector, yyjson_val *expected)
 {
     static nodelist_t nodes;
@@ -57,9 +77,66 @@ static void check_case(yyjson_val *document, yyjson_val *selector, yyjson_val *e
     {
         if (!same(nodes.nodes[i], want)) fail_msg("%s: node %zu differs", text, i);
     }
+    check_names(path, document, &nodes);
     jsonpath_destroy(&path);
     assert_null(path);
     nodelist_free(&nodes);
+}
+
+// Many paths at once, on one document.
+static void test_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *value; // NULL: nothing
+        size_t names;             // of the path
+    } cases[] = {{"$.a", "1", 1},
+                 {"$.b.c.d", "4", 3},
+                 {"$.b.c", "{\"d\":4}", 2},
+                 {"$['a']", "1", 1},
+                 {"$.b.x", NULL, 2},
+                 {"$.a.x", NULL, 2},
+                 {"$.l[0]", "[7,8]", 1},
+                 {"$.b['c','d']", NULL, 1},
+                 {"$..a", NULL, 0},
+                 {"$['']", "\"empty\"", 1},
+                 {"$", NULL, 0},
+                 {"$['x\\u0000y']", "5", 1}};
+    static const char json[] = "{\"a\":1,\"b\":{\"c\":{\"d\":4},\"c\":9},\"a\":2,\"l\":[7,8],\"\":\"empty\","
+                               "\"x\\u0000y\":5,\"x\":6}";
+    enum { N = sizeof cases / sizeof *cases };
+    jsonpath_t *paths[N];
+    jsonpath_error_t error;
+    jsonpath_names_t *names = jsonpath_names_new();
+    yyjson_doc *doc = yyjson_read(json, strlen(json), YYJSON_READ_NUMBER_AS_RAW);
+    int places[N];
+    int64_t work = 1000, too_little = 1;
+    for (size_t i = 0; i < N; i++) {
+        size_t taken;
+        assert_non_null(paths[i] = jsonpath_new(cases[i].path, strlen(cases[i].path), &error));
+        places[i] = jsonpath_names_add(names, paths[i], &taken);
+        assert_int_equal(taken, cases[i].names);
+    }
+    assert_int_equal(places[0], places[3]);
+    assert_false(jsonpath_names_find(names, yyjson_doc_get_root(doc), &too_little));
+    for (int round = 0; round < 2; round++) {
+        assert_true(jsonpath_names_find(names, yyjson_doc_get_root(doc), &work));
+        for (size_t i = 0; i < N; i++) {
+            yyjson_val *v = jsonpath_names_get(names, places[i]);
+            char *text = yyjson_val_write(v, 0, NULL);
+            if (!cases[i].names) assert_ptr_equal(v, yyjson_doc_get_root(doc));
+            if (cases[i].value) assert_string_equal(text, cases[i].value);
+            free(text);
+        }
+    }
+    assert_null(jsonpath_names_get(names, places[4]));
+    assert_null(jsonpath_names_get(names, places[5]));
+    assert_true(jsonpath_names_find(names, NULL, &work));
+    assert_null(jsonpath_names_get(names, places[0]));
+    jsonpath_names_destroy(&names);
+    assert_null(names);
+    for (size_t i = 0; i < N; i++) jsonpath_destroy(&paths[i]);
+    yyjson_doc_free(doc);
 }
 
 static void test_selects(void **state)
@@ -208,13 +285,10 @@ static void test_deep_queries_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_selects),
-        cmocka_unit_test(test_refuses),
-        cmocka_unit_test(test_refuses_bad_utf8),
-        cmocka_unit_test(test_errors_say_where),
-        cmocka_unit_test(test_work_is_bounded),
-        cmocka_unit_test(test_big_but_fine),
-        cmocka_unit_test(test_deep_queries_are_refused),
+        cmocka_unit_test(test_selects),          cmocka_unit_test(test_names),
+        cmocka_unit_test(test_refuses),          cmocka_unit_test(test_refuses_bad_utf8),
+        cmocka_unit_test(test_errors_say_where), cmocka_unit_test(test_work_is_bounded),
+        cmocka_unit_test(test_big_but_fine),     cmocka_unit_test(test_deep_queries_are_refused),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }
