@@ -134,7 +134,7 @@ void broker_load_source(broker_t *b, const store_source_t *row)
     source_set_ordinal(s, row->ordinal);
     s->generation = row->generation;
     s->earlier = true;
-    s->last_ok = row->last_ok;
+    s->last_ok = s->ok_due = row->last_ok; // a poll begins at its due, or after it
     s->continuity = row->continuity;
     source_set_validators(s, row->etag, row->last_modified, row->fetch_url, row->body_hash);
     source_set_memory(s, row->memory);
@@ -330,6 +330,7 @@ static void close_slots(broker_t *b)
         outage_fade(b);
         check_progress(b);
         departed_trim(&b->departed, b->now);
+        jobs_forget_silent(b);
         assign_overdue(b);
         assign_balance(b);
     }

@@ -45,7 +45,7 @@ struct source {
     // to be. extra is one that was added, or one whose poll runs while later dues are settled.
     int64_t done, held, extra;
     int64_t turn;      // mode continuous: its one due of the grid, 0: none yet
-    int64_t ok_due;    // the latest due that was stored, 0: none
+    int64_t ok_due;    // the latest due that was stored (after a restart a time in its poll), 0: none
     int64_t polled;    // latest due reported polled but not stored yet, 0: none
     int64_t last_ok;   // request start of the last stored success, 0: never
     int64_t polled_at; // broker ms of the last polled outcome
@@ -105,6 +105,7 @@ struct listing { // a template in the catalog
 
     // See relations.h.
     bool excludes;                          // it blocks another, or another blocks it
+    bool awaited;                           // another depends on it
     bool gated;                             // its polls run under leases, each when its turn comes
     uint32_t running;                       // those that do
     priority_t urgency;                     // its priority, or that of who waits for it if that is higher

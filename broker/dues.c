@@ -333,7 +333,7 @@ static void note_cost(source_t *s, uint64_t took_ms)
 static void note_failed_end(source_t *s, const wire_outcome_t *o)
 {
     s->last_result = RESULT_failed;
-    s->last_error = (uint8_t)(o->error < ERR_COUNT ? o->error : ERR_internal);
+    s->last_error = (uint8_t)o->error;
     s->failures = (uint16_t)(s->failures + (s->failures < UINT16_MAX));
     s->listing->failed++;
     snprintf(s->listing->last_error, sizeof s->listing->last_error, "%s", error_class_name(o->error));
@@ -343,8 +343,8 @@ static void note_result(broker_t *b, source_t *s, const wire_outcome_t *o)
 {
     listing_t *l = s->listing;
     if (o->result == RESULT_skipped) return; // what the last poll gave is worth more than why there was none
-    s->last_result = (uint8_t)(o->result < RESULT_COUNT ? o->result : RESULT_failed);
-    s->last_error = (uint8_t)(o->error < ERR_COUNT ? o->error : ERR_internal);
+    s->last_result = (uint8_t)o->result;
+    s->last_error = (uint8_t)o->error;
     note_cost(s, o->took_ms);
     s->polled_at = b->now;
     l->polled++;
@@ -398,7 +398,8 @@ static void take_state(broker_t *b, source_t *s, const wire_outcome_t *o)
     if (memory) source_set_memory(s, o->memory);
     if (continuity) s->continuity = (uint8_t)o->continuity;
     take_gap(b, s, o);
-    if (validators || memory || continuity || first) broker_store_source(b, s);
+    bool awaited = s->listing->awaited; // after a restart its dependents need not wait for its next poll
+    if (validators || memory || continuity || first || awaited) broker_store_source(b, s);
 }
 
 // Dues that are not on the grid are of an earlier version of the template.
@@ -477,7 +478,7 @@ static void book_settled(broker_t *b, const miner_t *m, source_t *s, const wire_
                          unsigned attempt)
 {
     if (o->result == RESULT_skipped) {
-        error_class_t reason = o->error < ERR_COUNT && o->error ? (error_class_t)o->error : ERR_internal;
+        error_class_t reason = o->error ? (error_class_t)o->error : ERR_internal;
         slots_book_skip(&b->slots, o->due, reason, 1);
         s->listing->skipped[reason]++;
         history_skipped(b, s, o->due, o->due, 1, reason);

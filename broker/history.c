@@ -130,7 +130,7 @@ static void record_failure(broker_t *b, const miner_t *m, source_t *s, const wir
     uint64_t print =
         fingerprint_of(s->listing->template->name, error_class_name(o->error), o->status, pattern);
     uint32_t key = key_of(FAILED, print);
-    uint8_t error = (uint8_t)(o->error < ERR_COUNT ? o->error : ERR_internal);
+    uint8_t error = (uint8_t)o->error;
     if (s->run_key == key && !task) {
         gather(b, s, key, RESULT_failed, error, o->due, o->due, 1);
         return;

@@ -29,12 +29,14 @@ void jobs_init(jobs_t *j, int64_t patience_ms)
     turns_init(&j->queue, patience_ms);
     heap_init(&j->leases);
     map_init(&j->doubtful);
+    map_init(&j->silent);
     strays_init(&j->strays);
 }
 
 void jobs_free(jobs_t *j)
 {
     map_free(&j->doubtful);
+    map_free(&j->silent);
     strays_free(&j->strays);
     turns_free(&j->queue);
     heap_free(&j->leases);
@@ -308,7 +310,11 @@ void jobs_miner_gone(broker_t *b, const miner_t *m, bool certain)
         else
             set_alone(b, all[i]->job, false);
     free(all);
-    if (!certain) return;
+    if (!certain) {
+        int64_t until = b->now + b->longest_lease + b->config.liveness_ms;
+        map_put(&b->jobs.silent, jobs_miner(m), (void *)(intptr_t)until);
+        return;
+    }
     b->jobs.changed |= strays_miner_gone(&b->jobs.strays, jobs_miner(m));
     record_drop(b, RECORD_LESSEE, jobs_miner(m));
 }
@@ -389,6 +395,29 @@ static void end_doubt(broker_t *b)
         if (b->jobs.doubtful.slots[i].value) record_drop(b, RECORD_LESSEE, b->jobs.doubtful.slots[i].key);
     map_free(&b->jobs.doubtful);
     b->jobs.changed = true;
+}
+
+void jobs_lessee_new(broker_t *b, const miner_t *m)
+{
+    yyjson_mut_doc *doc = record_new();
+    yyjson_mut_obj_add_str(doc, yyjson_mut_doc_get_root(doc), "miner", m->name);
+    record_put(b, RECORD_LESSEE, jobs_miner(m), doc);
+    map_del(&b->jobs.silent, jobs_miner(m));
+}
+
+void jobs_forget_silent(broker_t *b)
+{
+    const map_t *silent = &b->jobs.silent;
+    uint64_t *over = xcalloc(silent->count + 1, sizeof *over);
+    size_t n = 0;
+    for (size_t i = 0; silent->count && i < silent->cap; i++)
+        if (silent->slots[i].value && (intptr_t)silent->slots[i].value <= b->now)
+            over[n++] = silent->slots[i].key;
+    while (n-- > 0) {
+        map_del(&b->jobs.silent, over[n]);
+        record_drop(b, RECORD_LESSEE, over[n]);
+    }
+    free(over);
 }
 
 // -- starting -------------------------------------------------------------------------------------------

@@ -45,12 +45,13 @@ typedef struct {
     heap_t leases;
     size_t running; // that count
     size_t parked;
-    bool changed;        // something ended: parked jobs may go on
-    shares_t shares;     // of the parked jobs' classes
-    bool aged;           // the last one that started went by age
-    strays_t strays;     // what runs of sources that are gone
-    map_t doubtful;      // hash of names: miners that an earlier broker knew and this one has not heard
-    bool knew_any;       // an earlier broker knew any
+    bool changed;    // something ended: parked jobs may go on
+    shares_t shares; // of the parked jobs' classes
+    bool aged;       // the last one that started went by age
+    strays_t strays; // what runs of sources that are gone
+    map_t doubtful;  // hash of names: miners that an earlier broker knew and this one has not heard
+    map_t silent;    // hash of names: miners that are gone, -> broker ms at which their last lease is over
+    bool knew_any;   // an earlier broker knew any
     int64_t doubt_until; // broker ms: the last lease that they may have is over; 0: there is no doubt
 } jobs_t;
 
@@ -112,6 +113,10 @@ size_t jobs_all(const struct broker *broker);
 // What keeps a poll of source for due from starting; ERR_none: nothing.
 error_class_t jobs_obstacle(struct broker *broker, const source_t *source, int64_t due);
 
+// A broker after this one is to know that the miner may run polls under leases: stored before it is welcome,
+// and until that is over for certain (jobs_forget_silent, once a slot).
+void jobs_lessee_new(struct broker *broker, const struct miner *miner);
+void jobs_forget_silent(struct broker *broker);
 // Loading: a miner (hash of its name) that an earlier broker knew. It may run polls under leases until it
 // tells what it does, or until the longest lease is over.
 void jobs_lessee(struct broker *broker, uint64_t miner);

@@ -118,7 +118,8 @@ void outbox_define(broker_t *b, miner_t *m, const source_t *s)
     if (m->phase != MINER_LISTING && m->phase != MINER_LIVE) return;
     enqueue(b, m);
     flush_revoked(b, m);
-    if (r->bytes > ASSIGN_CHUNK / 2) flush_assigned(b, m);
+    if (r->bytes && r->bytes + weight(m, s) + SOURCE_BYTES + strlen(s->url) > ASSIGN_CHUNK)
+        flush_assigned(b, m);
     if (!r->bytes) r->base = slots_number(&b->slots, b->now) * b->config.slot_ms;
     if ((uintptr_t)map_get(&m->templates, s->listing->id) != s->listing->stamp) add_template(m, s->listing);
     add_source(m, s);

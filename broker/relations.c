@@ -92,6 +92,7 @@ static void lend(const catalog_t *c, const listing_t *l, int depth)
 {
     for (size_t i = 0; depth < DEEPEST && i < l->template->n_depends_on; i++) {
         listing_t *on = catalog_find(c, l->template->depends_on[i]);
+        if (on) on->awaited = true;
         if (!on || on->urgency >= l->urgency) continue;
         on->urgency = l->urgency;
         lend(c, on, depth + 1);
@@ -105,7 +106,7 @@ void relations_update(broker_t *b, void (*changed)(broker_t *b, listing_t *l))
     b->jobs.changed = true;
     for (listing_t *l; (l = map_next(&c->listings, &pos));) {
         l->urgency = l->template->priority;
-        l->excludes = false;
+        l->excludes = l->awaited = false;
         if (jobs_lease_ms(l) > b->longest_lease) b->longest_lease = jobs_lease_ms(l);
     }
     pos = 0;

@@ -2,10 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <xxhash.h>
-
 #include "broker/outage.h"
-#include "broker/records.h"
 #include "broker/state.h"
 #include "broker/trouble.h"
 #include "common/line.h"
@@ -88,15 +85,6 @@ static void welcome(broker_t *b, miner_t *m)
     broker_send_durable(b, m->peer, WIRE_TYPE_WELCOME, &msg);
 }
 
-// A broker after this one is to know that the miner may run polls under leases; so it is stored before the
-// miner is welcome.
-static void note_lessee(broker_t *b, const miner_t *m)
-{
-    yyjson_mut_doc *doc = record_new();
-    yyjson_mut_obj_add_str(doc, yyjson_mut_doc_get_root(doc), "miner", m->name);
-    record_put(b, RECORD_LESSEE, XXH3_64bits(m->name, strlen(m->name)), doc);
-}
-
 // A name goes into records, replies and logs.
 static bool is_name(const char *text)
 {
@@ -131,7 +119,7 @@ void session_ready(broker_t *b, uint64_t peer, const wire_ready_t *r)
     m->slots = r->slots;
     map_free(&m->templates); // the inventory tells which it has; sending one twice does no harm
     heard(b, m);
-    note_lessee(b, m);
+    jobs_lessee_new(b, m);
     welcome(b, m);
 }
 
@@ -157,8 +145,8 @@ static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
     source_mark(s, true);
     s->known_to_owner = true;
     map_put(&m->templates, s->listing->id, (void *)(uintptr_t)h->version);
-    int64_t oldest =
-        h->held - 2 * b->config.slot_ms; // nobody is given dues for longer; `done` may be none yet
+    int64_t held = h->held > 0 ? h->held : 0;
+    int64_t oldest = held - 2 * b->config.slot_ms; // nobody is given dues for longer; `done` may be none yet
     int64_t done = h->done > oldest ? h->done : oldest;
     bool one = s->listing->template->mode == MODE_CONTINUOUS; // of any age: no later due will settle it
     if (s->entered)
@@ -224,19 +212,41 @@ static void on_heartbeat(broker_t *b, miner_t *m, const wire_heartbeat_t *beat)
     broker_send(b, m->peer, WIRE_TYPE_HEARTBEAT, &answer);
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+// What was said, with everything in the range that makes sense: the rest of the broker relies on that.
+static wire_outcome_t within_bounds(const broker_t *b, const wire_outcome_t *said)
+{
+    wire_outcome_t o = *said;
+    if (o.kind < OUTCOME_POLLED || o.kind > OUTCOME_BOTH) o.kind = OUTCOME_BOTH;
+    if (o.result >= RESULT_COUNT) o.result = RESULT_failed;
+    if (o.error >= ERR_COUNT) o.error = ERR_internal;
+    if (o.gap_reason >= GAP_COUNT) o.gap_reason = GAP_none;
+    if (o.last_ok > b->now) o.last_ok = b->now; // a later one would shut out all that come after it
+    o.items = least(o.items, UINT32_MAX);
+    o.fresh = least(o.fresh, UINT32_MAX);
+    o.gap_found = least(o.gap_found, UINT32_MAX);
+    o.took_ms = least(o.took_ms, MAX_BACKOFF);
+    o.retry_after_s = least(o.retry_after_s, MAX_BACKOFF / 1000);
+    return o;
+}
+
 static void on_outcomes(broker_t *b, miner_t *m, const wire_outcomes_t *msg)
 {
     for (size_t i = 0; i < msg->outcomes.n; i++) {
-        const wire_outcome_t *o = &msg->outcomes.v[i];
-        if (o->seq <= m->outcome_seq) continue; // sent again
-        m->outcome_seq = o->seq;
+        if (msg->outcomes.v[i].seq <= m->outcome_seq) continue; // sent again
+        wire_outcome_t o = within_bounds(b, &msg->outcomes.v[i]);
+        m->outcome_seq = o.seq;
         m->progress++;
         m->last_outcome = b->now;
-        m->last_result = (uint8_t)(o->result < RESULT_COUNT ? o->result : RESULT_failed);
-        m->last_error = (uint8_t)(o->error < ERR_COUNT ? o->error : ERR_internal);
-        source_t *s = map_get(&b->catalog.sources, o->source);
-        if (o->kind & OUTCOME_STORED) jobs_stray_ended(b, m, o->source, o->due);
-        if (s) dues_outcome(b, m, s, o);
+        m->last_result = (uint8_t)o.result;
+        m->last_error = (uint8_t)o.error;
+        source_t *s = map_get(&b->catalog.sources, o.source);
+        if (o.kind & OUTCOME_STORED) jobs_stray_ended(b, m, o.source, o.due);
+        if (s) dues_outcome(b, m, s, &o);
     }
     wire_outcomes_ack_t ack = {.seq = m->outcome_seq};
     broker_send_durable(b, m->peer, WIRE_TYPE_OUTCOMES_ACK, &ack);
@@ -251,19 +261,15 @@ static void note_running(broker_t *b, miner_t *m, const wire_ids_t *running)
     }
 }
 
-static bool names(const wire_ids_t *ids, uint64_t id)
-{
-    for (size_t i = 0; i < ids->n; i++)
-        if (ids->v[i] == id) return true;
-    return false;
-}
-
 static void on_revoked(broker_t *b, miner_t *m, const wire_revoked_t *msg)
 {
+    map_t running;
+    map_init(&running);
+    for (size_t i = 0; i < msg->running.n; i++) map_put(&running, msg->running.v[i], m);
     note_running(b, m, &msg->running);
-    for (size_t i = 0; i < msg->sources.n; i++) {
-        if (!names(&msg->running, msg->sources.v[i])) jobs_not_running(b, m, msg->sources.v[i], msg->number);
-    }
+    for (size_t i = 0; i < msg->sources.n; i++)
+        if (!map_get(&running, msg->sources.v[i])) jobs_not_running(b, m, msg->sources.v[i], msg->number);
+    map_free(&running);
     bool orphans = false;
     for (size_t i = 0; i < msg->sources.n; i++) {
         source_t *s = map_get(&b->catalog.sources, msg->sources.v[i]);
