@@ -67,6 +67,22 @@ def _unprivileged():
     raise RuntimeError("there is no unprivileged user to run Postgres as")
 
 
+def _state(pid):
+    """Of a process, a letter as ps shows it; X: there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+            return f.read().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
+
+
+def _wait_states(pids, states):
+    deadline = time.monotonic() + WAIT_SECONDS
+    while any(_state(pid) not in states for pid in pids):
+        assert time.monotonic() < deadline, f"not {states}: processes {pids}"
+        time.sleep(0.005)
+
+
 class Cluster:
     def __init__(self, **settings):
         self.settings = {**SETTINGS, **settings}
@@ -137,7 +153,10 @@ class Cluster:
         self._reap()
 
     def kill(self):
-        """kill -9 of the server and, since it cannot tell them, of its children."""
+        """kill -9 of the server and, since it cannot tell them, of its children; returns when they are gone, as a server
+        does not start beside children of the last one."""
+        self.freeze()
+        _wait_states([self.process.pid], "TZX")  # it has no further child
         children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True,
                                   text=True).stdout.split()
         for pid in [self.process.pid, *map(int, children)]:
@@ -146,6 +165,7 @@ class Cluster:
             except ProcessLookupError:
                 pass
         self._reap()
+        _wait_states(children, "ZX")
 
     def freeze(self, pid=None):
         os.kill(pid or self.process.pid, signal.SIGSTOP)
