@@ -114,5 +114,6 @@ document_t page_document(const page_t *page, const char *url)
     return (document_t){.bytes = got->body,
                         .len = got->len,
                         .content_type = got->content_type,
-                        .url = got->url ? got->url : url};
+                        .url = got->url ? got->url : url,
+                        .fetched = clock_wall_ms()};
 }

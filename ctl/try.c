@@ -328,7 +328,8 @@ static int try_file(try_t *t)
         look_t look = {.document = {.bytes = saved.body.data ? saved.body.data : "",
                                     .len = saved.body.len,
                                     .content_type = t->type ? t->type : saved.content_type,
-                                    .url = url}};
+                                    .url = url,
+                                    .fetched = clock_wall_ms()}};
         if (detail)
             read_detail(t, &look);
         else

@@ -95,7 +95,9 @@ static void on_detail(visit_t *visit, const fetch_result_t *result, bool moved)
     if (result->error == ERR_host_backoff)
         poll_leave(p, &p->findings[index]);
     else if (result->error == ERR_none && result->status != 304)
-        settle_read(p, index, &(document_t){result->body, result->len, result->content_type, result->url});
+        settle_read(p, index,
+                    &(document_t){result->body, result->len, result->content_type, result->url,
+                                  clock_mono_ms() + p->polls->offset - result->age_ms});
     else
         settle_failed(p, index, result->error == ERR_none ? ERR_http_4xx : result->error);
     poll_advance(p);

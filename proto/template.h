@@ -34,6 +34,7 @@ typedef struct {
     bool zoned;         // `timezone` was given
     const zone_t *zone; // of dates that name none; NULL: UTC. It is the process's: zone_shared
     date_order_t order; // of three numbers
+    bool relative;      // "3 hours ago", "yesterday 10:30" are dates of what was just published
 } date_sense_t;
 
 // One value to read from an item or a page.
@@ -196,8 +197,8 @@ typedef struct {
 // Pure, but for the file of the time zone that `dates` names.
 template_t *template_parse(arena_t *arena, const char *json, size_t len, template_error_t *error);
 
-// The zone of `cron` and `windows`, UTC: NULL; read from the system's files and shared by the process. 0, or -1
-// with *error.
+// The zone of `cron` and `windows`, UTC: NULL; read from the system's files and shared by the process. 0, or
+// -1 with *error.
 int template_zone(const template_t *t, const zone_t **zone, template_error_t *error);
 
 // Whether two templates (as JSON) find the same items in the same documents, as far as their members say:

@@ -34,9 +34,15 @@ static int member_number_order(parse_t *p, yyjson_val *value, const char *path)
     return 0;
 }
 
+static int member_relative(parse_t *p, yyjson_val *value, const char *path)
+{
+    return read_bool(p, value, path, &p->t->dates.relative);
+}
+
 int member_dates(parse_t *p, yyjson_val *value, const char *path)
 {
-    static const member_t members[] = {{"timezone", member_zone}, {"order", member_number_order}};
+    static const member_t members[] = {
+        {"timezone", member_zone}, {"order", member_number_order}, {"relative", member_relative}};
     if (!yyjson_is_obj(value) || yyjson_obj_size(value) == 0)
         return template_fail(p->error, path,
                              "must be an object: {\"timezone\": \"Europe/Berlin\", \"order\": \"dmy\"}");

@@ -117,15 +117,17 @@ static const char insert_sql[] = "COPY items " COLUMNS " FROM STDIN (FORMAT bina
 #define MERGED(wins, c)                                                                                      \
 #c " = CASE WHEN " wins " THEN COALESCE(EXCLUDED." #c ", i." #c ") ELSE COALESCE(i." #c ", EXCLUDED." #c \
        ") END, "
-#define MERGED_TEXTS(wins)     \
-    MERGED(wins, url)          \
-    MERGED(wins, title)        \
-    MERGED(wins, author)       \
-    MERGED(wins, summary)      \
-    MERGED(wins, content)      \
-    MERGED(wins, image)        \
-    MERGED(wins, url_norm)     \
-    MERGED(wins, published_at) \
+// A date that was counted back keeps its words in `fields`, "3 hours ago". The first one is the best.
+#define COUNTED_BACK "(EXCLUDED.fields ?| '{published,published_at,date}')"
+#define MERGED_TEXTS(wins)                                   \
+    MERGED(wins, url)                                        \
+    MERGED(wins, title)                                      \
+    MERGED(wins, author)                                     \
+    MERGED(wins, summary)                                    \
+    MERGED(wins, content)                                    \
+    MERGED(wins, image)                                      \
+    MERGED(wins, url_norm)                                   \
+    MERGED("(" wins ") AND NOT " COUNTED_BACK, published_at) \
     "fields = CASE WHEN " wins " THEN i.fields || EXCLUDED.fields ELSE EXCLUDED.fields || i.fields END, "
 // A column that follows one of the two versions.
 #define FOLLOWS(wins, c) #c " = CASE WHEN " wins " THEN EXCLUDED." #c " ELSE i." #c " END, "

@@ -11,7 +11,9 @@
 
 #include "common/check.h"
 #include "miner/read/charset.h"
+#include "miner/read/date_relative.h"
 #include "miner/read/dom.h"
+#include "miner/read/item.h"
 #include "miner/read/select.h"
 #include "miner/read/text.h"
 #include "proto/limits.h"
@@ -368,10 +370,23 @@ static bool hint_value(page_t *p, const field_t *f, const list_t *items, hint_t 
     return out->value && *out->value;
 }
 
+// "3 hours ago" where the date of an item is wanted.
+static bool is_counted_back(const field_t *f, const char *value)
+{
+    static const date_sense_t usual;
+    static const int64_t late = INT64_C(253402300799999); // the last moment of a day
+    const char *column = item_column(f);
+    return column && !strcmp(column, "published") && date_relative(value, &usual, late) != TIME_NONE;
+}
+
 static size_t hint_field(page_t *p, const field_t *f, const list_t *items, hint_t *out)
 {
     wish_t w;
-    if (hint_value(p, f, items, out)) return 1;
+    if (hint_value(p, f, items, out)) {
+        if (!is_counted_back(f, out->value)) return 1;
+        out->why = "a relative date, which `\"dates\": {\"relative\": true}` reads,";
+        return !f->dates->relative;
+    }
     if (!understand(f->selectors[0], f->name, &w)) return 0;
     if (f->type == TYPE_URL && !*w.suffix) snprintf(w.attribute, sizeof w.attribute, "href");
     start_vote(p);

@@ -477,6 +477,8 @@ static read_status_t fill(item_writer_t *w, item_t *item)
     read_status_t status = w->completes ? complete_all(w) : READ_OK;
     for (size_t i = 0; status == READ_OK && i < w->n_slots; i++) status = fill_column(w, &w->slots[i], item);
     if (status != READ_OK) return status;
+    for (size_t i = 0; i < w->n_slots; i++)
+        if (w->slots[i].column == COL_PUBLISHED && w->slots[i].n == 0) item->undated = w->slots[i].unread;
     item->content_hash = content_hash(w);
     return write_fields(w, item);
 }

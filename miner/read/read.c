@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "miner/read/date_relative.h"
 #include "miner/read/details.h"
 #include "miner/read/effort.h"
 #include "miner/read/feed.h"
@@ -134,6 +135,14 @@ static read_status_t read_kind(reader_t *r, arena_t *arena, const document_t *do
     return READ_NOT_THIS_KIND;
 }
 
+// "3 hours ago", counted back from when the document was fetched. The words stay in `fields`.
+static void date_items(const template_t *t, const document_t *document, item_t *items, size_t n)
+{
+    for (size_t i = 0; t->dates.relative && document->fetched && i < n; i++)
+        if (items[i].undated)
+            items[i].published_ms = date_relative(items[i].undated, &t->dates, document->fetched);
+}
+
 // Keeps the items that the template's filters want, in their order.
 static read_status_t apply_filters(const filters_t *filters, items_t *out)
 {
@@ -163,6 +172,7 @@ static read_status_t read_list(reader_t *r, arena_t *arena, const document_t *do
     if (status != READ_OK) return status;
     const char *counted = reader_page_url(r, arena, document->url, 2, out->matched);
     if (counted) out->next_url = counted;
+    date_items(r->template, document, out->items, out->n_items);
     return apply_filters(r->filters, out);
 }
 
@@ -192,6 +202,7 @@ static read_status_t read_detail(reader_t *r, arena_t *arena, const document_t *
 {
     read_status_t status = details_read(r->detail, arena, document, out, drop);
     if (status != READ_OK || *drop) return status;
+    date_items(r->template, document, out, 1);
     bool wanted = true;
     status = filters_judge(r->detail_filters, out, &wanted);
     *drop = !wanted;

@@ -18,6 +18,7 @@ typedef struct {
     size_t len;
     const char *content_type; // the header's value, or NULL
     const char *url;          // final URL, the base of relative ones
+    int64_t fetched;          // when, ms since 1970; 0: unknown, and "3 hours ago" says nothing
 } document_t;
 
 // One post. Texts are NUL-terminated valid UTF-8 without NUL inside, in the arena; NULL where there is none.
@@ -30,6 +31,7 @@ typedef struct {
     const char *content;
     const char *image;     // absolute URL
     int64_t published_ms;  // the publisher's claim, ms since 1970 UTC; TIME_NONE
+    const char *undated;   // what should have been it, and is no date; or NULL
     const char *fields;    // JSON object of all other fields; NULL: none
     uint64_t content_hash; // over the tracked fields: another hash is another revision
 } item_t;

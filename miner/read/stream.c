@@ -104,7 +104,10 @@ static size_t first_value(const char *data, size_t len)
 read_status_t stream_event(stream_reader_t *r, arena_t *arena, const char *url, const event_t *event,
                            items_t *out, const char **position)
 {
-    document_t document = {event->data, event->len, "application/json; charset=utf-8", url};
+    document_t document = {.bytes = event->data,
+                           .len = event->len,
+                           .content_type = "application/json; charset=utf-8",
+                           .url = url};
     *out = (items_t){.items = NULL};
     *position = NULL;
     if (!r->template->offset && *event->id) *position = arena_strdup(arena, event->id);

@@ -243,6 +243,29 @@ def test_the_first_poll_after_a_change_of_key_is_backfill(rtm, web):
     rtm.ctl("remove", "rekeyed", check=True)
 
 
+def test_relative_dates_stay_where_they_were_first_seen(rtm, web):
+    def shown(title, when):
+        web.pages["/rel"] = (200, {}, f"<ul><li id=1><a href=/1>{title}</a><i>{when}</i></ul>")
+
+    def rows_(columns):
+        return rows(rtm, "relative", columns)
+
+    shown("one", "2 hours ago")
+    rtm.add(template(web, "relative", "/rel", dates={"relative": True},
+                     fields={"title": "a::text", "url": "a::attr(href)", "published": "i"}))
+    wait_until(lambda: rows_("key"), 20, "the item")
+    (behind, published, words), = rows_("extract(epoch from fetched_at - published_at), published_at, fields->>'published'")
+    assert 7200 <= behind < 7261 and words == "2 hours ago"
+    before = len(web.asked("/rel"))
+    shown("one", "3 hours ago")
+    wait_until(lambda: len(web.asked("/rel")) > before + 2, 20, "more polls")
+    assert rows_("revision, published_at") == [(1, published)]
+    shown("two", "1 day ago")
+    wait_until(lambda: rows_("title") == [("two",)], 20, "the revision")
+    assert rows_("revision, published_at, fields->>'published'") == [(2, published, "1 day ago")]
+    rtm.ctl("remove", "relative", check=True)
+
+
 def test_every_member_of_a_field(rtm, web):
     web.pages["/m"] = (200, {}, """<!doctype html><ul><li id="x1"><a href="/1">one <em>&amp; a half</em></a><i>t1</i><i>t2</i>
         <b>1,234 points</b><time datetime="2026-07-24T09:30:00+02:00">today</time><span lang="de">slug-1</span></li>

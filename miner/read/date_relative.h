@@ -1,0 +1,15 @@
+// Date, relative: "3 hours ago", "yesterday 10:30" and its like in some ten languages. Pure: now is an
+// argument.
+#ifndef RTM_MINER_DATE_RELATIVE_H
+#define RTM_MINER_DATE_RELATIVE_H
+
+#include <stdint.h>
+
+#include "proto/limits.h"
+#include "proto/template.h"
+
+// The moment that text means at now (both ms since 1970), rounded down to the minute; or TIME_NONE. Days are
+// those of sense's zone; a day without a time is its midnight. What lies ahead ("in 3 hours") is no date.
+int64_t date_relative(const char *text, const date_sense_t *sense, int64_t now);
+
+#endif
