@@ -39,7 +39,8 @@ static const command_t commands[] = {
      "Prints each match as one line of JSON. SELECTOR is CSS (with ::text or ::attr(name)), "
      "xpath:EXPRESSION, "
      "or\n"
-     "JSONPath; FILE a saved page or document, standard input without it. XML takes XPath only.",
+     "JSONPath; FILE a saved page or document, standard input without it. XML takes XPath only; `_:name`\n"
+     "is of its default namespace.",
      run_select},
     {"url", "URL [BASE]", "what a link means, and the normal form that groups rows of one story",
      "Prints {\"url\": ..., \"url_norm\": ...}: URL resolved against BASE (a page's URL), and its normal "

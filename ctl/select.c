@@ -2,8 +2,12 @@
 #include <lexbor/html/html.h>
 #include <libxml/parser.h>
 #include <libxml/xpathInternals.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "common/check.h"
 #include "ctl/ctl.h"
@@ -15,9 +19,11 @@
 #include "miner/read/jsonpath.h"
 #include "miner/read/select.h"
 #include "miner/read/text.h"
+#include "miner/read/xml_repair.h"
+#include "miner/read/xml_sax.h"
 #include "proto/limits.h"
 
-enum { STEPS = 40000000, XML_OPERATIONS = 20000000, MAX_PREFIXES = 100 };
+enum { STEPS = 40000000, XML_OPERATIONS = 20000000, MAX_PREFIXES = 100, CPU_MS = 900 };
 
 typedef struct {
     const char *text; // of the selector
@@ -174,9 +180,11 @@ static void print_xml_element(select_t *s, xmlNodePtr node)
     add_text(s, doc, o, "element", (char *)name, strlen((char *)name));
     yyjson_mut_obj_add_val(doc, o, "attributes", attributes);
     for (xmlAttrPtr a = node->properties; a; a = a->next) {
-        xmlChar *value = xmlNodeGetContent((xmlNodePtr)a);
-        yyjson_mut_val *key = yyjson_mut_strcpy(doc, (const char *)a->name);
+        xmlChar *value = xmlNodeGetContent((xmlNodePtr)a),
+                *full = xmlBuildQName(a->name, a->ns ? a->ns->prefix : NULL, NULL, 0);
+        yyjson_mut_val *key = yyjson_mut_strcpy(doc, (const char *)full);
         if (value) yyjson_mut_obj_add(attributes, key, yyjson_mut_strcpy(doc, (const char *)value));
+        if (full != a->name) xmlFree(full);
         xmlFree(value);
     }
     add_text(s, doc, o, "text", (char *)text, text ? strlen((char *)text) : 0);
@@ -205,9 +213,11 @@ static void print_xml(select_t *s, xmlXPathObjectPtr found)
 }
 
 // The prefixes that the document declares are known to the expression; of two meanings of one, the first.
+// XPath has no default namespace, so that of the first element is `_`.
 static void register_prefixes(xmlXPathContextPtr context, xmlNodePtr root)
 {
     int left = MAX_PREFIXES;
+    if (root->ns && !root->ns->prefix) xmlXPathRegisterNs(context, BAD_CAST "_", root->ns->href);
     for (xmlNodePtr n = root; n && left > 0;) {
         for (xmlNsPtr ns = n->type == XML_ELEMENT_NODE ? n->nsDef : NULL; ns && left > 0; ns = ns->next)
             if (ns->prefix && !xmlXPathNsLookup(context, ns->prefix))
@@ -241,6 +251,41 @@ static void ignore(void *ctx, const char *fmt, ...)
     (void)ctx, (void)fmt;
 }
 
+static xmlDocPtr parse_xml(const char *text, size_t len, int options)
+{
+    xmlParserCtxtPtr parser = xmlNewParserCtxt();
+    CHECK(parser);
+    if (!options) parser->sax->serror = xml_stop_at_fatal;
+    xmlDocPtr doc = xmlCtxtReadMemory(parser, text, (int)len, NULL, "UTF-8",
+                                      options | XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    xmlFreeParserCtxt(parser);
+    return doc;
+}
+
+// As feeds are read: strictly if that can be, else repaired, without the element that the repair puts around.
+static xmlDocPtr read_xml(const char *text, size_t len)
+{
+    size_t skip = xml_skip_dtd(text, len);
+    xmlDocPtr doc = NULL;
+    if (skip != SIZE_MAX && !xml_has_long_tag(text, len)) doc = parse_xml(text + skip, len - skip, 0);
+    if (doc) return doc;
+    buf_t repaired;
+    buf_init(&repaired, 4 * (size_t)MAX_DOCUMENT);
+    if (xml_repair(text, len, &repaired) == 0)
+        doc = parse_xml(repaired.data, repaired.len, XML_PARSE_RECOVER);
+    buf_free(&repaired);
+    xmlNodePtr around = xmlDocGetRootElement(doc);
+    for (xmlNodePtr n = around ? around->children : NULL, next; n; n = next) {
+        next = n->next;
+        if (n->type != XML_ELEMENT_NODE) continue;
+        xmlUnlinkNode(n);
+        xmlAddChild((xmlNodePtr)doc, n);
+    }
+    if (around) xmlUnlinkNode(around);
+    xmlFreeNode(around);
+    return doc;
+}
+
 static int select_xml(select_t *s)
 {
     const char *expression = strncmp(s->text, "xpath:", 6) == 0 ? s->text + 6 : s->text;
@@ -252,17 +297,40 @@ static int select_xml(select_t *s)
     if (charset_to_utf8(page, s->document.bytes, s->document.len, s->document.content_type, CHARSET_XML,
                         &text, &len, NULL) == 0) {
         while (len && strchr(" \t\r\n", *text) && *text) text++, len--;
-        doc = xmlReadMemory(text, (int)len, NULL, "UTF-8",
-                            XML_PARSE_RECOVER | XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+        doc = read_xml(text, len);
     }
     arena_destroy(&page);
-    if (!doc) return ctl_refuse("the document is no XML");
+    if (!xmlDocGetRootElement(doc)) {
+        xmlFreeDoc(doc);
+        return ctl_refuse("the document is no XML");
+    }
     int result = run_xpath(s, doc, expression);
     xmlFreeDoc(doc);
     return result;
 }
 
 // -- the command ----------------------------------------------------------------------------------
+
+// Whatever the selector and the document are: the CPU time is bounded.
+static void on_cpu_time(int signal)
+{
+    static const char said[] = "rtm-ctl: too_complex: the selector takes too long on this document\n";
+    (void)signal;
+    (void)!write(STDERR_FILENO, said, sizeof said - 1);
+    _exit(CTL_REFUSED);
+}
+
+static void bound_cpu_time(void)
+{
+    const struct itimerspec in = {.it_value = {.tv_nsec = CPU_MS * 1000000L}};
+    struct sigaction action = {.sa_handler = on_cpu_time};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGPROF};
+    timer_t timer; // lasts as long as the program
+    sigemptyset(&action.sa_mask);
+    CHECK(sigaction(SIGPROF, &action, NULL) == 0);
+    CHECK(timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer) == 0);
+    CHECK(timer_settime(timer, 0, &in, NULL) == 0);
+}
 
 static bool starts_with(const document_t *d, size_t at, const char *word)
 {
@@ -311,6 +379,7 @@ int run_select(const command_t *command, ctl_t *ctl, int argc, char **argv)
                               .content_type = saved.content_type,
                               .url = saved.url};
     s.arena = arena_new(4 * (size_t)MAX_DOCUMENT);
+    bound_cpu_time();
     if (result == CTL_OK) result = select_in(&s, kind);
     if (result == CTL_OK && s.n == 0) fputs("(nothing matches)\n", stderr);
     arena_destroy(&s.arena);

@@ -222,6 +222,7 @@ static void on_start(void *ctx, const xmlChar *local, const xmlChar *prefix, con
     feed_t *f = ctx;
     const attributes_t a = {list, n_attributes};
     const char *usual;
+    if (xml_sax_over(f->sax)) return;
     element_t e = identify(f, local, prefix, uri, &usual);
     bool atom = *usual == '\0' && uri && strstr((const char *)uri, "tom");
     if (f->depth++ == 0 || strcmp(f->root, "repaired") == 0)
@@ -254,7 +255,7 @@ static void on_end(void *ctx, const xmlChar *local, const xmlChar *prefix, const
 static void on_text(void *ctx, const xmlChar *text, int len)
 {
     feed_t *f = ctx;
-    if (f->capture_depth) feed_capture_text(f, (const char *)text, (size_t)len);
+    if (!xml_sax_over(f->sax) && f->capture_depth) feed_capture_text(f, (const char *)text, (size_t)len);
 }
 
 // -- reading --------------------------------------------------------------------------------------
@@ -300,10 +301,10 @@ read_status_t feed_xml_items(const template_t *template, arena_t *arena, const d
 {
     feed_t *f = xcalloc(1, sizeof *f);
     feed_init(f, template, arena, document);
-    read_status_t status = READ_TOO_BIG;
     xml_sax_t sax = {.start = on_start, .end = on_end, .text = on_text, .restart = on_restart, .ctx = f};
     f->sax = &sax;
-    if (xml_sax_read(&sax, text, len) == 0) {
+    read_status_t status = xml_sax_read(&sax, text, len);
+    if (status == READ_OK) {
         inherit_author(f);
         status = f->is_feed ? feed_list_finish(&f->list, out) : READ_NOT_THIS_KIND;
         out->next_url = f->next_url;

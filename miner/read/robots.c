@@ -346,20 +346,27 @@ static const char *effective_token(const robots_t *r, const char *agent, size_t 
     return NULL;
 }
 
-// Walks groups and rules side by side: both are in ascending order of group.
-static bool in_groups(const robots_t *r, size_t *at, size_t group, const char *token, size_t len)
+// Where groups and rules are walked side by side: both are in ascending order of group.
+typedef struct {
+    size_t at, group;
+    bool ours; // the group names the agent
+} walk_t;
+
+static bool in_groups(const robots_t *r, walk_t *w, size_t group, const char *token, size_t len)
 {
-    while (*at < r->n_agents && r->agents[*at].group < group) ++*at;
-    for (size_t i = *at; i < r->n_agents && r->agents[i].group == group; i++) {
-        if (names(&r->agents[i], token, len)) return true;
-    }
-    return false;
+    if (w->group == group) return w->ours;
+    *w = (walk_t){w->at, group, false};
+    while (w->at < r->n_agents && r->agents[w->at].group < group) w->at++;
+    for (; w->at < r->n_agents && r->agents[w->at].group == group; w->at++)
+        w->ours = w->ours || names(&r->agents[w->at], token, len);
+    return w->ours;
 }
 
 bool robots_allowed(const robots_t *r, const char *agent, const char *path, int *line)
 {
     char normal[3 * MAX_PATH + 4] = "/";
-    size_t len, at = 0;
+    size_t len;
+    walk_t walk = {.group = 0}; // no rule's
     span_t s = path_of(path);
     size_t n = s.len && *s.s == '/' ? 0 : 1; // "?a=b" and "" are below the root
     n += normalize(s, false, normal + n);
@@ -371,7 +378,7 @@ bool robots_allowed(const robots_t *r, const char *agent, const char *path, int 
         const rule_t *rule = &r->rules[i];
         size_t weight = rule->len + rule->ends, best_weight = best ? best->len + best->ends : 0;
         bool better = !best || weight > best_weight || (weight == best_weight && rule->allow && !best->allow);
-        if (better && in_groups(r, &at, rule->group, token, len) && matches(rule, normal, n)) best = rule;
+        if (better && in_groups(r, &walk, rule->group, token, len) && matches(rule, normal, n)) best = rule;
     }
     if (best && line) *line = best->line;
     return !best || best->allow;

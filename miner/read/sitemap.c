@@ -89,6 +89,7 @@ static void on_start(void *ctx, const xmlChar *local, const xmlChar *prefix, con
 {
     (void)n_ns, (void)ns, (void)n_attributes, (void)n_defaulted, (void)list;
     sitemap_t *s = ctx;
+    if (xml_sax_over(s->sax)) return;
     const char *usual = uri ? usual_prefix(s, uri) : NULL;
     if (!usual) usual = prefix ? (const char *)prefix : "";
     set_name(s, usual, (const char *)local);
@@ -151,7 +152,7 @@ static void on_end(void *ctx, const xmlChar *local, const xmlChar *prefix, const
 static void on_text(void *ctx, const xmlChar *text, int len)
 {
     sitemap_t *s = ctx;
-    if (s->item) (void)!buf_append(&s->text, text, (size_t)len);
+    if (!xml_sax_over(s->sax) && s->item) (void)!buf_append(&s->text, text, (size_t)len);
 }
 
 static void on_restart(void *ctx)
@@ -167,9 +168,9 @@ static read_status_t read_xml(sitemap_t *s, const char *text, size_t len, items_
 {
     xml_sax_t sax = {.start = on_start, .end = on_end, .text = on_text, .restart = on_restart, .ctx = s};
     s->sax = &sax; // cppcheck-suppress autoVariables
-    int rc = xml_sax_read(&sax, text, len);
+    read_status_t status = xml_sax_read(&sax, text, len);
     s->sax = NULL;
-    if (rc != 0) return READ_TOO_BIG;
+    if (status != READ_OK) return status;
     if (s->is_sitemap) return feed_list_finish(&s->list, out);
     snprintf(out->detail, sizeof out->detail, "no sitemap: its first element is <%.*s>",
              (int)text_cut(s->root, strlen(s->root), 60), s->root);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/check.h"
 #include "proto/limits.h"
@@ -72,8 +73,37 @@ urls_t *urls_of_thread(void)
     return urls;
 }
 
+// The length of a dot at s, however it is written; 0: there is none.
+static size_t dot_length(const char *s, size_t len)
+{
+    if (len && *s == '.') return 1;
+    return len > 2 && strncasecmp(s, "%2e", 3) == 0 ? 3 : 0;
+}
+
+// Where a query or fragment begins behind a path that ends in `.` or `..`; 0: nowhere.
+static size_t end_of_dots(const char *text, size_t len)
+{
+    size_t end = 0, start;
+    while (end < len && text[end] != '?' && text[end] != '#') end++;
+    for (start = end; start && text[start - 1] != '/' && text[start - 1] != '\\'; start--) {
+        if (end - start == 6) return 0;
+    }
+    size_t one = end < len ? dot_length(text + start, end - start) : 0;
+    size_t two = one ? dot_length(text + start + one, end - start - one) : 0;
+    return one && start + one + two == end ? end : 0;
+}
+
 static lxb_url_t *parse(urls_t *u, const lxb_url_t *base, const char *text, size_t len)
 {
+    char straight[MAX_URL + 1];
+    size_t dots = len < sizeof straight ? end_of_dots(text, len) : 0;
+    if (dots) { // lexbor loses the `?` or `#` there; with `/` before it the URL means the same
+        memcpy(straight, text, dots);
+        straight[dots] = '/';
+        memcpy(straight + dots + 1, text + dots, len - dots);
+        text = straight;
+        len++;
+    }
     if (++u->resolved > CLEAN_EVERY) {
         lexbor_mraw_clean(u->scratch);
         u->resolved = 0;

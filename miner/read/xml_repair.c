@@ -2,14 +2,14 @@
 #include "miner/read/xml_repair.h"
 
 #include <libxml/HTMLparser.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "miner/read/charset.h"
+#include "miner/read/effort.h"
 
-enum { MAX_ATTRIBUTES = 64, MAX_ENTITIES = 64, MAX_ENTITY_VALUE = 1024, MAX_REFERENCE = 40 };
+enum { MAX_ATTRIBUTES = 64, MAX_ENTITIES = 64, MAX_ENTITY_VALUE = 1024, MAX_REFERENCE = 40, LONG_TAG = 4096 };
 
 typedef struct {
     const char *s;
@@ -382,7 +382,8 @@ int xml_repair(const char *text, size_t len, buf_t *out)
     if (!r) return -1;
     *r = (repair_t){.p = text, .end = text + len, .out = out};
     puts_(r, "<repaired>");
-    while (r->p < r->end && !r->full) {
+    for (unsigned turns = 1; r->p < r->end && !r->full; turns++) {
+        if (turns % 256 == 0 && effort_over()) r->full = true;
         if (*r->p == '<')
             take_markup(r);
         else
@@ -406,4 +407,29 @@ size_t xml_skip_dtd(const char *text, size_t len)
         return end && !memchr(p, '[', (size_t)(end - p)) ? (size_t)(end + 1 - text) : SIZE_MAX;
     }
     return 0;
+}
+
+// The length of the start tag at s; `>` within quotes does not end it.
+static size_t tag_length(const char *s, size_t len)
+{
+    char quote = '\0';
+    for (size_t i = 1; i < len; i++) {
+        if (quote ? s[i] == quote : s[i] == '"' || s[i] == '\'')
+            quote = quote ? '\0' : s[i];
+        else if (!quote && s[i] == '>')
+            return i;
+    }
+    return len;
+}
+
+bool xml_has_long_tag(const char *text, size_t len)
+{
+    const char *end = text + len, *next;
+    // no tag goes beyond the next `<`, which is allowed in no attribute
+    for (const char *p = memchr(text, '<', len); p; p = next) {
+        next = memchr(p + 1, '<', (size_t)(end - p - 1));
+        size_t room = (size_t)((next ? next : end) - p);
+        if (room > LONG_TAG && is_name_start(p[1]) && tag_length(p, room) > LONG_TAG) return true;
+    }
+    return false;
 }

@@ -5,8 +5,15 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "miner/read/effort.h"
 #include "miner/read/xml_repair.h"
 #include "proto/limits.h"
+
+void xml_stop_at_fatal(void *ctx, xml_error_t error)
+{
+    (void)ctx;
+    if (error->level == XML_ERR_FATAL && error->ctxt) xmlStopParser(error->ctxt);
+}
 
 // True if text is well-formed, or to where it was stopped.
 static int parse(xml_sax_t *s, const char *text, size_t len)
@@ -16,7 +23,8 @@ static int parse(xml_sax_t *s, const char *text, size_t len)
                              .endElementNs = s->end,
                              .characters = s->text,
                              .ignorableWhitespace = s->text,
-                             .cdataBlock = s->text};
+                             .cdataBlock = s->text,
+                             .serror = xml_stop_at_fatal};
     xmlParserCtxtPtr parser = xmlCreateMemoryParserCtxt(text, (int)len);
     CHECK(parser);
     s->parser = parser;
@@ -38,11 +46,18 @@ void xml_sax_stop(xml_sax_t *s)
     xmlStopParser(s->parser);
 }
 
-int xml_sax_read(xml_sax_t *s, const char *text, size_t len)
+bool xml_sax_over(xml_sax_t *s)
+{
+    if (!effort_over()) return false;
+    if (!s->stopped) xml_sax_stop(s);
+    return true;
+}
+
+read_status_t xml_sax_read(xml_sax_t *s, const char *text, size_t len)
 {
     size_t skip = xml_skip_dtd(text, len);
-    if (skip != SIZE_MAX) {
-        if (parse(s, text + skip, len - skip)) return 0;
+    if (skip != SIZE_MAX && !xml_has_long_tag(text, len)) {
+        if (parse(s, text + skip, len - skip)) return effort_over() ? READ_TOO_COMPLEX : READ_OK;
         s->restart(s->ctx);
     }
     buf_t repaired;
@@ -50,5 +65,5 @@ int xml_sax_read(xml_sax_t *s, const char *text, size_t len)
     int rc = xml_repair(text, len, &repaired);
     if (rc == 0) (void)parse(s, repaired.data, repaired.len);
     buf_free(&repaired);
-    return rc;
+    return effort_over() ? READ_TOO_COMPLEX : rc == 0 ? READ_OK : READ_TOO_BIG;
 }

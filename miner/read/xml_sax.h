@@ -6,7 +6,16 @@
 
 #include <libxml/parser.h>
 #include <libxml/parserInternals.h>
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "miner/read/read.h"
+
+#if LIBXML_VERSION >= 21200
+typedef const xmlError *xml_error_t;
+#else
+typedef xmlErrorPtr xml_error_t;
+#endif
 
 typedef struct {
     startElementNsSAX2Func start;
@@ -18,9 +27,14 @@ typedef struct {
     int stopped;
 } xml_sax_t;
 
-// text: valid UTF-8. 0; -1: no space for the repaired document.
-int xml_sax_read(xml_sax_t *sax, const char *text, size_t len);
+// text: valid UTF-8. READ_OK; READ_TOO_BIG: no space for the repaired document; READ_TOO_COMPLEX.
+read_status_t xml_sax_read(xml_sax_t *sax, const char *text, size_t len);
 // From within a callback: no more callbacks, this was the document.
 void xml_sax_stop(xml_sax_t *sax);
+// An error handler for what is only to be read if it is well-formed: ends the parser, which else would read on to
+// the end.
+void xml_stop_at_fatal(void *ctx, xml_error_t error);
+// For every callback to call first: true where the document's effort is over, which also stops.
+bool xml_sax_over(xml_sax_t *sax);
 
 #endif

@@ -18,6 +18,7 @@
 #include "common/arena.h"
 #include "common/check.h"
 #include "miner/read/effort.h"
+#include "miner/read/xml_sax.h"
 #include "miner/read/xpath_pool.h"
 
 enum {
@@ -28,11 +29,6 @@ enum {
 };
 
 typedef lxb_dom_node_t node_t;
-#if LIBXML_VERSION >= 21200
-typedef const xmlError *xml_error_t;
-#else
-typedef xmlErrorPtr xml_error_t;
-#endif
 
 struct xpath {
     xmlXPathCompExprPtr expression;

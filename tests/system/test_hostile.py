@@ -73,6 +73,11 @@ DOCUMENTS = {
     "entity bomb": (entities(), XML, {}, {"kind": "feed"}, {"parse", "too_big", "too_complex", "ok"}),
     "external entity": ('<!DOCTYPE r [<!ENTITY a SYSTEM "file:///etc/passwd">]>' +
                         feed("<item><title>&a;</title><link>http://x/1</link></item>"), XML, {}, {"kind": "feed"}, {"ok", "parse"}),
+    "attributes": (feed("<item " + " ".join(f"a{i}='>'" for i in range(200000)) + "><title>x</title></item>"), XML, {},
+                   {"kind": "feed"}, {"ok", "too_complex"}),
+    "namespaces": ("<urlset " + " ".join(f"xmlns:n{i}='u'" for i in range(100000)) + "><url><loc>http://x/1</loc></url></urlset>",
+                   XML, {}, {"kind": "sitemap"}, {"ok", "too_complex"}),
+    "ampersands": (feed("<item><title>" + "&" * 2 * MB + "</title></item>"), XML, {}, {"kind": "feed"}, {"too_complex"}),
     "100,000 items": (feed("".join(f"<item><title>t{i}</title><link>http://x/{i}</link></item>" for i in range(100000))), XML,
                       {}, {"kind": "feed"}, {"too_big"}),
     "100,000 rows": (page("".join(f"<li><a href=/{i}>t{i}</a>" for i in range(100000))), HTML, {}, READS | {"kind": "html"},

@@ -1,6 +1,7 @@
 """rtm-ctl select and robots: small tools that need no cluster."""
 import json
 import os
+import resource
 import subprocess
 
 import pytest
@@ -72,6 +73,39 @@ def test_xml():
     nested = '<r><e xmlns:p="urn:p"><p:x>1</p:x></e><q:x xmlns:q="urn:q">2</q:x></r>'
     assert lines("--kind", "xml", "//p:x/text() | //q:x/text()", input=nested) == ["1", "2"]
     assert lines("--kind", "xml", "xpath:count(//x)", input="<r><x/><x/></r>") == ["2"]
+    atom = '<feed xmlns="http://www.w3.org/2005/Atom"><entry xml:base="/b" a="1"><id>7</id></entry></feed>'
+    assert lines("//_:id/text()", input=atom) == ["7"]
+    assert lines("//_:entry", input=atom) == [{"element": "entry", "attributes": {"xml:base": "/b", "a": "1"}, "text": "7"}]
+
+
+def test_xml_that_is_none():
+    broken = '<!DOCTYPE r [<!ENTITY a "A"><!ENTITY f SYSTEM "file:///etc/passwd">]><rss><item>&a;&eacute;&f; & <b>x</item></rss><x/>'
+    assert lines("--kind", "xml", "/rss/item/text()", input=broken) == ["Aé&f; & "]
+    assert lines("--kind", "xml", "count(/*)", input=broken) == ["2"]
+    assert ctl("select", "--kind", "xml", "//a", input="no markup").returncode == 1
+
+
+HURTS = {
+    "spans": "<div>" + "<span>" * 3000,
+    "entities": "<!DOCTYPE r [<!ENTITY a '" + "x" * 100000 + "'>]><rss><title>" + "&a;" * 50000 + "</title></rss>",
+    "attributes": "<rss " + " ".join(f"a{i}='v'" for i in range(200000)) + "/>", "comments": "<rss>" + "<!--" * 500000,
+    "numbers": "[" + ",".join(map(str, range(300000))) + "]", "brackets": "[" * 1000000,
+}
+
+
+@pytest.mark.parametrize("kind, selector, document", [
+    ("html", "xpath://*//*//*//*//*//*", "spans"), ("html", ":not(:has(x)) :not(:has(y))", "spans"), ("xml", "//title", "entities"),
+    ("xml", "count(//*)", "attributes"), ("xml", "count(//*)", "comments"), ("json", "$..*..*..*..*", "numbers"),
+    ("json", "$..*", "brackets"),
+])
+def test_select_ends(tmp_path, kind, selector, document):
+    """Within a second of CPU time, whatever it is given."""
+    (tmp_path / "document").write_text(HURTS[document])
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = ctl("select", "--kind", kind, selector, tmp_path / "document")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode in (0, 1) and (done.returncode == 0) == (not done.stderr or "nothing" in done.stderr), done.stderr
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.2
 
 
 def test_a_file(tmp_path):
@@ -115,6 +149,10 @@ def test_robots_refuses_what_is_no_url(tmp_path):
      "https://a.example/y?a=1&b=2"),
     (["../b", "https://a.example/x/y/z"], "https://a.example/x/b", "https://a.example/x/b"),
     (["//b.example", "http://a.example"], "http://b.example/", "https://b.example"),
+    (["https://a.example/x/y/%2E.?q"], "https://a.example/x/?q", "https://a.example/x?q"),
+    (["..?page=2#n", "https://a.example/x/y/z"], "https://a.example/x/?page=2#n", "https://a.example/x?page=2"),
+    ([".#n", "https://a.example/x/y"], "https://a.example/x/#n", "https://a.example/x"),
+    (["/x/...?q", "https://a.example/"], "https://a.example/x/...?q", "https://a.example/x/...?q"),
 ])
 def test_url(args, url, norm):
     assert json.loads(ctl("url", *args).stdout) == {"url": url, "url_norm": norm}
