@@ -118,6 +118,7 @@ static void send_extra(broker_t *b, source_t *s, wire_cause_t cause)
 {
     if (!s->extra || !dues_can_send(s)) return;
     wire_due_t due = {.count = 1, .cause = cause, .priority = source_urgency(s)};
+    if (due.priority < s->extra_class) due.priority = s->extra_class;
     outbox_due(b, s->lane->owner, s, due, s->extra);
 }
 
@@ -224,6 +225,7 @@ void dues_open_extra(broker_t *b, source_t *s, wire_cause_t cause, uint8_t attem
     if (s->extra || !s->entered) return;
     s->extra = b->now + (grid_last(source_grid(s), b->now) == b->now); // a due's time is its name
     s->extra_cause = cause;
+    s->extra_class = PRIORITY_LOW;
     s->attempt = attempt;
     if (s->listing->template->mode == MODE_TRIGGERED) relations_forget(s->listing);
     slots_book(&b->slots, s->extra, SLOT_DUE);
@@ -438,6 +440,7 @@ static void set_aside(broker_t *b, source_t *s, int64_t due)
     skip_extra(b, s, ERR_missed_while_down);
     s->done = s->extra = before;
     s->extra_cause = CAUSE_scheduled;
+    s->extra_class = PRIORITY_LOW;
 }
 
 // Closes an open due, and those before it that nobody reported.

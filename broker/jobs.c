@@ -74,13 +74,35 @@ static void unpark(broker_t *b, job_t *job)
     b->jobs.parked--;
 }
 
-// first: it was the first and goes back there. Else in order of age, but who waits for a dependency last.
+// Somebody asked for it to be polled before the others of its template.
+static bool is_hastened(const job_t *job)
+{
+    return job->why != ERR_dependency &&
+           (turns_ahead(&job->entry) || job->entry.priority > job->source->listing->urgency);
+}
+
+// Whom it stands behind, NULL: nobody. Those that are hastened come first, by class and then as they came;
+// the others in order of age, but who waits for a dependency last.
+static job_t *place_of(const listing_t *l, const job_t *job)
+{
+    job_t *after = l->parked_last;
+    int n = 0;
+    if (is_hastened(job)) {
+        after = NULL;
+        for (job_t *j = l->parked_first; j && is_hastened(j) && n++ < LOOK_BEHIND; after = j, j = j->next)
+            if (turns_before(&job->entry, &j->entry)) break;
+        return after;
+    }
+    for (; job->why != ERR_dependency && after && n < LOOK_BEHIND; n++, after = after->previous)
+        if (after->entry.ready_at <= job->entry.ready_at || is_hastened(after)) break;
+    return after;
+}
+
+// first: it was the first and goes back there.
 static void park(broker_t *b, job_t *job, bool first)
 {
     listing_t *l = job->source->listing;
-    job_t *after = first ? NULL : l->parked_last;
-    for (int n = 0; job->why != ERR_dependency && after && n < LOOK_BEHIND; n++, after = after->previous)
-        if (after->entry.ready_at <= job->entry.ready_at) break;
+    job_t *after = first ? NULL : place_of(l, job);
     job->state = JOB_PARKED;
     job->previous = after;
     job->next = after ? after->next : l->parked_first;
@@ -196,9 +218,12 @@ void jobs_hasten(broker_t *b, source_t *s, priority_t priority, bool ahead, int6
     jobs_want(b, s);
     job_t *job = s->job;
     if (!job || job->state == JOB_RUNNING) return;
-    leave(b, job);
+    int64_t at = job->entry.ready_at < b->now ? job->entry.ready_at : b->now;
     if (priority < job->entry.priority) priority = job->entry.priority;
-    turns_put(&b->jobs.queue, &job->entry, priority, b->now, promote_at, ahead);
+    bool better = ahead || priority > job->entry.priority || promote_at != INT64_MAX;
+    if (!better && at == job->entry.ready_at) return; // it waits already, and keeps its place
+    leave(b, job);
+    turns_put(&b->jobs.queue, &job->entry, priority, at, promote_at, ahead);
 }
 
 // -- runs -----------------------------------------------------------------------------------------------

@@ -158,8 +158,14 @@ static void unlink_leg(tasks_t *tasks, task_leg_t *leg)
 
 static void close_leg(broker_t *b, task_leg_t *leg, error_class_t error, const char *detail);
 
-// Sees to it that the leg's source will be polled.
-static void push(broker_t *b, task_leg_t *leg)
+static void hasten(broker_t *b, source_t *s, const task_t *t)
+{
+    jobs_hasten(b, s, t->priority, t->ahead,
+                t->deadline ? t->deadline - 2 * listing_p95(s->listing) : INT64_MAX);
+}
+
+// Sees to it that the leg's source will be polled. first: it is asked for the first time.
+static void push(broker_t *b, task_leg_t *leg, bool first)
 {
     source_t *s = map_get(&b->catalog.sources, leg->source);
     const task_t *t = leg->task;
@@ -168,14 +174,15 @@ static void push(broker_t *b, task_leg_t *leg)
                   "it is in quarantine because miners died of it; `rtm-ctl enable` lets it out");
         return;
     }
+    if (first && s && s->extra && jobs_gate(s)) hasten(b, s, t); // it waits already, for somebody else
     if (!s || !s->entered || s->extra || (s->job && s->job->state == JOB_RUNNING))
         return; // later, or it will do
     bool planned = s->job && s->job->cause != CAUSE_scheduled && s->job->cause != CAUSE_probe;
     if (planned && (s->job->cause == CAUSE_retry || !jobs_gate(s))) return; // another attempt
     dues_open_extra(b, s, CAUSE_triggered, 0);
+    s->extra_class = t->priority;
     if (jobs_gate(s))
-        jobs_hasten(b, s, t->priority, t->ahead,
-                    t->deadline ? t->deadline - 2 * listing_p95(s->listing) : INT64_MAX);
+        hasten(b, s, t);
     else
         dues_send_extra(b, s);
 }
@@ -284,7 +291,7 @@ static int start(broker_t *b, task_t *t)
     for (uint32_t i = 0; i < t->n_legs; i++) link_leg(&b->tasks, &t->legs[i]);
     uint64_t id = t->id;
     for (uint32_t i = 0, n = t->n_legs; i < n && map_get(&b->tasks.by_id, id) && t->legs; i++)
-        push(b, &t->legs[i]);
+        push(b, &t->legs[i], true);
     if (t->state == TASK_RUNNING && !t->n_legs) finish(b, t, TASK_DONE);
     return cost;
 }
@@ -316,7 +323,7 @@ static void sweep(broker_t *b)
     for (size_t i = 0; i < n; i++) {
         source_t *s = map_get(&b->catalog.sources, legs[i]->source);
         if (s && s->listing->enabled)
-            push(b, legs[i]);
+            push(b, legs[i], false);
         else
             close_leg(b, legs[i], ERR_removed, "its source was removed or disabled");
     }

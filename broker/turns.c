@@ -25,6 +25,16 @@ bool turns_has(const turn_t *e)
     return e->timer.pos || e->age.pos;
 }
 
+bool turns_ahead(const turn_t *e)
+{
+    return e->place.key < 0;
+}
+
+bool turns_before(const turn_t *a, const turn_t *b)
+{
+    return a->priority != b->priority ? a->priority > b->priority : a->place.key < b->place.key;
+}
+
 void turns_remove(turns_t *q, turn_t *e)
 {
     q->count -= turns_has(e);

@@ -47,6 +47,9 @@ void turns_return(turns_t *turns, turn_t *turn, int64_t again);
 // Takes entry out; nothing if it is not in.
 void turns_remove(turns_t *turns, turn_t *turn);
 bool turns_has(const turn_t *turn);
+// Whether it was put in front; and whether a goes before b: by class, then by place.
+bool turns_ahead(const turn_t *turn);
+bool turns_before(const turn_t *a, const turn_t *b);
 // Another class, keeping its place in time.
 void turns_raise(turns_t *turns, turn_t *turn, priority_t priority);
 // The entry whose turn it is at now, taken out; NULL: none is ready.

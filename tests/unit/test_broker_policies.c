@@ -668,6 +668,54 @@ static void letters_of_one_source_are_retried_together(void **state)
     assert_true(explains(w, "bad", "nothing keeps it"));
 }
 
+// What goes to a host among others has the class that was asked for.
+static void a_tasks_priority_reaches_the_miner(void **state)
+{
+    world_t *w = *state;
+    add(w, "t", 1, ", \"every\": \"1h\", \"priority\": \"low\"", false);
+    play(w, 5000);
+    trigger(w, "t", "priority", "critical");
+    play(w, 3000);
+    assert_int_equal(given[n_given - 1].cause, CAUSE_triggered);
+    assert_int_equal(given[n_given - 1].priority, PRIORITY_CRITICAL);
+}
+
+static answer_t slowly(const given_t *g)
+{
+    (void)g;
+    return (answer_t){.result = RESULT_unchanged, .took = 3000};
+}
+
+// How long a source of a template that cannot keep up waits for its poll once it is asked for, ms.
+static int64_t waited(world_t *w, const char *key, const char *value)
+{
+    const char *url = "http://busy20.example/";
+    uint64_t source = source_id("busy", url);
+    size_t mark = n_given;
+    int64_t since = w->now.mono;
+    trigger(w, url, key, value);
+    for (int i = 0; i < 300; i++) {
+        play(w, 1000);
+        for (size_t k = mark; k < n_given; k++)
+            if (given[k].source == source && given[k].answered > 0) return given[k].answered - since;
+    }
+    return INT64_MAX;
+}
+
+// Each waits for three slots if nobody asks for it.
+static void who_is_asked_for_goes_before_others_of_its_template(void **state)
+{
+    world_t *w = *state;
+    answer = slowly;
+    add_apart(w, "busy", 60, ", \"max_concurrent\": 1, \"every\": \"60s\"");
+    play(w, 5 * SLOT);
+    assert_true(waited(w, "front", "1") < 10000);
+    play(w, 20000);
+    assert_true(waited(w, "priority", "critical") < 10000);
+    play(w, 20000);
+    assert_true(waited(w, "front", "0") < 200000); // in its turn
+}
+
 static void a_deadline_that_is_missed_is_recorded(void **state)
 {
     world_t *w = *state;
@@ -773,6 +821,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_task_polls_each_source_once, begin, teardown),
         cmocka_unit_test_setup_teardown(a_task_that_fails_goes_to_the_dead_letters, begin, teardown),
         cmocka_unit_test_setup_teardown(letters_of_one_source_are_retried_together, begin, teardown),
+        cmocka_unit_test_setup_teardown(a_tasks_priority_reaches_the_miner, begin, teardown),
+        cmocka_unit_test_setup_teardown(who_is_asked_for_goes_before_others_of_its_template, begin, teardown),
         cmocka_unit_test_setup_teardown(a_deadline_that_is_missed_is_recorded, begin, teardown),
         cmocka_unit_test_setup_teardown(the_order_is_known_beforehand, begin, teardown),
         cmocka_unit_test_setup_teardown(tasks_and_quarantine_survive_a_restart, begin, teardown),
