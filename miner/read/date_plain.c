@@ -29,20 +29,22 @@ static int fraction_ms(const char *digits, size_t n)
     return ms;
 }
 
-// Does text have the form of layout, in which 0 is any digit?
-static bool has_form(const char *text, const char *layout)
+static bool are_digits(const char *s)
 {
-    for (; *layout; text++, layout++)
-        if (*layout == '0' ? !is_digit(*text) : *text != *layout) return false;
-    return true;
+    return is_digit(s[0]) && is_digit(s[1]);
+}
+
+// "00:00:00"
+static bool is_clock(const char *s)
+{
+    return are_digits(s) && s[2] == ':' && are_digits(s + 3) && s[5] == ':' && are_digits(s + 6);
 }
 
 // "+00:00" or "+0000" at s, to the end.
 static bool plain_offset(const char *s, size_t len, int *zone)
 {
     bool colon = len == 6 && s[3] == ':';
-    if ((len != 5 && !colon) || (*s != '+' && *s != '-') || !has_form(s + 1, "00") ||
-        !has_form(s + len - 2, "00"))
+    if ((len != 5 && !colon) || (*s != '+' && *s != '-') || !are_digits(s + 1) || !are_digits(s + len - 2))
         return false;
     int hours = two(s + 1), minutes = two(s + len - 2);
     *zone = (*s == '-' ? -1 : 1) * (hours * 60 + minutes);
@@ -58,7 +60,9 @@ static void take_clock(plain_t *d, const char *s)
 
 static bool plain_rfc3339(const char *s, size_t len, plain_t *d)
 {
-    if (len < 20 || !has_form(s, "0000-00-00T00:00:00")) return false;
+    if (len < 20 || s[4] != '-' || s[7] != '-' || s[10] != 'T' || !are_digits(s) || !are_digits(s + 2) ||
+        !are_digits(s + 5) || !are_digits(s + 8) || !is_clock(s + 11))
+        return false;
     d->year = two(s) * 100 + two(s + 2);
     d->month = two(s + 5);
     d->day = two(s + 8);
@@ -82,7 +86,8 @@ static int three_letters(const char *s, const char *names)
 
 static bool plain_rfc822(const char *s, size_t len, plain_t *d)
 {
-    if (len < 28 || s[3] != ',' || !has_form(s + 4, " 00 ") || !has_form(s + 11, " 0000 00:00:00 "))
+    if (len < 28 || s[3] != ',' || s[4] != ' ' || s[7] != ' ' || s[11] != ' ' || s[16] != ' ' || s[25] != ' ' ||
+        !are_digits(s + 5) || !are_digits(s + 12) || !are_digits(s + 14) || !is_clock(s + 17))
         return false;
     d->day = two(s + 5);
     d->month = three_letters(s + 8, "JanFebMarAprMayJunJulAugSepOctNovDec") + 1;

@@ -128,6 +128,16 @@ static void take_permalink(feed_list_t *l, feed_item_t *item, yyjson_val *guid)
         (void)feed_item_set(l, item, SLOT_URL, 2, text, len, false);
 }
 
+static const member_t *member_named(const member_t *members, size_t n, yyjson_val *key)
+{
+    const char *name = yyjson_get_str(key);
+    size_t len = yyjson_get_len(key);
+    for (size_t i = 0; i < n; i++)
+        if (members[i].len == len && *members[i].name == *name && memcmp(members[i].name, name, len) == 0)
+            return &members[i];
+    return NULL;
+}
+
 static void take_item(feed_list_t *l, yyjson_val *v, const member_t *members, size_t n_members)
 {
     size_t i, n;
@@ -136,15 +146,12 @@ static void take_item(feed_list_t *l, yyjson_val *v, const member_t *members, si
     if (!item) return;
     yyjson_obj_foreach(v, i, n, key, value)
     {
-        const member_t *m = NULL;
-        for (size_t k = 0; k < n_members && !m; k++) {
-            if (yyjson_equals_strn(key, members[k].name, members[k].len)) m = &members[k];
-        }
+        const member_t *m = member_named(members, n_members, key);
         if (m)
             take_member(l, item, m, value);
         else
             keep(l, item, yyjson_get_str(key), value);
-        if (members == rss_in_json && yyjson_equals_str(key, "guid")) take_permalink(l, item, value);
+        if (m && m->slot == SLOT_GUID && members == rss_in_json) take_permalink(l, item, value);
     }
     if (members == json_feed && item->texts[SLOT_GUID] && strncmp(item->texts[SLOT_GUID], "http", 4) == 0)
         (void)feed_item_set(l, item, SLOT_URL, 2, item->texts[SLOT_GUID], strlen(item->texts[SLOT_GUID]),

@@ -3,7 +3,6 @@
 #include "miner/read/feed_links.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "common/buf.h"
 
@@ -19,17 +18,28 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
+// Is s name, which is in lower case? A letter's bit apart, no other character becomes a letter.
+static bool is_name(const char *s, const char *name, size_t len)
+{
+    size_t i = 0;
+    while (i < len && (s[i] | 0x20) == name[i]) i++;
+    return i == len;
+}
+
 bool feed_link_name(const char *name, size_t len)
 {
-    return (len == 4 && strncasecmp(name, "href", 4) == 0) || (len == 3 && strncasecmp(name, "src", 3) == 0);
+    return (len == 4 && is_name(name, "href", 4)) || (len == 3 && is_name(name, "src", 3));
 }
 
 // "http:", "mailto:", "data:"
 static bool has_scheme(const char *s, size_t len)
 {
     size_t i = 0;
-    while (i < len && (is_letter(s[i]) || (i && ((s[i] >= '0' && s[i] <= '9') || strchr("+-.", s[i]))))) i++;
-    return i && i < len && s[i] == ':';
+    for (; i < len && s[i] != ':'; i++) {
+        bool other = (s[i] >= '0' && s[i] <= '9') || s[i] == '+' || s[i] == '-' || s[i] == '.';
+        if (!is_letter(s[i]) && !(i && other)) return false;
+    }
+    return i && i < len;
 }
 
 const char *feed_link_resolve(urls_t *urls, arena_t *arena, const char *link, size_t len)
