@@ -320,20 +320,26 @@ static bool is_short_folded(const unsigned char *s, size_t len)
     return true;
 }
 
-// Would folding leave s as it is? Says no to some texts of which it is true.
-static bool is_folded(const char *s, size_t len, bool lines)
+// is_folded of texts that are not short.
+static inline __attribute__((always_inline)) bool are_folded(const char *s, size_t len, block_t feeds)
 {
-    block_t none = {0}, feeds = {0};
-    if (len == 0) return true;
-    if ((unsigned char)s[0] <= ' ' || (unsigned char)s[len - 1] <= ' ') return false;
-    if (len < 2 + sizeof none) return is_short_folded((const unsigned char *)s, len);
-    if (lines) feeds = ~feeds;
+    block_t none = {0};
     // the first two bytes need none before them: the first one is no white space
     block_t bad = folding(load(s), none, none, feeds);
     for (size_t i = 2; i + sizeof bad <= len; i += sizeof bad)
         bad |= folding(load(s + i), load(s + i - 1), load(s + i - 2), feeds);
     s += len - sizeof bad; // what is left, and some again
     return !any(bad | folding(load(s), load(s - 1), load(s - 2), feeds));
+}
+
+// Would folding leave s as it is? Says no to some texts of which it is true.
+static bool is_folded(const char *s, size_t len, bool lines)
+{
+    block_t none = {0};
+    if (len == 0) return true;
+    if ((unsigned char)s[0] <= ' ' || (unsigned char)s[len - 1] <= ' ') return false;
+    if (len < 2 + sizeof none) return is_short_folded((const unsigned char *)s, len);
+    return lines ? are_folded(s, len, ~none) : are_folded(s, len, none);
 }
 
 const char *text_clean_kept(arena_t *arena, const char *s, size_t len, text_mode_t mode, size_t max)
