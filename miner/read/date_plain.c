@@ -86,8 +86,8 @@ static int three_letters(const char *s, const char *names)
 
 static bool plain_rfc822(const char *s, size_t len, plain_t *d)
 {
-    if (len < 28 || s[3] != ',' || s[4] != ' ' || s[7] != ' ' || s[11] != ' ' || s[16] != ' ' || s[25] != ' ' ||
-        !are_digits(s + 5) || !are_digits(s + 12) || !are_digits(s + 14) || !is_clock(s + 17))
+    if (len < 28 || s[3] != ',' || s[4] != ' ' || s[7] != ' ' || s[11] != ' ' || s[16] != ' ' ||
+        s[25] != ' ' || !are_digits(s + 5) || !are_digits(s + 12) || !are_digits(s + 14) || !is_clock(s + 17))
         return false;
     d->day = two(s + 5);
     d->month = three_letters(s + 8, "JanFebMarAprMayJunJulAugSepOctNovDec") + 1;

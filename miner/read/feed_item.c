@@ -209,7 +209,7 @@ void feed_item_pair(feed_list_t *l, feed_item_t *item, const char *name, const c
         too_big(l);
         return;
     }
-    *pair = (feed_pair_t){.name = copy, .json = text};
+    *pair = (feed_pair_t){.name = copy, .json = text, .len = len};
     *item->pairs_tail = pair;
     item->pairs_tail = &pair->next;
     item->n_pairs++;
@@ -233,11 +233,11 @@ static int put_member(buf_t *out, const feed_pair_t *pair, bool list)
 {
     if (buf_append(out, out->len ? "," : "{", 1) != 0 ||
         json_text(out, pair->name, strlen(pair->name)) != 0 || buf_puts(out, list ? ":[" : ":") != 0 ||
-        buf_puts(out, pair->json) != 0)
+        buf_append(out, pair->json, pair->len) != 0)
         return -1;
     for (const feed_pair_t *p = pair->next; list && p; p = p->next) {
         if (strcmp(p->name, pair->name) != 0) continue;
-        if (buf_append(out, ",", 1) != 0 || buf_puts(out, p->json) != 0) return -1;
+        if (buf_append(out, ",", 1) != 0 || buf_append(out, p->json, p->len) != 0) return -1;
     }
     return list ? buf_append(out, "]", 1) : 0;
 }
@@ -292,9 +292,8 @@ static bool fill(feed_list_t *l, feed_item_t *from, item_t *item)
 
 // Whether a change of the value is a change of the post: texts are; counters and times, which may change with
 // each poll, are not, and neither are elements of attributes alone, as those of statistics.
-static bool is_tracked(const char *json)
+static bool is_tracked(const char *json, size_t len)
 {
-    size_t len = strlen(json);
     if (*json != '"' || len <= 2) return false;
     if (strspn(json + 1, "0123456789.,:+-% ") + 2 >= len) return false;
     return len > 42 || date_parse(json + 1, len - 2, NULL) == TIME_NONE;
@@ -304,8 +303,8 @@ static uint64_t tracked_fields(const feed_item_t *from)
 {
     uint64_t hash = 0;
     for (const feed_pair_t *p = from->pairs; p; p = p->next)
-        if (is_tracked(p->json))
-            hash = identity_mix(identity_mix(hash, p->name, strlen(p->name)), p->json, strlen(p->json));
+        if (is_tracked(p->json, p->len))
+            hash = identity_mix(identity_mix(hash, p->name, strlen(p->name)), p->json, p->len);
     return hash;
 }
 

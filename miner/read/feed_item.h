@@ -28,6 +28,7 @@ enum { RANK_INHERITED = 999 }; // of an author that is the feed's: no item is ma
 
 typedef struct feed_pair {
     const char *name, *json;
+    size_t len; // of json
     struct feed_pair *next;
 } feed_pair_t;
 
