@@ -18,6 +18,7 @@
 #include "miner/read/script.h"
 #include "miner/read/sitemap.h"
 #include "miner/read/stream.h"
+#include "miner/read/unpack.h"
 #include "miner/read/xpath.h"
 
 struct reader {
@@ -83,8 +84,7 @@ static bool looks_like_sitemap(const document_t *document)
 {
     size_t head = document->len < 4096 ? document->len : 4096;
     return head && (memmem(document->bytes, head, "<urlset", 7) ||
-                    memmem(document->bytes, head, "<sitemapindex", 13) ||
-                    memcmp(document->bytes, "\x1F\x8B", head < 2 ? head : 2) == 0);
+                    memmem(document->bytes, head, "<sitemapindex", 13));
 }
 
 // Feeds and sitemaps say of themselves what they are.
@@ -167,8 +167,10 @@ const char *reader_page_url(const reader_t *r, arena_t *arena, const char *url, 
 
 static read_status_t read_list(reader_t *r, arena_t *arena, const document_t *document, items_t *out)
 {
+    document_t plain = *document;
     *out = (items_t){.items = NULL};
-    read_status_t status = read_kind(r, arena, document, out);
+    read_status_t status = unpack(arena, &plain, out->detail);
+    if (status == READ_OK) status = read_kind(r, arena, &plain, out);
     if (status != READ_OK) return status;
     const char *counted = reader_page_url(r, arena, document->url, 2, out->matched);
     if (counted) out->next_url = counted;
@@ -200,7 +202,11 @@ read_status_t reader_event(reader_t *r, arena_t *arena, const char *url, const e
 static read_status_t read_detail(reader_t *r, arena_t *arena, const document_t *document, item_t *out,
                                  bool *drop)
 {
-    read_status_t status = details_read(r->detail, arena, document, out, drop);
+    char detail[200];
+    document_t plain = *document;
+    read_status_t status = unpack(arena, &plain, detail);
+    if (status != READ_OK) return status;
+    status = details_read(r->detail, arena, &plain, out, drop);
     if (status != READ_OK || *drop) return status;
     date_items(r->template, document, out, 1);
     bool wanted = true;

@@ -94,6 +94,40 @@ def gaps(c, *args):
     return [(g["state"], g["reason"], g["found"]) for g in c.ctl_json("gaps", *args)]
 
 
+def test_a_429_of_one_miners_detail_page_stops_all_miners(postgres, web):
+    pages = Web("127.0.0.2")  # both lists lead there
+
+    def publish(path, *items):
+        web.pages[path] = (200, {}, listing(*[(i, pages.url(f"/d/{i}", host="127.0.0.2"), f"title {i}") for i in items]))
+
+    def details():
+        return {key: done for key, done in c.sql("select key, detail_at is not null from items")}
+
+    try:
+        for i in (1, 11, 12):
+            pages.pages[f"/d/{i}"] = (200, {}, f"<p>text {i}</p>")
+        pages.pages["/d/2"] = (429, {"Retry-After": "600"}, b"")
+        publish("/a", 1)
+        publish("/b", 11)
+        with Cluster(miners=2, slot="1s", postgres=postgres) as c:
+            for name, host in (("a", "127.0.0.1"), ("b", "localhost")):
+                document = template(web, name, f"/{name}", detail={"fields": {"content": "p"}})
+                c.add({**document, "url": web.url(f"/{name}", host=host)})
+            wait_complete(c, 2, "the first details")
+            wait_until(lambda: len({s["miner"] for s in c.ctl_json("sources")} - {""}) == 2, 40, "a miner for each")
+            publish("/a", 2, 1)
+            wait_until(lambda: pages.asked("/d/2"), 20, "the one that is too much")
+            told = len(web.asked("/b"))
+            wait_until(lambda: len(web.asked("/b")) > told + 1, 20, "the other miner to have heard")
+            publish("/b", 12, 11)
+            told = len(web.asked("/b"))
+            wait_until(lambda: len(web.asked("/b")) > told + 2 and "12" in details(), 20, "polls of the other list")
+            assert details() == {"1": True, "2": False, "11": True, "12": False}
+            assert len(pages.asked("/d/2")) == 1 and not pages.asked("/d/12")
+    finally:
+        pages.close()
+
+
 def test_gaps_are_on_record(postgres, web):
     web.pages["/a"] = page(20, 10, "/a?p=2")
     web.pages["/b"] = page(20, 10)
@@ -264,6 +298,28 @@ def test_relative_dates_stay_where_they_were_first_seen(rtm, web):
     wait_until(lambda: rows_("title") == [("two",)], 20, "the revision")
     assert rows_("revision, published_at, fields->>'published'") == [(2, published, "1 day ago")]
     rtm.ctl("remove", "relative", check=True)
+
+
+def test_a_page_that_is_gone_is_asked_no_more(rtm, web):
+    web.pages["/going"] = page(2, 2)
+    web.pages["/staying"] = page(1, 1)
+    for name in ("going", "staying"):
+        rtm.add(template(web, name, f"/{name}"))
+    wait_until(lambda: len(rows(rtm, "going")) == 2, 20, "its rows")
+    web.pages["/going"] = (410, {}, b"")
+
+    def state():
+        source, = rtm.ctl_json("sources", "going")
+        return source["state"], source["last_error"]
+    wait_until(lambda: state() == ("quarantined", "gone"), 20, "its end")
+    before, others = len(web.asked("/going")), len(web.asked("/staying"))
+    wait_until(lambda: len(web.asked("/staying")) > others + 3, 20, "others go on")
+    assert len(web.asked("/going")) == before
+    web.pages["/going"] = page(3, 3)
+    rtm.ctl("enable", "going", check=True)
+    wait_until(lambda: len(rows(rtm, "going")) == 3, 20, "what came meanwhile")
+    for name in ("going", "staying"):
+        rtm.ctl("remove", name, check=True)
 
 
 def test_every_member_of_a_field(rtm, web):

@@ -157,6 +157,9 @@ def test_no_content_means_do_not_come_back(rtm):
         assert len(site.requests) == 1
 
 
+SPANS = re.compile(r"stream_failed .*again_ms=(\d+)")
+
+
 @pytest.mark.parametrize("what, error", [("404", "not_found"), ("html", "not_this_kind"), ("503", "http_5xx")])
 def test_no_stream(rtm, what, error):
     with StreamSite() as site:
@@ -167,6 +170,9 @@ def test_no_stream(rtm, what, error):
         rtm.add(template(site))
         wait_until(lambda: source(rtm)["last_error"] == error, 20, error)
         assert source(rtm)["last_result"] == "failed"
+        if what == "404":  # each further time it waits for twice as long, or up to half of that
+            spans = wait_until(lambda: len(s := SPANS.findall(rtm.miners[0].log_text())) >= 3 and s[:3], 20, "three attempts")
+            assert all(500 * 2 ** i <= int(span) <= 1000 * 2 ** i for i, span in enumerate(spans)), spans
 
 
 def test_lines_with_an_offset(rtm):

@@ -1,6 +1,8 @@
 // needs: miner/read proto common
 // Reading by kind, as the miner does: what kind auto makes of a document, watched pages, and the next page.
 
+#include <zlib.h>
+
 #include "tests/unit/reading.h"
 
 #define URL READING_URL
@@ -34,7 +36,6 @@ static void auto_looks_at_the_document(void **state)
     assert_non_null(strstr(f.items.detail, "https://a.example/feed?a=1&b=2"));
     assert_int_equal(reading_text(&f, "<!doctype html><html><body>x"), READ_NOT_THIS_KIND);
     assert_null(f.items.next_url);
-    assert_int_equal(reading_text(&f, "\x1F"), READ_NOT_THIS_KIND);
     assert_int_equal(reading_text(&f, ""), READ_EMPTY_BODY);
     reading_close(&f);
 }
@@ -319,9 +320,64 @@ static void what_dates_mean_in_details_and_own_fields(void **state)
     reading_close(&f);
 }
 
+// data as gzip puts it into a file.
+static size_t packed(const void *data, size_t len, unsigned char *out, size_t size)
+{
+    z_stream z = {.next_in = (unsigned char *)data,
+                  .avail_in = (unsigned)len,
+                  .next_out = out,
+                  .avail_out = (unsigned)size};
+    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 16 + MAX_WBITS, 9, Z_DEFAULT_STRATEGY), Z_OK);
+    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+    deflateEnd(&z);
+    return size - z.avail_out;
+}
+
+static void packed_files(void **state)
+{
+    (void)state;
+    static const char head[] = "<?xml version='1.0'?><urlset><url><loc>https://a.example/1</loc></url>",
+                      rest[] = "<url><loc>https://a.example/2</loc></url></urlset>";
+    static unsigned char file[100000];
+    reading_t f;
+    reading_open(&f, "\"kind\":\"auto\"");
+    size_t first = packed(head, sizeof head - 1, file, sizeof file);
+    size_t n = first + packed(rest, sizeof rest - 1, file + first, sizeof file - first);
+    assert_int_equal(reading_bytes(&f, (char *)file, n), READ_OK);
+    assert_int_equal(f.items.n_items, 2);
+    assert_true(f.items.unordered);
+    assert_string_equal(f.items.items[1].url, "https://a.example/2");
+    assert_int_equal(reading_bytes(&f, (char *)file, n - 9), READ_PARSE); // cut off
+    assert_string_equal(f.items.detail, "the file is damaged: it cannot be unpacked");
+    file[14] ^= 0x55;
+    assert_int_equal(reading_bytes(&f, (char *)file, n), READ_PARSE);
+    assert_int_equal(reading_bytes(&f, "\x1F\x8B", 2), READ_NOT_THIS_KIND);
+    reading_close(&f);
+}
+
+static void packed_bombs(void **state)
+{
+    (void)state;
+    static unsigned char file[1 << 20];
+    reading_t f;
+    reading_open(&f, "\"kind\":\"sitemap\"");
+    void *zeros = calloc(1, 64 << 20);
+    size_t n = packed(zeros, 64 << 20, file, sizeof file);
+    free(zeros);
+    assert_int_equal(reading_bytes(&f, (char *)file, n), READ_TOO_BIG);
+    assert_string_equal(f.items.detail, "unpacked it is larger than 8 MiB");
+    n = packed("", 0, file, sizeof file);
+    for (size_t i = n; i + n <= sizeof file; i++) file[i] = file[i - n]; // nothing, again and again
+    read_status_t status = reading_bytes(&f, (char *)file, sizeof file / n * n);
+    assert_true(status == READ_EMPTY_BODY || status == READ_TOO_COMPLEX);
+    reading_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(packed_files),
+        cmocka_unit_test(packed_bombs),
         cmocka_unit_test(auto_looks_at_the_document),
         cmocka_unit_test(pages_name_their_feeds),
         cmocka_unit_test(a_feed_is_no_sitemap),
