@@ -101,15 +101,35 @@ static void put_text(yyjson_mut_doc *doc, yyjson_mut_val *row, const char *name,
         yyjson_mut_obj_add_null(doc, row, name);
 }
 
-// The members of an item's `fields` become columns of their own.
+// The members of an item's `fields` become columns of their own, unless they have the name of another.
 static void put_fields(yyjson_mut_doc *doc, yyjson_mut_val *row, const char *fields)
 {
+    static const char *const columns[] = {"key",     "published_ms", "title", "url",          "author",
+                                          "summary", "content",      "image", "content_hash", "fields"};
     yyjson_doc *parsed = fields ? yyjson_read(fields, strlen(fields), YYJSON_READ_NUMBER_AS_RAW) : NULL;
     yyjson_obj_iter it = yyjson_obj_iter_with(yyjson_doc_get_root(parsed));
-    for (yyjson_val *key; (key = yyjson_obj_iter_next(&it));)
-        yyjson_mut_obj_add(row, yyjson_val_mut_copy(doc, key),
-                           yyjson_val_mut_copy(doc, yyjson_obj_iter_get_val(key)));
+    for (yyjson_val *key; (key = yyjson_obj_iter_next(&it));) {
+        bool taken = false;
+        for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+            taken = taken || yyjson_equals_str(key, columns[i]);
+        if (!taken)
+            yyjson_mut_obj_add(row, yyjson_val_mut_copy(doc, key),
+                               yyjson_val_mut_copy(doc, yyjson_obj_iter_get_val(key)));
+    }
     yyjson_doc_free(parsed);
+}
+
+// What programs want and people do not: all of `fields` as the row in Postgres has it, too.
+static void put_row(yyjson_mut_doc *doc, yyjson_mut_val *row, const item_t *item)
+{
+    char text[20];
+    yyjson_doc *fields =
+        item->fields ? yyjson_read(item->fields, strlen(item->fields), YYJSON_READ_NUMBER_AS_RAW) : NULL;
+    snprintf(text, sizeof text, "%016" PRIx64, item->content_hash);
+    yyjson_mut_obj_add_strcpy(doc, row, "content_hash", text);
+    if (fields)
+        yyjson_mut_obj_add_val(doc, row, "fields", yyjson_val_mut_copy(doc, yyjson_doc_get_root(fields)));
+    yyjson_doc_free(fields);
 }
 
 // Without `all` a column that no item fills is left out, so that a table shows what there is.
@@ -158,9 +178,7 @@ static yyjson_mut_val *item_rows(yyjson_mut_doc *doc, const items_t *items, bool
     item_t filled = filled_of(items);
     for (size_t i = 0; i < items->n_items; i++) {
         yyjson_mut_val *row = item_row(doc, &items->items[i], &filled);
-        char hash[20];
-        snprintf(hash, sizeof hash, "%016" PRIx64, items->items[i].content_hash);
-        if (full) yyjson_mut_obj_add_strcpy(doc, row, "content_hash", hash);
+        if (full) put_row(doc, row, &items->items[i]);
         yyjson_mut_arr_append(rows, row);
     }
     return rows;

@@ -46,7 +46,8 @@ void feed_capture_begin(feed_t *f, element_t e, const attributes_t *a, bool atom
     f->markup = f->has_part = false;
     f->part[0] = '\0';
     f->type = text_type(a, atom);
-    f->no_permalink = span_is(attributes_get(a, "isPermaLink"), "false") || atom;
+    f->no_permalink = span_is(attributes_get(a, "isPermaLink"), "false");
+    f->atom = atom;
     bool elsewhere = attributes_get(a, "src").len > 0, binary = is_binary(attributes_get(a, "type"));
     f->base64 = span_is(attributes_get(a, "mode"), "base64") || (binary && atom && !elsewhere);
     if (f->base64 && binary) f->type = TYPE_OF_RSS; // should it be text, it says of itself what it is
@@ -141,24 +142,27 @@ static void put_end_tag(feed_t *f, const char *local)
     if (!is_wrapper(f, local) && !is_void(local)) (void)!buf_printf(&f->text, "</%s>", local);
 }
 
-static bool holds_markup(element_kind_t kind)
+static bool holds_markup(const feed_t *f)
 {
-    return kind == EL_TITLE || kind == EL_SUMMARY || kind == EL_CONTENT;
+    element_kind_t kind = f->capture.kind;
+    return kind == EL_TITLE || kind == EL_SUMMARY || kind == EL_CONTENT ||
+           (kind == EL_OTHER && f->type == TYPE_XHTML);
 }
 
 // Kinds whose inner elements are parts of the value.
 static bool holds_parts(element_kind_t kind)
 {
-    return kind == EL_AUTHOR || kind == EL_IMAGE || kind == EL_SOURCE || kind == EL_IGNORE;
+    return kind == EL_AUTHOR || kind == EL_CONTRIBUTOR || kind == EL_IMAGE || kind == EL_SOURCE ||
+           kind == EL_IGNORE;
 }
 
 bool feed_capture_start(feed_t *f, const char *local, element_t e, const attributes_t *a)
 {
     bool not_closed = f->capture.kind != EL_IGNORE && e.kind == EL_ITEM && f->item;
-    if (holds_markup(f->capture.kind)) {
+    if (holds_markup(f)) {
         put_tag(f, local, a);
     } else if (!not_closed && holds_parts(f->capture.kind)) {
-        snprintf(f->part, sizeof f->part, "%s", local);
+        if (f->depth == f->capture_depth + 1) snprintf(f->part, sizeof f->part, "%s", local);
         buf_reset(&f->text);
     } else if (f->item) {
         f->capture_depth = 0; // what holds elements is no value itself; its elements are
@@ -167,14 +171,27 @@ bool feed_capture_start(feed_t *f, const char *local, element_t e, const attribu
     return true;
 }
 
+// Of several titles, authors and summaries one is taken; no other is kept under a column's name.
+static void offer(feed_t *f, feed_slot_t slot, span_t text, bool markup)
+{
+    static const char *const columns[] = {"title", "author", "summary"};
+    feed_name_t name = {f->prefix, f->local};
+    for (size_t i = 0; i < 3 && !*f->prefix; i++)
+        if (strcasecmp(f->local, columns[i]) == 0) name.local = NULL;
+    feed_item_offer(&f->list, f->item, slot, f->capture.rank, name, text.s, text.len, markup);
+}
+
 static void take_author(feed_t *f, span_t text)
 {
     if (f->item) {
-        (void)feed_item_set(&f->list, f->item, SLOT_AUTHOR, f->capture.rank, text.s, text.len, true);
+        offer(f, SLOT_AUTHOR, text, true);
         return;
     }
     const char *name = text_clean(f->list.arena, text.s, text.len, TEXT_LINE, MAX_TITLE);
-    if (!f->author && name && *name) f->author = name;
+    if (!name || !*name) return;
+    bool room = f->author && strlen(f->author) + strlen(name) + 2 <= MAX_TITLE && !strstr(f->author, name);
+    if (room) name = arena_printf(f->list.arena, "%s, %s", f->author, name);
+    if (name && (room || !f->author)) f->author = name;
 }
 
 // Of an Atom feed that an entry was taken over from, its title and the authors that the entry then inherits
@@ -184,20 +201,22 @@ static void end_in_source(feed_t *f, const char *local, span_t text)
     int depth = f->depth - f->capture_depth;
     if (depth == 1 && strcasecmp(local, "title") == 0)
         feed_item_text(&f->list, f->item, "source", text.s, text.len);
-    if (depth == 2 && strcasecmp(local, "name") == 0)
+    if (depth == 2 && strcasecmp(f->part, "author") == 0 && strcasecmp(local, "name") == 0)
         (void)feed_item_set(&f->list, f->item, SLOT_AUTHOR, AUTHOR_OF_SOURCE, text.s, text.len, true);
 }
 
 void feed_capture_end_inside(feed_t *f, const char *local)
 {
     span_t text = {f->text.data, f->text.len};
-    if (holds_markup(f->capture.kind)) {
+    if (holds_markup(f)) {
         put_end_tag(f, local);
         return;
     }
     if (f->capture.kind == EL_AUTHOR && strcasecmp(local, "name") == 0 && text.len) {
         take_author(f, text);
         f->has_part = true;
+    } else if (f->capture.kind == EL_CONTRIBUTOR && strcasecmp(local, "name") == 0) {
+        feed_item_text(&f->list, f->item, "contributor", text.s, text.len);
     } else if (f->capture.kind == EL_IMAGE && strcasecmp(local, "url") == 0) {
         feed_set(f, SLOT_IMAGE, f->capture.rank, text);
         f->has_part = true;
@@ -211,12 +230,25 @@ void feed_capture_end_inside(feed_t *f, const char *local)
 
 // -- the end --------------------------------------------------------------------------------------
 
+// "Name <mail@example.com>", as in mails.
+static span_t name_before_mail(span_t text, const char *open)
+{
+    const char *close = memchr(open, '>', text.len - (size_t)(open - text.s));
+    if (!close || !memchr(open, '@', (size_t)(close - open))) return text;
+    size_t len = (size_t)(open - text.s), skip = 0;
+    while (skip < len && strchr(" \t\r\n\"", text.s[skip])) skip++;
+    while (len > skip && strchr(" \t\r\n\"", text.s[len - 1])) len--;
+    return len > skip ? (span_t){text.s + skip, len - skip} : (span_t){open + 1, (size_t)(close - open - 1)};
+}
+
 // RSS wants "mail@example.com (Name)".
 static span_t person_name(span_t text)
 {
-    const char *open = text.len ? memchr(text.s, '(', text.len) : NULL;
-    if (!open || !memchr(text.s, '@', text.len)) return text;
-    const char *close = memchr(open, ')', text.len - (size_t)(open - text.s));
+    if (!text.len || !memchr(text.s, '@', text.len)) return text;
+    const char *open = memchr(text.s, '<', text.len);
+    if (open) return name_before_mail(text, open);
+    open = memchr(text.s, '(', text.len);
+    const char *close = open ? memrchr(open, ')', text.len - (size_t)(open - text.s)) : NULL;
     if (!close || close == open + 1) return text;
     bool named_before = memchr(open, '@', (size_t)(close - open)) != NULL;
     return named_before && open > text.s ? (span_t){text.s, (size_t)(open - text.s)}
@@ -227,8 +259,8 @@ static void take_guid(feed_t *f, span_t text)
 {
     feed_set(f, SLOT_GUID, f->capture.rank, text);
     while (text.len && strchr(" \t\r\n", *text.s)) text.s++, text.len--;
-    if (span_begins(text, "http://") || span_begins(text, "https://"))
-        feed_set(f, SLOT_URL, f->no_permalink ? URL_ID : URL_GUID, text);
+    if (!f->no_permalink && (span_begins(text, "http://") || span_begins(text, "https://")))
+        feed_set(f, SLOT_URL, f->atom ? URL_ID : URL_GUID, text);
 }
 
 static void take_date(feed_t *f, span_t text)
@@ -277,13 +309,10 @@ void feed_capture_end(feed_t *f)
     }
     if (!f->item) return;
     switch (f->capture.kind) {
-    case EL_TITLE:
-        (void)feed_item_set(&f->list, f->item, SLOT_TITLE, rank, text.s, text.len,
-                            f->type != TYPE_PLAIN || f->markup);
-        break;
+    case EL_TITLE: offer(f, SLOT_TITLE, text, f->type != TYPE_PLAIN || f->markup); break;
     case EL_LINK: feed_set(f, SLOT_URL, URL_LINK, text); break;
     case EL_GUID: take_guid(f, text); break;
-    case EL_SUMMARY: feed_set(f, SLOT_SUMMARY, rank, text); break;
+    case EL_SUMMARY: offer(f, SLOT_SUMMARY, text, false); break;
     case EL_CONTENT:
         if (f->no_text && !(f->base64 && is_text(text)))
             take_other(f, (span_t){NULL, 0});
@@ -296,6 +325,9 @@ void feed_capture_end(feed_t *f)
         if (!f->has_part) feed_set(f, SLOT_IMAGE, rank, text);
         break;
     case EL_SOURCE: feed_item_text(&f->list, f->item, "source", text.s, text.len); break;
+    case EL_CONTRIBUTOR:
+        if (!f->part[0]) feed_item_text(&f->list, f->item, "contributor", text.s, text.len);
+        break;
     case EL_IGNORE: break;
     default: take_other(f, text);
     }

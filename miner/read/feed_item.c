@@ -229,6 +229,29 @@ void feed_item_text(feed_list_t *l, feed_item_t *item, const char *name, const c
     if (len && json_text(&l->json, text, len) == 0) feed_item_json(l, item, name);
 }
 
+static void keep_other(feed_list_t *l, feed_item_t *item, feed_name_t name, const char *text, size_t len,
+                       const char *taken)
+{
+    if (!name.local || len == 0 || (strlen(taken) == len && memcmp(taken, text, len) == 0)) return;
+    const char *full = *name.prefix ? arena_printf(l->arena, "%s:%s", name.prefix, name.local) : name.local;
+    if (full) feed_item_text(l, item, full, text, len);
+}
+
+void feed_item_offer(feed_list_t *l, feed_item_t *item, feed_slot_t slot, int rank, feed_name_t name,
+                     const char *text, size_t len, bool markup)
+{
+    const char *old = item->texts[slot];
+    feed_name_t old_name = item->names[slot];
+    bool better = rank < item->ranks[slot];
+    trim(&text, &len);
+    bool taken = feed_item_set(l, item, slot, rank, text, len, markup);
+    if (taken && better) item->names[slot] = name;
+    if (taken && better && old)
+        keep_other(l, item, old_name, old, strlen(old), item->texts[slot]);
+    else if (!taken && old)
+        keep_other(l, item, name, text, len, old);
+}
+
 static int put_member(buf_t *out, const feed_pair_t *pair, bool list)
 {
     if (buf_append(out, out->len ? "," : "{", 1) != 0 ||

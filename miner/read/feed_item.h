@@ -32,10 +32,17 @@ typedef struct feed_pair {
     struct feed_pair *next;
 } feed_pair_t;
 
+// Of an element or member: `dc` and `creator`, "" and `external_url`; local NULL: none. Both live as long as
+// the list is filled.
+typedef struct {
+    const char *prefix, *local;
+} feed_name_t;
+
 typedef struct feed_item {
     struct feed_item *next, *outer; // the list; the item in which it stands, for nested ones
     const char *texts[N_SLOTS];
     int ranks[N_SLOTS];
+    feed_name_t names[N_SLOTS]; // of what was offered
     int64_t published_ms;
     int date_rank;
     const char *unread_date; // text that was no date
@@ -66,6 +73,10 @@ feed_item_t *feed_item_new(feed_list_t *list);
 // was taken (or equal in rank, for authors). markup: text may hold HTML that is to be stripped (titles).
 bool feed_item_set(feed_list_t *list, feed_item_t *item, feed_slot_t slot, int rank, const char *text,
                    size_t len, bool markup);
+// The same for one of several elements that mean nearly the same: what is not taken, or has to give way, goes
+// to `fields` under its name, unless it says the same as what is taken.
+void feed_item_offer(feed_list_t *list, feed_item_t *item, feed_slot_t slot, int rank, feed_name_t name,
+                     const char *text, size_t len, bool markup);
 // A date: of the lowest rank that can be read.
 void feed_item_date(feed_list_t *list, feed_item_t *item, int rank, const char *text, size_t len);
 // Adds to `fields`: a text, a JSON value in list->json (which is reset), or one that stands elsewhere.

@@ -16,7 +16,7 @@ enum { KEPT_SCRATCH = 8 << 10 }; // bytes
 typedef struct {
     const char *name;
     size_t len; // of name
-    enum { AS_TEXT, AS_MARKUP, AS_DATE, AS_AUTHOR, AS_ENCLOSURE, AS_SOURCE, AS_NOTHING } as;
+    enum { AS_TEXT, AS_OTHER, AS_MARKUP, AS_DATE, AS_AUTHOR, AS_ENCLOSURE, AS_SOURCE, AS_NOTHING } as;
     feed_slot_t slot;
     int rank;
 } member_t;
@@ -25,14 +25,14 @@ typedef struct {
 
 static const member_t json_feed[] = {
     {NAME("id"), AS_TEXT, SLOT_GUID, 0},
-    {NAME("url"), AS_TEXT, SLOT_URL, 0},
-    {NAME("external_url"), AS_TEXT, SLOT_URL, 1},
+    {NAME("url"), AS_OTHER, SLOT_URL, 0},
+    {NAME("external_url"), AS_OTHER, SLOT_URL, 1},
     {NAME("title"), AS_TEXT, SLOT_TITLE, 0},
     {NAME("content_html"), AS_TEXT, SLOT_CONTENT, 0},
     {NAME("content_text"), AS_TEXT, SLOT_CONTENT, 1},
     {NAME("summary"), AS_TEXT, SLOT_SUMMARY, 0},
-    {NAME("image"), AS_TEXT, SLOT_IMAGE, 0},
-    {NAME("banner_image"), AS_TEXT, SLOT_IMAGE, 1},
+    {NAME("image"), AS_OTHER, SLOT_IMAGE, 0},
+    {NAME("banner_image"), AS_OTHER, SLOT_IMAGE, 1},
     {NAME("date_published"), AS_DATE, 0, 0},
     {NAME("date_modified"), AS_DATE, 0, 1},
     {NAME("authors"), AS_AUTHOR, SLOT_AUTHOR, 0},
@@ -108,9 +108,13 @@ static void take_member(feed_list_t *l, feed_item_t *item, const member_t *m, yy
     const char *text = text_of(v, &len);
     switch (m->as) {
     case AS_AUTHOR: take_author(l, item, m->rank, v); return;
+    case AS_OTHER:
+        if (text) feed_item_offer(l, item, m->slot, m->rank, (feed_name_t){"", m->name}, text, len, false);
+        return;
     case AS_ENCLOSURE: take_enclosure(l, item, v); return;
     case AS_DATE:
         if (text) feed_item_date(l, item, m->rank, text, len);
+        if (m->rank) keep(l, item, m->name, v); // when it was changed
         return;
     default:
         if (text) (void)feed_item_set(l, item, m->slot, m->rank, text, len, m->as == AS_MARKUP);

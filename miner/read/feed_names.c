@@ -90,6 +90,8 @@ static const struct {
     {"dc", "author", EL_AUTHOR, 2},
     {"itunes", "author", EL_AUTHOR, 3},
 
+    {"", "contributor", EL_CONTRIBUTOR, 0},
+
     {"", "summary", EL_SUMMARY, 0},
     {"", "description", EL_SUMMARY, 1},
     {"dc", "description", EL_SUMMARY, 2},

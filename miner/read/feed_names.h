@@ -16,6 +16,7 @@ typedef enum {
     EL_LINK,
     EL_GUID,
     EL_AUTHOR,
+    EL_CONTRIBUTOR,
     EL_SUMMARY,
     EL_CONTENT,
     EL_DATE,

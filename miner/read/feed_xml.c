@@ -225,8 +225,10 @@ static void on_start(void *ctx, const xmlChar *local, const xmlChar *prefix, con
     if (xml_sax_over(f->sax)) return;
     element_t e = identify(f, local, prefix, uri, &usual);
     bool atom = *usual == '\0' && uri && strstr((const char *)uri, "tom");
-    if (f->depth++ == 0 || strcmp(f->root, "repaired") == 0)
+    if (f->depth++ == 0 || strcmp(f->root, "repaired") == 0) {
         snprintf(f->root, sizeof f->root, "%s", (const char *)local);
+        f->is_feed = atom && e.kind == EL_ITEM; // an entry may be a document of its own (RFC 4287, 2)
+    }
     if (n_attributes) enter_base(f, &a);
     if (f->capture_depth && feed_capture_start(f, (const char *)local, e, &a)) return;
     if (f->item) {

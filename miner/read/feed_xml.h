@@ -53,9 +53,9 @@ typedef struct {
     buf_t text;
     bool markup;   // text is markup: elements inside are written out as tags
     bool has_part; // of an author or image: an inner element gave the value
-    char part[16]; // the inner element's name
+    char part[16]; // name of the element right in it
     text_type_t type;
-    bool no_permalink, no_text, base64;
+    bool no_permalink, no_text, base64, atom;
     const char *attributes; // JSON, or NULL
 
     struct {

@@ -209,6 +209,7 @@ static void test_urls(void **state)
     const item_t *i = rss_item("<title>t</title><guid isPermaLink='false'>12</guid>");
     assert_null(i->url);
     assert_string_equal(i->key, "12");
+    assert_null(rss_item("<title>t</title><guid isPermaLink='false'>http://h.example/g</guid>")->url);
     assert_null(rss_item("<title>t</title><link>javascript:alert(1)</link>")->url);
 }
 
@@ -304,6 +305,59 @@ static void test_authors(void **state)
     assert_string_equal(i->title, "t");
     assert_string_equal(i->key, "1");
     assert_string_equal(i->author, "Ann");
+    assert_string_equal(rss_item("<author>\"Ann Lee\" &lt;a@h.example&gt;</author>")->author, "Ann Lee");
+    assert_string_equal(rss_item("<author>a@h.example (Ann (x) Lee)</author>")->author, "Ann (x) Lee");
+    i = atom_item("<id>1</id><contributor><name>C</name><uri>http://c.example/</uri></contributor><source>"
+                  "<contributor><name>D</name></contributor></source>");
+    assert_string_equal(i->author, "Ann");
+    assert_string_equal(i->fields, "{\"contributor\":\"C\"}");
+    assert_int_equal(
+        read_text("<feed xmlns='http://www.w3.org/2005/Atom'><author><name>A</name></author>"
+                  "<author><name>B</name></author><entry><id>1</id><title>t</title></entry></feed>"),
+        READ_OK);
+    assert_string_equal(feed.items.items[0].author, "A, B");
+}
+
+static void test_several_elements_of_one_meaning(void **state)
+{
+    (void)state;
+    const item_t *i = rss_item("<media:title>m</media:title><title>t</title><itunes:title>t</itunes:title>"
+                               "<description>d</description><itunes:summary>s</itunes:summary>"
+                               "<summary>a</summary><author>b</author><dc:creator>c</dc:creator>");
+    assert_string_equal(i->title, "t");
+    assert_string_equal(i->summary, "a");
+    assert_string_equal(i->author, "c");
+    assert_string_equal(i->fields, "{\"media:title\":\"m\",\"itunes:summary\":\"s\",\"description\":\"d\"}");
+    i = atom_item(
+        "<id>1</id><rights type='xhtml'><div xmlns='http://www.w3.org/1999/xhtml'>r <b>s</b></div></rights>"
+        "<summary>a</summary>");
+    assert_null(i->content);
+    assert_string_equal(i->fields, "{\"rights\":\"r <b>s</b>\"}");
+}
+
+static void test_second_links_of_json(void **state)
+{
+    (void)state;
+    assert_int_equal(read_text("{\"items\":[{\"id\":\"1\",\"external_url\":\"http://o.example/\",\"url\":\"/"
+                               "1\",\"image\":\"/i\","
+                               "\"banner_image\":\"/b\",\"date_modified\":\"2024-01-05\"}]}"),
+                     READ_OK);
+    const item_t *i = &feed.items.items[0];
+    assert_string_equal(i->url, "http://h.example/1");
+    assert_string_equal(i->image, "http://h.example/i");
+    assert_string_equal(
+        i->fields,
+        "{\"external_url\":\"http://o.example/\",\"banner_image\":\"/b\",\"date_modified\":\"2024-01-05\"}");
+}
+
+static void test_entry_document(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        read_text("<entry xmlns='http://www.w3.org/2005/Atom'><id>1</id><title>t</title></entry>"), READ_OK);
+    assert_int_equal(feed.items.n_items, 1);
+    assert_int_equal(read_text("<x><entry xmlns='http://www.w3.org/2005/Atom'><id>1</id></entry></x>"),
+                     READ_NOT_THIS_KIND);
 }
 
 static void test_other_fields(void **state)
@@ -487,6 +541,9 @@ int main(void)
         cmocka_unit_test(test_authors),
         cmocka_unit_test(test_links_in_markup),
         cmocka_unit_test(test_base64_by_media_type),
+        cmocka_unit_test(test_several_elements_of_one_meaning),
+        cmocka_unit_test(test_entry_document),
+        cmocka_unit_test(test_second_links_of_json),
         cmocka_unit_test(test_other_fields),
         cmocka_unit_test(test_markup_inside),
         cmocka_unit_test(test_keys_are_distinct),
