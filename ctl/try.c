@@ -104,19 +104,21 @@ static void put_text(yyjson_mut_doc *doc, yyjson_mut_val *row, const char *name,
 // The members of an item's `fields` become columns of their own, unless they have the name of another.
 static void put_fields(yyjson_mut_doc *doc, yyjson_mut_val *row, const char *fields)
 {
-    static const char *const columns[] = {"key",     "published_ms", "title", "url",          "author",
-                                          "summary", "content",      "image", "content_hash", "fields"};
     yyjson_doc *parsed = fields ? yyjson_read(fields, strlen(fields), YYJSON_READ_NUMBER_AS_RAW) : NULL;
     yyjson_obj_iter it = yyjson_obj_iter_with(yyjson_doc_get_root(parsed));
     for (yyjson_val *key; (key = yyjson_obj_iter_next(&it));) {
-        bool taken = false;
-        for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
-            taken = taken || yyjson_equals_str(key, columns[i]);
-        if (!taken)
+        if (!yyjson_mut_obj_getn(row, yyjson_get_str(key), yyjson_get_len(key)))
             yyjson_mut_obj_add(row, yyjson_val_mut_copy(doc, key),
                                yyjson_val_mut_copy(doc, yyjson_obj_iter_get_val(key)));
     }
     yyjson_doc_free(parsed);
+}
+
+// Takes the place of a member of `fields` that has its name.
+static void put_column(yyjson_mut_doc *doc, yyjson_mut_val *row, const char *name, const char *text)
+{
+    if (text) yyjson_mut_obj_remove_key(row, name);
+    if (!yyjson_mut_obj_get(row, name)) put_text(doc, row, name, text);
 }
 
 // What programs want and people do not: all of `fields` as the row in Postgres has it, too.
@@ -147,9 +149,9 @@ static yyjson_mut_val *item_row(yyjson_mut_doc *doc, const item_t *item, const i
     if (filled->url) put_text(doc, row, "url", item->url);
     if (filled->author) put_text(doc, row, "author", item->author);
     put_fields(doc, row, item->fields);
-    if (filled->summary) put_text(doc, row, "summary", item->summary);
-    if (filled->content) put_text(doc, row, "content", item->content);
-    if (filled->image) put_text(doc, row, "image", item->image);
+    if (filled->summary) put_column(doc, row, "summary", item->summary);
+    if (filled->content) put_column(doc, row, "content", item->content);
+    if (filled->image) put_column(doc, row, "image", item->image);
     return row;
 }
 
