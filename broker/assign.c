@@ -33,16 +33,22 @@ static void set_load(plan_t *p, bin_t *bin, int64_t load)
     heap_set(&p->heap, &bin->node, load);
 }
 
+// One whose time is over is about to be taken for dead.
+static bool is_live(const broker_t *b, const miner_t *m)
+{
+    return m->phase == MINER_LIVE && m->expiry.key > b->instant.mono;
+}
+
 static void plan_init(plan_t *p, broker_t *b)
 {
     *p = (plan_t){.bins = xcalloc(b->registry.by_name.count + 1, sizeof(bin_t))};
     heap_init(&p->heap);
     size_t pos = 0;
     for (miner_t *m; (m = registry_next(&b->registry, &pos));)
-        if (m->phase == MINER_LIVE && m->health == HEALTH_OK) p->bins[p->n++].miner = m;
+        if (is_live(b, m) && m->health == HEALTH_OK) p->bins[p->n++].miner = m;
     pos = 0;
     for (miner_t *m; !p->n && (m = registry_next(&b->registry, &pos));) // better than nobody
-        if (m->phase == MINER_LIVE) p->bins[p->n++].miner = m;
+        if (is_live(b, m)) p->bins[p->n++].miner = m;
     for (size_t i = 0; i < p->n; i++) {
         set_load(p, &p->bins[i], p->bins[i].miner->planned);
         p->mean += p->bins[i].load / (int64_t)p->n;
@@ -69,13 +75,15 @@ static int by_cost_falling(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-static lane_t **orphans_of(broker_t *b, size_t *n)
+// Some of the orphans, as many as a tick may deal out, those that cost most first.
+static lane_t **orphans_of(const broker_t *b, size_t *n)
 {
+    size_t most =
+        (size_t)b->config.budget < b->catalog.n_orphans ? (size_t)b->config.budget : b->catalog.n_orphans;
+    lane_t **lanes = xcalloc(most + 1, sizeof(lane_t *));
     *n = 0;
-    for (lane_t *l = b->catalog.orphans; l; l = l->next) *n += l->n_sources > 0;
-    lane_t **lanes = xcalloc(*n + 1, sizeof(lane_t *)), **at = lanes;
-    for (lane_t *l = b->catalog.orphans; l; l = l->next)
-        if (l->n_sources) *at++ = l;
+    for (lane_t *l = b->catalog.orphans; l && *n < most; l = l->next)
+        if (l->n_sources) lanes[(*n)++] = l;
     qsort(lanes, *n, sizeof(lane_t *), by_cost_falling);
     return lanes;
 }
@@ -103,10 +111,11 @@ void assign_orphans(broker_t *b, wire_cause_t cause, const char *reason)
     }
     if (n && plan.n)
         log_info("assigned", "reason=%s hosts=%zu sources=%zu miners=%zu waiting=%zu", reason, i, sources,
-                 plan.n, n - i);
-    else if (n)
-        log_warn("unassigned", "reason=%s hosts=%zu no live miner", reason, n);
-    b->assigning = plan.n && i < n;
+                 plan.n, b->catalog.n_orphans);
+    else if (n && !registry_live(&b->registry))
+        log_warn("unassigned", "reason=%s hosts=%zu no live miner", reason, b->catalog.n_orphans);
+    // a miner that is about to be taken for dead may be heard first
+    b->assigning = n && b->catalog.n_orphans && registry_live(&b->registry);
     b->assigning_cause = cause;
     free(lanes);
     plan_free(&plan);
@@ -136,14 +145,10 @@ void assign_release(broker_t *b, miner_t *m)
 
 void assign_sweep(broker_t *b)
 {
-    while (b->catalog.empty) { // again if removing made the walk skip some
-        size_t pos = 0;
-        for (lane_t *l; (l = map_next(&b->catalog.lanes, &pos));) {
-            if (l->n_sources) continue;
-            lane_give(&b->catalog, l, NULL);
-            outage_lane_gone(b, l);
-            catalog_remove_lane(&b->catalog, l);
-        }
+    for (lane_t *l; (l = catalog_take_emptied(&b->catalog));) {
+        lane_give(&b->catalog, l, NULL);
+        outage_lane_gone(b, l);
+        catalog_remove_lane(&b->catalog, l);
     }
 }
 
@@ -276,7 +281,7 @@ void assign_overdue(broker_t *b)
     size_t pos = 0, n = 0;
     miner_t *m;
     for (; (m = registry_next(&b->registry, &pos));)
-        for (lane_t *l = m->lanes, *next; l; l = next) {
+        for (lane_t *l = m->n_moving ? m->lanes : NULL, *next; l; l = next) {
             next = l->next;
             if (!l->moving || b->instant.mono - l->moved_at < MOVE_LEASE_MS) continue;
             log_warn("revoke_unanswered", "miner=%s host=%s", m->name, l->host);

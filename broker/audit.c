@@ -132,17 +132,21 @@ static void audit_lane(audit_t *a, const lane_t *l, const miner_t *owner)
 static void audit_miner(audit_t *a, const miner_t *m)
 {
     int64_t load = 0, planned = 0;
-    uint32_t n = 0, coming = 0, alone = 0;
-    size_t pos = 0;
+    uint32_t n = 0, coming = 0, moving = 0, alone = 0;
+    size_t pos = 0, sources = 0;
     for (const lane_t *l = m->lanes; l; l = l->next, n++) {
         audit_lane(a, l, m);
         load += l->cost;
+        moving += l->moving;
+        sources += l->n_sources;
     }
     for (const lane_t *l; (l = map_next(&a->broker->catalog.lanes, &pos));) {
         coming += l->target == m;
         if (l->moving ? l->target == m : l->owner == m) planned += l->cost;
     }
     WANT(a, m->n_lanes == n && m->n_coming == coming, "%s: %u lanes, %u coming", m->name, n, coming);
+    WANT(a, m->n_moving == moving && m->n_sources == sources, "%s: %u moving, %zu sources", m->name, moving,
+         sources);
     WANT(a, m->load == load && m->planned == planned, "%s: load %lld planned %lld", m->name, (long long)load,
          (long long)planned);
     WANT(a, m->phase != MINER_LEAVING || !m->lanes, "%s leaves with work", m->name);
@@ -190,6 +194,8 @@ int broker_audit(const broker_t *b, char *why, size_t size)
     audit_books(&a);
     audit_jobs(&a);
     for (const lane_t *l = b->catalog.orphans; l; l = l->next, lanes++) audit_lane(&a, l, NULL);
+    WANT(&a, lanes == b->catalog.n_orphans, "%zu orphans of %zu", lanes, b->catalog.n_orphans);
+    WANT(&a, !b->catalog.emptied, "%s has no sources", b->catalog.emptied->host);
     for (const miner_t *m; (m = registry_next(&b->registry, &pos));) {
         audit_miner(&a, m);
         lanes += m->n_lanes;

@@ -378,7 +378,8 @@ void broker_tick(broker_t *b, instant_t now)
     outage_judge(b);
     b->busy = tasks_tick(b);
     b->busy |= jobs_tick(b);
-    for (miner_t *m; (m = registry_expired(&b->registry, now.mono));) session_gone(b, m, "silent");
+    miner_t *gone = registry_expired(&b->registry, now.mono);
+    if (gone) session_gone(b, gone, "silent"); // if there are more, the next tick is at once
     build_slots(b);
     close_slots(b);
     control_tick(b);

@@ -9,6 +9,7 @@
 
 #include "broker/jobs.h"
 #include "broker/outage.h"
+#include "broker/registry.h"
 #include "broker/trouble.h"
 #include "common/check.h"
 
@@ -124,17 +125,17 @@ static lane_t *lane_of(catalog_t *c, const char *url)
     lane->next = c->orphans;
     if (lane->next) lane->next->prev = lane;
     c->orphans = lane;
-    c->empty++;
+    c->n_orphans++;
     map_put(&c->lanes, hash, lane);
     return lane;
 }
 
 void catalog_remove_lane(catalog_t *c, lane_t *l)
 {
-    CHECK(!l->n_sources && !l->owner && !l->moving);
+    CHECK(!l->n_sources && !l->emptied && !l->owner && !l->moving);
     *(l->prev ? &l->prev->next : &c->orphans) = l->next;
     if (l->next) l->next->prev = l->prev;
-    c->empty--;
+    c->n_orphans--;
     map_del(&c->lanes, l->hash);
     free(l->host);
     free(l);
@@ -155,7 +156,8 @@ static void add_source(catalog_t *c, listing_t *l, const char *url)
     s->lane_next = s->lane->sources;
     if (s->lane_next) s->lane_next->lane_prev = s;
     s->lane->sources = s;
-    if (s->lane->n_sources++ == 0) c->empty--;
+    s->lane->n_sources++;
+    if (s->lane->owner) s->lane->owner->n_sources++;
     l->sources[l->n_sources++] = s;
     map_put(&c->sources, id, s);
 }
@@ -182,6 +184,24 @@ static void unlist(listing_t *l, const source_t *s)
         }
 }
 
+static void note_emptied(catalog_t *c, lane_t *l)
+{
+    if (l->emptied) return;
+    l->emptied = true;
+    l->emptied_next = c->emptied;
+    c->emptied = l;
+}
+
+lane_t *catalog_take_emptied(catalog_t *c)
+{
+    for (lane_t *l; (l = c->emptied);) {
+        c->emptied = l->emptied_next;
+        l->emptied = false;
+        if (!l->n_sources) return l;
+    }
+    return NULL;
+}
+
 void catalog_remove_source(catalog_t *c, source_t *s)
 {
     CHECK(s->wheel.next == NULL && !s->away && !s->job);
@@ -191,7 +211,9 @@ void catalog_remove_source(catalog_t *c, source_t *s)
     else
         s->lane->sources = s->lane_next;
     if (s->lane_next) s->lane_next->lane_prev = s->lane_prev;
-    if (--s->lane->n_sources == 0) c->empty++;
+    s->lane->n_sources--;
+    if (s->lane->owner) s->lane->owner->n_sources--;
+    if (!s->lane->n_sources) note_emptied(c, s->lane);
     unlist(s->listing, s);
     map_del(&c->sources, s->id);
     source_free(s);

@@ -84,6 +84,8 @@ struct lane {
     uint64_t recall;       // the least number that it may have
     struct outage *outage; // what is held against the host, see outage.h; NULL: nothing
     lane_t *prev, *next;   // among its owner's, or the orphans
+    lane_t *emptied_next;
+    bool emptied; // it is listed as such
 };
 
 struct listing { // a template in the catalog
@@ -120,7 +122,8 @@ struct listing { // a template in the catalog
 typedef struct {
     map_t listings, sources, lanes; // by id, id, hash of host
     lane_t *orphans;                // lanes of nobody
-    size_t empty;                   // lanes without sources
+    size_t n_orphans;
+    lane_t *emptied; // lanes that lost their last source, see catalog_take_emptied
 } catalog_t;
 
 void catalog_init(catalog_t *catalog);
@@ -143,7 +146,9 @@ void catalog_add_sources(catalog_t *catalog, listing_t *listing);
 void source_set_ordinal(source_t *source, uint32_t ordinal);
 // The source is gone after this; it must not be in the wheel. Its lane stays, empty perhaps.
 void catalog_remove_source(catalog_t *catalog, source_t *source);
-// Removes an empty lane; nobody may own it.
+// A lane that has no sources any more, each once; NULL: no other.
+lane_t *catalog_take_emptied(catalog_t *catalog);
+// Removes such a lane; nobody may own it.
 void catalog_remove_lane(catalog_t *catalog, lane_t *lane);
 
 // Marks: in a lane that moves those that its owner has yet to give back; else, while its owner lists what it

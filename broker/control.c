@@ -542,8 +542,6 @@ static void put_miner(call_t *c, yyjson_mut_val *rows, const miner_t *m)
 {
     static const char *const phases[] = {"joining", "joining", "live", "leaving"};
     const broker_t *b = c->broker;
-    size_t sources = 0;
-    for (const lane_t *l = m->lanes; l; l = l->next) sources += l->n_sources;
     yyjson_mut_val *o = yyjson_mut_arr_add_obj(c->doc, rows);
     put_str(c, o, "miner", m->name);
     put_str(c, o, "state",
@@ -551,7 +549,7 @@ static void put_miner(call_t *c, yyjson_mut_val *rows, const miner_t *m)
                                                     : phases[m->phase]);
     put_str(c, o, "reason", "");
     put_int(c, o, "hosts", m->n_lanes);
-    put_int(c, o, "sources", (int64_t)sources);
+    put_int(c, o, "sources", (int64_t)m->n_sources);
     yyjson_mut_obj_add_real(c->doc, o, "load", miner_load(m));
     put_int(c, o, "running", (int64_t)m->beat.running);
     put_int(c, o, "held", (int64_t)m->beat.held);

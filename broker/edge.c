@@ -21,7 +21,7 @@
 
 enum {
     ROUTING_ID = 5, // bytes of an anonymous routing id: zero, then a number
-    MESSAGES_PER_TURN = 4096,
+    TURN_MS = 20,   // in which messages are taken before time is looked at
     DECODE_ARENA = 16 << 20,
     SEND_HWM = 512,    // messages waiting for one peer
     HELD_MAX = 100000, // messages waiting for a commit
@@ -299,7 +299,7 @@ static void turn(edge_t *e, int signals)
                               {.fd = lookup_fd(e->lookup), .events = ZMQ_POLLIN}};
     int64_t wait = broker_deadline(e->broker) - clock_mono_ms();
     zmq_poll(items, 4, wait > 0 ? (long)wait : 0);
-    for (int n = 0; n < MESSAGES_PER_TURN && receive(e); n++) {
+    for (int64_t until = clock_mono_ms() + TURN_MS; receive(e) && clock_mono_ms() < until;) {
     }
     broker_tick(e->broker, instant_now());
     release_durable(e);

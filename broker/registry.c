@@ -134,7 +134,13 @@ static void unlink_lane(catalog_t *c, lane_t *l)
     lane_t **first = l->owner ? &l->owner->lanes : &c->orphans;
     *(l->prev ? &l->prev->next : first) = l->next;
     if (l->next) l->next->prev = l->prev;
-    if (l->owner) l->owner->n_lanes--;
+    if (!l->owner) {
+        c->n_orphans--;
+        return;
+    }
+    l->owner->n_lanes--;
+    l->owner->n_moving -= l->moving;
+    l->owner->n_sources -= l->n_sources;
 }
 
 static void link_lane(catalog_t *c, lane_t *l, miner_t *m)
@@ -145,7 +151,10 @@ static void link_lane(catalog_t *c, lane_t *l, miner_t *m)
     l->next = *first;
     if (l->next) l->next->prev = l;
     *first = l;
-    if (m) m->n_lanes++;
+    c->n_orphans += m == NULL;
+    if (!m) return;
+    m->n_lanes++;
+    m->n_sources += l->n_sources;
 }
 
 void lane_give(catalog_t *c, lane_t *l, miner_t *m)
@@ -163,6 +172,7 @@ void lane_give(catalog_t *c, lane_t *l, miner_t *m)
 void lane_move(lane_t *l, miner_t *target)
 {
     book(l, -l->cost);
+    if (l->owner) l->owner->n_moving += !l->moving;
     l->moving = true;
     set_target(l, target);
     book(l, l->cost);

@@ -46,7 +46,9 @@ typedef struct miner {
     uint64_t outcome_seq;  // highest taken
     map_t templates;       // id -> version it holds (as a pointer)
     lane_t *lanes;
-    uint32_t n_lanes, n_coming; // n_coming: lanes whose target it is
+    uint32_t n_lanes, n_moving; // n_moving: those that are on their way to another
+    uint32_t n_coming;          // lanes whose target it is
+    size_t n_sources;           // of its lanes
     int64_t load;               // us of slot use per minute, its lanes together
     int64_t planned;            // the same once every lane that moves has arrived
     int64_t last_outcome;       // broker ms, 0: none

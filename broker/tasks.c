@@ -309,17 +309,22 @@ static void note_deadlines(broker_t *b)
     }
 }
 
-// What ought to run and does not is started again: a poll may have been skipped, its source replaced.
-static void sweep(broker_t *b)
+// What ought to run and does not is started again: a poll may have been skipped, its source replaced. Of very
+// many, some in each tick; what moves in the table meanwhile may have to wait for the next round. True: the
+// round is not over.
+static bool sweep(broker_t *b)
 {
-    size_t pos = 0;
-    if (b->now < b->tasks.swept_at + SWEEP_MS && b->now >= b->tasks.swept_at) return;
-    b->tasks.swept_at = b->now;
-    drop_surplus(b);
-    if (!b->tasks.legs.count) return;
-    size_t n = 0;
-    task_leg_t **legs = xcalloc(b->tasks.legs.count, sizeof(task_leg_t *));
-    for (task_leg_t *leg; (leg = map_next(&b->tasks.legs, &pos));) legs[n++] = leg;
+    tasks_t *tasks = &b->tasks;
+    if (!tasks->sweep_pos) {
+        if (b->now < tasks->swept_at + SWEEP_MS && b->now >= tasks->swept_at) return false;
+        tasks->swept_at = b->now;
+        drop_surplus(b);
+    }
+    size_t n = 0, most = (size_t)b->config.budget;
+    if (most > tasks->legs.count) most = tasks->legs.count;
+    task_leg_t **legs = xcalloc(most + 1, sizeof(task_leg_t *));
+    for (task_leg_t *leg; n < most && (leg = map_next(&tasks->legs, &tasks->sweep_pos));) legs[n++] = leg;
+    if (tasks->sweep_pos >= tasks->legs.cap || !n) tasks->sweep_pos = 0;
     for (size_t i = 0; i < n; i++) {
         source_t *s = map_get(&b->catalog.sources, legs[i]->source);
         if (s && s->listing->enabled)
@@ -328,16 +333,17 @@ static void sweep(broker_t *b)
             close_leg(b, legs[i], ERR_removed, "its source was removed or disabled");
     }
     free(legs);
+    return tasks->sweep_pos != 0;
 }
 
 bool tasks_tick(broker_t *b)
 {
     if (b->grace_until) return false;
     note_deadlines(b);
-    sweep(b);
+    bool more = sweep(b);
     for (int n = 0; n < b->config.budget;) {
         turn_t *e = turns_pop(&b->tasks.queue, b->now);
-        if (!e) return false;
+        if (!e) return more;
         n += start(b, HEAP_OWNER(e, task_t, entry));
     }
     return true;

@@ -51,7 +51,8 @@ typedef struct {
     size_t n_finished;
     uint64_t next_id;
     int64_t swept_at;
-    uint64_t missed; // deadlines, since start
+    size_t sweep_pos; // in legs, of the round that is under way; 0: none is
+    uint64_t missed;  // deadlines, since start
 } tasks_t;
 
 struct broker;

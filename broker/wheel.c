@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#define NEVER (1LL << 42) // a slot of a second in the year 140000
+
 static void list_init(wheel_node_t *head)
 {
     head->prev = head->next = head;
@@ -20,6 +22,7 @@ void wheel_init(wheel_t *w)
 {
     for (int i = 0; i < WHEEL_SIZE; i++) list_init(&w->buckets[i]);
     list_init(&w->ripe);
+    list_init(&w->never);
 }
 
 void wheel_remove(wheel_node_t *n)
@@ -34,7 +37,7 @@ void wheel_put(wheel_t *w, wheel_node_t *n, int64_t slot)
 {
     wheel_remove(n);
     n->slot = slot;
-    list_append(&w->buckets[(uint64_t)slot % WHEEL_SIZE], n);
+    list_append(slot >= NEVER ? &w->never : &w->buckets[(uint64_t)slot % WHEEL_SIZE], n);
 }
 
 void wheel_open(wheel_t *w, int64_t slot)

@@ -15,6 +15,7 @@ enum { WHEEL_SIZE = 1024 };
 typedef struct {
     wheel_node_t buckets[WHEEL_SIZE]; // list heads
     wheel_node_t ripe;                // the bucket that is being taken
+    wheel_node_t never;               // nodes of slots that do not come
     int64_t opened;                   // its slot
 } wheel_t;
 
