@@ -213,6 +213,13 @@ void jobs_schedule(broker_t *b, source_t *s, wire_cause_t cause, uint8_t attempt
     enqueue(b, job, open < at ? open : at);
 }
 
+void jobs_unprobe(broker_t *b, source_t *s)
+{
+    if (!s->job || s->job->cause != CAUSE_probe) return;
+    jobs_leave(b, s);
+    if (jobs_gate(s)) jobs_want(b, s);
+}
+
 void jobs_hasten(broker_t *b, source_t *s, priority_t priority, bool ahead, int64_t promote_at)
 {
     jobs_want(b, s);

@@ -178,6 +178,7 @@ static void plan_probe(broker_t *b, lane_t *l)
         if (s->entered && !source_is_quarantined(s) && !s->extra)
             best = s; // rather one that waits for nobody
     if (best) jobs_schedule(b, best, CAUSE_probe, 0, l->outage->probe_at);
+    l->outage->probe = best ? best->id : 0;
 }
 
 static void pause_probe(broker_t *b, lane_t *l)
@@ -208,6 +209,8 @@ static void close_outage(broker_t *b, lane_t *l, const char *reason)
     outage_t *out = l->outage;
     if (!out) return;
     if (out->breaker == BREAKER_OPEN) {
+        source_t *probed = map_get(&b->catalog.sources, out->probe);
+        if (probed && !source_is_quarantined(probed)) jobs_unprobe(b, probed);
         b->open_breakers--;
         log_info("breaker_closed", "host=%s reason=%s after_ms=%lld", l->host, reason,
                  (long long)(b->now - out->since));

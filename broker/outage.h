@@ -24,6 +24,7 @@ typedef struct outage {
     uint64_t blamed_by;      // hash of the name of the first miner that saw them; 0: none
     int64_t backoff_until;   // broker ms; 0: none
     int64_t since, probe_at; // of the open breaker, broker ms
+    uint64_t probe;          // the source that is probed then
     uint8_t why;             // error_class_t
 } outage_t;
 

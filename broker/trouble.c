@@ -141,6 +141,7 @@ bool trouble_clear(broker_t *b, source_t *s, const char *reason)
         log_info("released", "source=%016llx template=%s url=\"%s\" reason=%s", (unsigned long long)s->id,
                  s->listing->template->name, s->url, reason);
         letters_drop_source(b, s->id, LETTER_QUARANTINE);
+        jobs_unprobe(b, s);
     }
     trouble_free(&s->trouble);
     if (stored) store(b, s);

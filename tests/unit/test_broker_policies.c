@@ -377,6 +377,25 @@ static void a_source_that_keeps_failing_is_quarantined_and_comes_back(void **sta
     assert_int_equal(letters(w, "quarantine"), 0);
 }
 
+// Somebody asked for a poll, and it works again: there is nothing to probe any more.
+static void what_works_again_is_not_probed(void **state)
+{
+    world_t *w = *state;
+    answer = failing_a;
+    a_fails = true;
+    add(w, "a", 1, ", \"every\": \"10s\", \"max_consecutive_failures\": 2, \"retry\": {\"max_attempts\": 1}",
+        false);
+    play(w, 30000);
+    assert_int_equal(letters(w, "quarantine"), 1);
+    a_fails = false;
+    wire_arg_t args[] = {{"name", "a"}};
+    assert_int_equal(command(w, "trigger", args, 1)->code, 0);
+    play(w, 5000);
+    assert_int_equal(letters(w, "quarantine"), 0);
+    play(w, 11 * SLOT);
+    assert_int_equal(count("a", CAUSE_probe), 0);
+}
+
 static void enable_lets_out_of_quarantine(void **state)
 {
     world_t *w = *state;
@@ -809,6 +828,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stream_keeps_nobody_out, begin, teardown),
         cmocka_unit_test_setup_teardown(a_source_that_keeps_failing_is_quarantined_and_comes_back, begin,
                                         teardown),
+        cmocka_unit_test_setup_teardown(what_works_again_is_not_probed, begin, teardown),
         cmocka_unit_test_setup_teardown(enable_lets_out_of_quarantine, begin, teardown),
         cmocka_unit_test_setup_teardown(a_poll_that_failed_is_tried_again_before_its_next_due, begin,
                                         teardown),
