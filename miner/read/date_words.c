@@ -235,11 +235,13 @@ static const month_stem_t month_stems[] = {
     {"noi", 11},
     {"led", 1},
     {"uno", 2},
+    {"cvn", 6},
+    {"cvc", 7},
     {"bre", 3},
     {"dub", 4},
     {"kve", 5},
     {"cervenc", 7},
-    {"cerv", 6},
+    {"cer", 6},
     {"srp", 8},
     {"zar", 9},
     {"rij", 10},
@@ -269,23 +271,24 @@ static const month_stem_t month_stems[] = {
 };
 
 static const char *const weekday_stems[] = {
-    "mon",     "tue",      "wed",      "thu",    "fri",    "sat",   "sun",    "lun",  "mardi", "marte",
-    "mer",     "mie",      "jue",      "ven",    "vie",    "sab",   "dom",    "jeu",  "sam",   "dim",
-    "die",     "mit",      "don",      "fre",    "son",    "seg",   "ter",    "qua",  "qui",   "sex",
-    "gio",     "maan",     "din",      "woe",    "vri",    "zat",   "zon",    "пон",  "вто",   "сре",
-    "чет",     "пят",      "суб",      "вос",    "пн",     "вт",    "ср",     "чт",   "пт",    "сб",
-    "вс",      "δευ",      "τρι",      "τετ",    "πεμ",    "παρ",   "σαβ",    "κυρ",  "الأحد", "الاثنين",
-    "الإثنين", "الثلاثاء", "الأربعاء", "الخميس", "الجمعة", "السبت", "সোম",    "মঙ্গল", "বুধ",    "বৃহ",
-    "শুক্র",     "শনি",      "রবি",      "پیر",    "منگل",   "بدھ",   "جمعرات", "جمعہ", "ہفتہ",  "اتوار",
-    "सोम",     "मंगल",      "बुध",       "गुरु",     "शुक्र",    "शनि",   "रवि",
+    "mon",     "tue",      "wed",      "thu",    "fri",    "sat",   "sun",    "lun",   "mardi", "marte",
+    "mer",     "mie",      "jue",      "ven",    "vie",    "sab",   "dom",    "jeu",   "sam",   "dim",
+    "die",     "mit",      "don",      "fre",    "son",    "seg",   "ter",    "qua",   "qui",   "sex",
+    "gio",     "maan",     "din",      "woe",    "vri",    "zat",   "zon",    "пон",   "вто",   "сре",
+    "чет",     "пят",      "суб",      "вос",    "пн",     "вт",    "ср",     "чт",    "пт",    "сб",
+    "вс",      "δευ",      "τρι",      "τετ",    "πεμ",    "παρ",   "σαβ",    "κυρ",   "الأحد", "الاثنين",
+    "الإثنين", "الثلاثاء", "الأربعاء", "الخميس", "الجمعة", "السبت", "সোম",    "মঙ্গল",  "বুধ",    "বৃহ",
+    "শুক্র",     "শনি",      "রবি",      "پیر",    "منگل",   "بدھ",   "جمعرات", "جمعہ",  "ہفتہ",  "اتوار",
+    "सोम",     "मंगल",      "बुध",       "गुरु",     "शुक्र",    "शनि",   "रवि",    "pazar", "sal",   "cars",
+    "pers",    "cum",
 };
 
 static const char *const fillers[] = {
-    "of",     "the", "om", "at",   "on",  "de",   "del",  "le",  "el",     "den", "der",  "um",
-    "uhr",    "kl",  "a",  "as",   "d",   "st",   "nd",   "rd",  "th",     "er",  "year", "г",
-    "года",   "год", "в",  "alle", "ore", "och",  "o",    "dia", "i",      "से",   "को",   "في",
-    "الساعة", "klo", "ob", "v",    "r",   "roku", "godz", "g",   "godine", "ve",  "u",    "na",
-    "ngay",   "nam", "do", "י",    "ב",   "בשעה", "بجے",  "พ",   "ศ"};
+    "of", "the",  "om",   "at",   "on", "de",     "del", "le",  "el", "den",  "der",    "um",   "uhr",
+    "kl", "a",    "as",   "d",    "st", "nd",     "rd",  "th",  "er", "year", "г",      "года", "год",
+    "в",  "alle", "ore",  "och",  "o",  "dia",    "i",   "से",   "को", "في",   "الساعة", "klo",  "ob",
+    "v",  "r",    "roku", "godz", "g",  "godine", "ve",  "u",   "na", "ngay", "nam",    "do",   "י",
+    "ב",  "בשעה", "بجے",  "พ",    "ศ",  "am",     "la",  "las", "น",  "р",    "о",      "об"};
 
 // Where one name is used for several zones, the one that feeds use most is meant.
 static const struct {
@@ -307,6 +310,14 @@ static const struct {
     {"mdt", -360},  {"mst", -420},  {"mt", -420},  {"pdt", -420},  {"pst", -480}, {"pt", -480},
     {"akdt", -480}, {"akst", -540}, {"hst", -600},
 };
+
+// Names that hold in summer and winter.
+static const struct {
+    const char *name, *area;
+} areas[] = {{"et", "America/New_York"},
+             {"ct", "America/Chicago"},
+             {"mt", "America/Denver"},
+             {"pt", "America/Los_Angeles"}};
 
 static bool starts(const char *word, size_t len, const char *stem)
 {
@@ -356,6 +367,83 @@ bool date_word_zone(const char *word, size_t len, int *minutes)
            *word != 'j'; // military zones mean UTC (RFC 5322, 4.3)
 }
 
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (unsigned char)c >= 0x80;
+}
+
+date_half_t date_word_half(const char *s, size_t len)
+{
+    enum { DOTS = 1, WEAK = 2, STRICT = 4, KOREAN = 8 };
+    static const struct {
+        const char *word;
+        bool pm;
+        int flags; // DOTS: ends by itself
+    } words[] = {
+        {"a.m.", false, DOTS},         {"p.m.", true, DOTS},  {"a. m.", false, DOTS},
+        {"p. m.", true, DOTS},         {"am", false, WEAK},   {"pm", true, WEAK},
+        {"上午", false, DOTS},         {"下午", true, DOTS},  {"午前", false, DOTS},
+        {"午後", true, DOTS},          {"凌晨", false, DOTS}, {"早上", false, DOTS},
+        {"清晨", false, DOTS},         {"中午", true, DOTS},  {"傍晚", true, DOTS},
+        {"晚上", true, DOTS},          {"晚", true, DOTS},    {"오전", false, DOTS | KOREAN},
+        {"오후", true, DOTS | KOREAN}, {"ص", false, 0},       {"م", true, 0},
+        {"صباحا", false, 0},           {"مساء", true, 0},     {"μ.μ.", true, DOTS},
+        {"π.μ.", false, DOTS},         {"μμ", true, STRICT},  {"πμ", false, STRICT},
+        {"ch", true, STRICT},          {"sa", false, STRICT}, {"ip", true, STRICT},
+        {"ap", false, STRICT},         {"अपराह्न", true, 0},   {"पूर्वाह्न", false, 0},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t n = strlen(words[i].word);
+        int flags = words[i].flags;
+        if (!starts(s, len, words[i].word) || (!(flags & DOTS) && n < len && is_letter(s[n]))) continue;
+        return (date_half_t){.len = n,
+                             .pm = words[i].pm,
+                             .korean = flags & KOREAN,
+                             .before = (unsigned char)*s >= 0xE3, // Chinese, Japanese and Korean
+                             .weak = flags & WEAK,
+                             .strict = flags & STRICT};
+    }
+    return (date_half_t){.len = 0};
+}
+
+size_t date_word_whole_month(const char *s, size_t len, int *month)
+{
+    static const struct {
+        const char *name;
+        int month;
+    } names[] = {{"十一月", 11}, {"十二月", 12}, {"十月", 10}, {"一月", 1},  {"二月", 2},  {"三月", 3},
+                 {"四月", 4},    {"五月", 5},    {"六月", 6},  {"七月", 7},  {"八月", 8},  {"九月", 9},
+                 {"ม.ค.", 1},    {"ก.พ.", 2},    {"มี.ค.", 3},  {"เม.ย.", 4}, {"พ.ค.", 5},  {"มิ.ย.", 6},
+                 {"ก.ค.", 7},    {"ส.ค.", 8},    {"ก.ย.", 9},  {"ต.ค.", 10}, {"พ.ย.", 11}, {"ธ.ค.", 12}};
+    for (size_t i = 0; len && (unsigned char)*s >= 0xE0 && i < sizeof names / sizeof *names; i++) {
+        if (!starts(s, len, names[i].name)) continue;
+        *month = names[i].month;
+        return strlen(names[i].name);
+    }
+    return 0;
+}
+
+const char *date_word_area(const char *word, size_t len)
+{
+    for (size_t i = 0; i < sizeof areas / sizeof *areas; i++) {
+        if (is(word, len, areas[i].name)) return areas[i].area;
+    }
+    return NULL;
+}
+
+size_t date_area_name(const char *s, size_t len, char *out, size_t size)
+{
+    size_t n = 0;
+    for (bool begins = true; n < len && n < size - 1; n++) {
+        bool letter = s[n] >= 'a' && s[n] <= 'z';
+        if (!letter && s[n] != '/' && s[n] != '_') break;
+        out[n] = begins && letter ? (char)(s[n] - 32) : s[n];
+        begins = !letter;
+    }
+    out[n] = '\0';
+    return n;
+}
+
 // -- folding --------------------------------------------------------------------------------------
 
 static size_t decode(const char *s, size_t len, uint32_t *c)
@@ -387,6 +475,7 @@ static uint32_t fold_latin(uint32_t c)
     // U+0100 to U+017F
     static const char extended[] = "aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllll"
                                    "nnnnnnnnnoooooooorrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs";
+    if (c == 0xBA) return 'o'; // behind a number, as "st"
     if (c >= 0xC0 && c <= 0xFF) return (unsigned char)latin1[c - 0xC0];
     if (c >= 0x100 && c - 0x100 < sizeof extended - 1) return (unsigned char)extended[c - 0x100];
     return c;

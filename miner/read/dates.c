@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/civil.h"
+#include "common/zone.h"
 #include "miner/read/date_plain.h"
 #include "miner/read/date_words.h"
 
@@ -37,7 +38,9 @@ typedef struct {
     bool buddhist;   // years of Thailand
     bool month_next; // the next number is a month: Vietnamese "thang 1"
     int era;         // the year before the first of a Japanese era, or 0
-    int zone;        // minutes
+    bool has_area;   // the zone is that of a place
+    const zone_t *area;
+    int zone; // minutes
     int unknown_words;
 } date_t;
 
@@ -298,31 +301,28 @@ static bool set_half(date_t *d, bool pm, bool after)
     return true;
 }
 
+// "5:45", spaces before it.
+static bool at_clock(const date_t *d)
+{
+    size_t i = 0, n = 0;
+    while (peek(d, i) == ' ') i++;
+    while (is_digit(peek(d, i + n)) && n < 3) n++;
+    return n && n < 3 && peek(d, i + n) == ':';
+}
+
 static bool take_half(date_t *d)
 {
-    static const struct {
-        const char *word;
-        bool pm, word_end, korean;
-    } words[] = {
-        {"a.m.", false, false, false}, {"p.m.", true, false, false}, {"a. m.", false, false, false},
-        {"p. m.", true, false, false}, {"am", false, true, false},   {"pm", true, true, false},
-        {"上午", false, false, false}, {"下午", true, false, false}, {"午前", false, false, false},
-        {"午後", true, false, false},  {"오전", false, false, true}, {"오후", true, false, true},
-        {"ص", false, true, false},     {"م", true, true, false},     {"صباحا", false, true, false},
-        {"مساء", true, true, false},
-    };
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        const char *start = d->p;
-        if (!take_text(d, words[i].word)) continue;
-        if (words[i].word_end && is_letter(peek(d, 0))) {
-            d->p = start;
-            continue;
-        }
-        d->korean = d->korean || words[i].korean;
-        return set_half(d, words[i].pm,
-                        (unsigned char)*start < 0xE3); // Chinese, Japanese and Korean: before it
+    const char *start = d->p;
+    date_half_t half = date_word_half(start, (size_t)(d->end - start));
+    if (!half.len || (half.strict && d->last != LAST_CLOCK)) return false;
+    d->p += half.len;
+    bool before = half.before || (d->hour < 0 && at_clock(d));
+    if (half.weak && !before && d->last != LAST_CLOCK && d->last != LAST_NUMBER) {
+        d->p = start;
+        return false;
     }
-    return false;
+    d->korean = d->korean || half.korean;
+    return set_half(d, half.pm, !before);
 }
 
 // The era before a Japanese year; its first year may be called 元年.
@@ -341,19 +341,17 @@ static bool take_era(date_t *d)
     return false;
 }
 
-// 一月 to 十二月, as site software localizes month names.
-static bool take_chinese_month(date_t *d)
+static bool take_whole_month(date_t *d)
 {
-    static const char *const names[] = {"十一月", "十二月", "十月", "一月", "二月", "三月",
-                                        "四月",   "五月",   "六月", "七月", "八月", "九月"};
-    static const int months[] = {11, 12, 10, 1, 2, 3, 4, 5, 6, 7, 8, 9};
-    for (size_t i = 0; at_cjk(d) && i < 12; i++) {
-        if (!take_text(d, names[i])) continue;
-        d->month = months[i];
-        d->month_at = d->n_numbers;
-        return true;
-    }
-    return false;
+    int month;
+    size_t len = date_word_whole_month(d->p, (size_t)(d->end - d->p), &month);
+    if (!len) return false;
+    d->buddhist = d->buddhist || !at_cjk(d);
+    d->p += len;
+    d->month = month;
+    d->month_at = d->n_numbers;
+    d->last = LAST_OTHER;
+    return true;
 }
 
 static bool set_zone(date_t *d, int minutes)
@@ -362,6 +360,23 @@ static bool set_zone(date_t *d, int minutes)
     d->has_zone = true;
     d->last = LAST_ZONE_NAME;
     return true;
+}
+
+// The time of a place: "et", "Europe/Brussels". Where the system does not know it, what minutes say is taken.
+static bool set_area(date_t *d, const char *name, int minutes)
+{
+    const char *error;
+    d->has_area = zone_shared(name, &d->area, &error) == 0;
+    return set_zone(d, minutes);
+}
+
+// "Europe/Brussels", of which the first part is at name.
+static bool take_area(date_t *d, const char *name)
+{
+    char file[ZONE_MAX_NAME + 1];
+    d->p = name + date_area_name(name, (size_t)(d->end - name), file, sizeof file);
+    if (strcmp(file, "Etc/Utc") == 0 || strcmp(file, "Etc/Gmt") == 0) return set_zone(d, 0);
+    return set_area(d, file, 0) && d->has_area;
 }
 
 static bool set_month(date_t *d, int month, bool weak)
@@ -418,7 +433,9 @@ static bool known_word(date_t *d, const char *word, size_t len)
     int minutes, month = arabic_pair(d, word, len);
     if (month) return set_month(d, month, false);
     bool behind_clock = d->last == LAST_CLOCK || d->last == LAST_ZONE_NAME;
-    if (behind_clock && date_word_zone(word, len, &minutes)) return set_zone(d, minutes);
+    if (behind_clock && date_word_zone(word, len, &minutes))
+        return date_word_area(word, len) ? set_area(d, date_word_area(word, len), minutes)
+                                         : set_zone(d, minutes);
     if (behind_clock && d->p == d->end && is_word(word, len, "at")) return set_zone(d, -240); // Atlantic
     if (date_word_weekday(word, len) || date_word_filler(word, len)) return true;
     if (is_word(word, len, "thang") || is_word(word, len, "thg")) return d->month_next = true;
@@ -429,12 +446,14 @@ static bool known_word(date_t *d, const char *word, size_t len)
         return set_month(d, month, is_word(word, len, "mar"));
     if (month) return true;
     if (d->hour >= 0 && date_word_zone(word, len, &minutes)) return set_zone(d, minutes);
-    return (is_word(word, len, "z") && set_zone(d, 0)) || unknown_word(d, len);
+    bool utc = is_word(word, len, "z") ||
+               (date_complete(d) && (is_word(word, len, "gmt") || is_word(word, len, "utc")));
+    return (utc && set_zone(d, 0)) || unknown_word(d, len);
 }
 
 static bool take_word(date_t *d)
 {
-    if (take_half(d) || take_era(d) || take_chinese_month(d)) return true;
+    if (take_half(d) || take_era(d) || take_whole_month(d)) return true;
     if (at_cjk(d)) { // other signs, as those of weekdays
         d->p += 3;
         return d->p <= d->end;
@@ -448,11 +467,7 @@ static bool take_word(date_t *d)
     const char *word = d->p;
     while (is_letter(peek(d, 0)) && !at_cjk(d)) d->p++;
     size_t len = (size_t)(d->p - word);
-    if (peek(d, 0) == '/' &&
-        d->last == LAST_CLOCK) { // Area/City, of which only Etc/UTC and Etc/GMT are known
-        d->p++;
-        return is_word(word, len, "etc") && (at_text(d, "utc") || at_text(d, "gmt"));
-    }
+    if (peek(d, 0) == '/' && d->last == LAST_CLOCK) return take_area(d, word);
     return known_word(d, word, len);
 }
 
@@ -637,6 +652,7 @@ static bool day_of_date(const date_t *d, int64_t *days)
 static bool days_of(date_t *d, int64_t *days)
 {
     if (d->year < 1 || d->year > 9999) return false;
+    if (d->year >= 1300 && d->year < 1500) return false; // of Persian and Islamic calendars
     if (d->buddhist && d->year > 2400) d->year -= 543;
     if (d->week <= 0) return day_of_date(d, days);
     int64_t fourth = civil_days(d->year, 1, 4),
@@ -659,6 +675,7 @@ static int64_t moment(date_t *d)
     int64_t days;
     if (!days_of(d, &days) || !check_time(d)) return TIME_NONE;
     int64_t wall = days * 86400 + d->hour * 3600 + d->minute * 60 + d->second;
+    if (d->has_area && !d->has_offset) return zone_instant(d->area, wall) * 1000 + d->ms;
     if (!d->has_zone && d->sense->zoned) return zone_instant(d->sense->zone, wall) * 1000 + d->ms;
     if (!d->has_zone && d->korean) d->zone = 540; // nobody else writes these, and they leave the zone out
     return (wall - d->zone * 60) * 1000 + d->ms;
