@@ -66,11 +66,23 @@ static void cut(document_t *text)
     text->len = (size_t)(end - s);
 }
 
+// A <script> holds one text, which may be longer than any field.
+static read_status_t take(const found_t *f, lxb_dom_node_t *node, raw_t *out)
+{
+    const lxb_dom_node_t *only = node->type == LXB_DOM_NODE_TYPE_ELEMENT ? node->first_child : NULL;
+    if (!selector_is_plain(f->script->selector) || !only || only->next ||
+        only->type != LXB_DOM_NODE_TYPE_TEXT)
+        return select_take(f->script->selector, node, TYPE_HTML, false, f->arena, out);
+    const lexbor_str_t *text = &((const lxb_dom_character_data_t *)only)->data;
+    *out = (raw_t){(const char *)text->data, text->length};
+    return READ_OK;
+}
+
 static bool collect(void *ctx, lxb_dom_node_t *node)
 {
     found_t *f = ctx;
     raw_t raw;
-    f->status = select_take(f->script->selector, node, TYPE_HTML, false, f->arena, &raw);
+    f->status = take(f, node, &raw);
     if (f->status != READ_OK || !raw.text) return f->status == READ_OK;
     const char *copy = arena_strndup(f->arena, raw.text, raw.len);
     if (!copy) return f->status = READ_TOO_BIG, false;

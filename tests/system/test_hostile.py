@@ -36,7 +36,7 @@ def entities():
 
 
 def noise(n):
-    return bytes(random.Random(n).randrange(128, 256) for _ in range(n))
+    return random.Random(n).randbytes(n).translate(bytes(b | 128 for b in range(256)))
 
 
 def page(*parts):
@@ -107,6 +107,13 @@ DOCUMENTS = {
     "bytes as html": (noise(2 * MB), HTML, {}, html("p"), {"rotted", "not_this_kind"}),
     "bytes as a feed": (b"<rss><channel><item><title>" + noise(MB) + b"</title></item></channel></rss>", XML, {}, {"kind": "feed"},
                         {"parse", "ok", "not_this_kind", "rotted"}),
+    "packed file": (gzip.compress(SPACE), "application/gzip", {}, {"kind": "sitemap"}, {"too_big"}),
+    "bytes as a sitemap": (b"<urlset><url><loc>http://x/" + noise(MB) + b"</loc></url></urlset>", XML, {}, {"kind": "sitemap"},
+                           {"parse", "ok", "not_this_kind", "rotted"}),
+    "bytes as JSON in a page": (b"<script>[{\"t\":\"" + noise(MB).replace(b"<", b"x") + b"\"}]</script>", HTML, {},
+                                {"script": "script", "fields": {"title": "$.t"}}, {"parse", "ok", "rotted"}),
+    "bytes as headers": (b"<li><a href=/1>t</a>", "text/html; charset=\xff\xfe\xe9", {
+        "ETag": '"\xff\xc3"', "Last-Modified": "\xe9" * 900, "Content-Language": "\xf0\x9f" * 1000}, READS | {"kind": "html"}, {"ok"}),
     "bytes as json": (b'{"items":[{"t":"' + noise(MB).replace(b'"', b"x") + b'"}]}', JSON, {},
                       {"kind": "json", "items": "$.items[*]", "fields": {"title": "$.t"}}, {"parse", "ok"}),
 }

@@ -300,6 +300,39 @@ def test_relative_dates_stay_where_they_were_first_seen(rtm, web):
     rtm.ctl("remove", "relative", check=True)
 
 
+def test_a_watched_page_has_a_revision_for_each_change(rtm, web):
+    def shown(keys, rest):
+        web.pages["/keys"] = (200, {}, f"<title>Keys</title><h1>{rest}</h1><ul id=keys>{''.join(f'<li>{k}</li>' for k in keys)}</ul>")
+
+    def row():
+        rows_ = rows(rtm, "keys", "key, title, content, revision")
+        return rows_[0] if len(rows_) == 1 else None
+    shown(["A1"], "one")
+    rtm.add({"name": "keys", "kind": "page", "url": web.url("/keys"), "items": "#keys", "every": "1s", "politeness": {"gap": "0s"}})
+    wait_until(row, 20, "the page")
+    assert row() == (web.url("/keys"), "Keys", "A1", 1)
+    shown(["A1", "B2"], "two")
+    wait_until(lambda: row()[3] == 2, 20, "the change")
+    assert row()[2] == "A1\nB2"
+    shown(["A1", "B2"], "three")
+    before = len(web.asked("/keys"))
+    wait_until(lambda: len(web.asked("/keys")) > before + 2, 20, "polls of what is not watched")
+    assert row()[3] == 2
+    web.pages["/keys"] = (200, {}, "<title>Keys</title>moved")
+    wait_until(lambda: rtm.ctl_json("sources", "keys")[0]["last_error"] == "rotted", 20, "what is watched is not there")
+    rtm.ctl("remove", "keys", check=True)
+
+
+def test_one_story_of_several_sources_can_be_grouped(rtm, web):
+    for name, link in (("one", "https://www.news.example/a/?b=2&amp;a=1&amp;utm_source=x"), ("two", "http://news.example/a?a=1&amp;b=2#top")):
+        web.pages[f"/{name}"] = (200, {}, f"<ul><li id=1><a href='{link}'>Story</a><li id=2><a href='/own'>Other</a></ul>")
+        rtm.add(template(web, f"group-{name}", f"/{name}"))
+    wait_until(lambda: rtm.sql("select url_norm, count(*) from items where title = 'Story' group by 1") ==
+               [("https://news.example/a?a=1&b=2", 2)], 20, "both in one group")
+    for name in ("one", "two"):
+        rtm.ctl("remove", f"group-{name}", check=True)
+
+
 def test_a_page_that_is_gone_is_asked_no_more(rtm, web):
     web.pages["/going"] = page(2, 2)
     web.pages["/staying"] = page(1, 1)

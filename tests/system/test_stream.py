@@ -1,5 +1,6 @@
 """Streams: events are rows at once; whoever dies, and wherever the connection breaks, each event is stored once."""
 import json
+import pathlib
 import re
 import time
 
@@ -206,6 +207,11 @@ def test_a_secret_goes_along(cluster, tmp_path):
         rtm.add(template(site, auth={"bearer": "key"}))
         wait_until(lambda: site.listening == 1, 20, "a connection")
         assert site.requests[0]["headers"]["authorization"] == "Bearer s3cret"
+        post(site, [1])
+        wait_until(lambda: numbers(rtm) == [1], 20, "a row")
+        assert "s3cret" not in rtm.ctl("show", "live", check=True).stdout
+        written = [p for p in pathlib.Path(rtm.folder).rglob("*") if p.is_file() and b"s3cret" in p.read_bytes()]
+        assert not written  # neither in the broker's file nor in anybody's log
 
 
 def test_what_cannot_resume_says_so(rtm):

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <lexbor/encoding/encoding.h>
 
 #include "miner/read/charset.h"
 
@@ -82,6 +83,68 @@ static void each_case_decodes_as_it_should(void **state)
     }
 }
 
+// The first of these that an encoding can write.
+static const lxb_codepoint_t letters[][3] = {
+    {0x65E5, 0x672C, 0}, // CJK
+    {0x0416, 0x0443, 0}, // Cyrillic
+    {0x05D0, 0x05D1, 0}, // Hebrew
+    {0x0627, 0x0628, 0}, // Arabic
+    {0x0E01, 0x0E02, 0}, // Thai
+    {0x03B1, 0x03B2, 0}, // Greek
+    {0x0119, 0x0142, 0}, // Polish
+    {0x0123, 0x0137, 0}, // Latvian
+    {0x0125, 0x016D, 0}, // Esperanto
+    {0x1E81, 0x0177, 0}, // Welsh
+    {0x011F, 0x0131, 0}, // Turkish
+    {0x0103, 0x0111, 0}, // Vietnamese
+    {0x00E9, 0x00E8, 0},
+};
+
+// Writes <p>, the letters and </p> as bytes; 0: the encoding has not got them.
+static size_t write_letters(const lxb_encoding_data_t *data, const lxb_codepoint_t *text, char *out,
+                            size_t size)
+{
+    lxb_encoding_encode_t encode;
+    lxb_char_t *at = (lxb_char_t *)out;
+    const lxb_char_t *end = at + size;
+    lxb_encoding_encode_init_single(&encode, data);
+    for (const char *c = "<p>"; *c; c++)
+        if (data->encode_single(&encode, &at, end, (lxb_codepoint_t)*c) < 0) return 0;
+    for (; *text; text++)
+        if (data->encode_single(&encode, &at, end, *text) < 0) return 0;
+    int8_t rest = lxb_encoding_encode_finish_single(&encode, &at, end);
+    return rest < 0 ? 0 : (size_t)(at - (lxb_char_t *)out);
+}
+
+static void every_encoding_of_the_web_is_read(void **state)
+{
+    (void)state;
+    arena_t *arena = arena_new(1 << 20);
+    int n = 0;
+    for (int e = LXB_ENCODING_BIG5; e < LXB_ENCODING_LAST_ENTRY; e++) {
+        if (e == LXB_ENCODING_REPLACEMENT || e == LXB_ENCODING_X_USER_DEFINED) continue;
+        const lxb_encoding_data_t *data = lxb_encoding_data((lxb_encoding_t)e);
+        char bytes[40], header[100], wanted[40] = "<p>";
+        const char *out;
+        size_t len = 0, which = 0, found;
+        for (; which < sizeof letters / sizeof *letters && !len; which++)
+            len = write_letters(data, letters[which], bytes, sizeof bytes);
+        if (!len) fail_msg("%s: no letters", (const char *)data->name);
+        lxb_char_t *at = (lxb_char_t *)wanted + 3;
+        lxb_encoding_encode_t utf8;
+        lxb_encoding_encode_init_single(&utf8, lxb_encoding_data(LXB_ENCODING_UTF_8));
+        for (const lxb_codepoint_t *c = letters[which - 1]; *c; c++)
+            lxb_encoding_encode_utf_8_single(&utf8, &at, at + 5, *c);
+        snprintf(header, sizeof header, "text/html; charset=%s", (const char *)data->name);
+        assert_int_equal(charset_to_utf8(arena, bytes, len, header, CHARSET_HTML, &out, &found, NULL), 0);
+        if (found != strlen(wanted) || memcmp(out, wanted, found) != 0)
+            fail_msg("%s: \"%.*s\", not \"%s\"", (const char *)data->name, (int)found, out, wanted);
+        n++;
+    }
+    assert_true(n >= 38);
+    arena_destroy(&arena);
+}
+
 static void a_late_meta_is_found(void **state)
 {
     (void)state;
@@ -135,9 +198,9 @@ static void valid_prefix_knows_the_forms(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_case_decodes_as_it_should), cmocka_unit_test(a_late_meta_is_found),
-        cmocka_unit_test(valid_bytes_are_not_copied),     cmocka_unit_test(a_full_arena_is_an_error),
-        cmocka_unit_test(valid_prefix_knows_the_forms),
+        cmocka_unit_test(each_case_decodes_as_it_should), cmocka_unit_test(every_encoding_of_the_web_is_read),
+        cmocka_unit_test(a_late_meta_is_found),           cmocka_unit_test(valid_bytes_are_not_copied),
+        cmocka_unit_test(a_full_arena_is_an_error),       cmocka_unit_test(valid_prefix_knows_the_forms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

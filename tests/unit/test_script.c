@@ -42,6 +42,22 @@ static void scripts_and_attributes(void **state)
                         "ok: A https://a.example/a");
 }
 
+static void long_ones_and_escaped_ones(void **state)
+{
+    (void)state;
+    static const char head[] = "<script id=s>{\"posts\":[{\"t\":\"A\",\"u\":\"a\"}],\"rest\":\"";
+    char *page = calloc(1, 2000000);
+    memset(page, 'x', 1900000);
+    memcpy(page, head, sizeof head - 1);
+    strcat(page, "\"}</script>");
+    assert_string_equal(found("\"script\":\"#s\"," FIELDS, page), "ok: A https://a.example/a");
+    free(page);
+    assert_string_equal(
+        found("\"script\":\"#s\"," FIELDS,
+              "<div hidden id=s>{&quot;posts&quot;:[{\"t\":\"A &amp;amp; B\",\"u\":\"a\"}]}</div>"),
+        "ok: A &amp; B https://a.example/a");
+}
+
 static void the_first_with_items(void **state)
 {
     (void)state;
@@ -82,6 +98,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scripts_and_attributes),
+        cmocka_unit_test(long_ones_and_escaped_ones),
         cmocka_unit_test(the_first_with_items),
         cmocka_unit_test(nothing_found),
     };
