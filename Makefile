@@ -12,7 +12,7 @@ VERSION := $(shell sed -n 's/^\#\# \([0-9][0-9.]*\).*/\1/p' CHANGELOG.md 2>/dev/
 VERSION := $(or $(VERSION),0.1.0)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2 -Werror
-OPT  := -O2 -g
+OPT  := -O2 -g -fno-plt
 # make's own default for CC is `cc`
 ifeq ($(origin CC),default)
 CC := gcc
@@ -81,6 +81,10 @@ $(BUILD)/$(1): $(BUILD)/$(MAIN_$(1))/main.o $(foreach d,$(ARCH_$(1)),$(call arch
 endef
 $(foreach p,$(PROGRAMS) bench-site sim,$(eval $(call program_rule,$(p))))
 
+ifeq ($(SAN),)
+# all time that a document takes goes by here
+$(BUILD)/miner/read/%.o: CFLAGS_ALL += -O3
+endif
 # the sink's migrations are embedded
 $(BUILD)/sink/migrate.o: CFLAGS_ALL += -I$(BUILD)
 $(BUILD)/sink/migrate.o: $(BUILD)/sink/migrations.inc
