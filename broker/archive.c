@@ -46,7 +46,7 @@ static const char *const sql[STATEMENTS] = {
                   " status, pattern) values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [OLD_ERRORS] = "delete from errors where fingerprint in"
                    " (select fingerprint from errors order by last_ms limit ?1)",
-    [SWEEP_END] = "select max(id) from (select id from history where id > ?1 order by id limit ?2)",
+    [SWEEP_END] = "select max(id), count(*) from (select id from history where id > ?1 order by id limit ?2)",
     [OLD_ROWS] = "delete from history where id > ?1 and id <= ?2 and last_ms < ?3",
     [EXCESS] = "delete from history where id in (select id from history order by id limit ?1)",
     [DROPPED] = "insert into numbers(name, value) values(?1, ?2)"
@@ -282,18 +282,14 @@ static int sweep(archive_t *a)
     sqlite3_bind_int64(st, 1, a->swept);
     sqlite3_bind_int64(st, 2, SWEEP_ROWS);
     int rc = sqlite3_step(st);
-    int64_t end = sqlite3_column_int64(st, 0);
+    int64_t end = sqlite3_column_int64(st, 0), n = sqlite3_column_int64(st, 1);
     sqlite3_reset(st);
     if (rc != SQLITE_ROW) return -1;
-    if (!end) { // the round is over
-        a->swept = 0;
-        return 0;
-    }
     st = a->statements[OLD_ROWS];
     sqlite3_bind_int64(st, 1, a->swept);
     sqlite3_bind_int64(st, 2, end);
     sqlite3_bind_int64(st, 3, a->latest - a->keep_ms);
-    a->swept = end;
+    a->swept = n < SWEEP_ROWS ? 0 : end; // the round is over, or goes on
     return drop_rows(a, st);
 }
 

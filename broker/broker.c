@@ -57,7 +57,7 @@ void broker_store_source(broker_t *b, const source_t *s)
     broker_store(b, &op);
 }
 
-static void store_number(broker_t *b, const char *name, int64_t value)
+void broker_store_number(broker_t *b, const char *name, int64_t value)
 {
     store_op_t op = {.kind = STORE_NUMBER, .name = name, .number = value};
     broker_store(b, &op);
@@ -65,11 +65,20 @@ static void store_number(broker_t *b, const char *name, int64_t value)
 
 // -- life -----------------------------------------------------------------------------------------------
 
+static void take_defaults(broker_config_t *c)
+{
+    if (!c->budget) c->budget = BUDGET;
+    if (!c->tasks_keep_ms) c->tasks_keep_ms = TASKS_KEEP_MS;
+    if (!c->tasks_rows) c->tasks_rows = TASKS_KEPT;
+    if (!c->letters_rows) c->letters_rows = LETTERS_KEPT;
+    if (!c->miners_keep_ms) c->miners_keep_ms = DEPARTED_KEEP_MS;
+}
+
 broker_t *broker_new(const broker_config_t *config, const broker_out_t *out)
 {
     broker_t *b = xcalloc(1, sizeof *b);
     b->config = *config;
-    if (!b->config.budget) b->config.budget = BUDGET;
+    take_defaults(&b->config);
     b->out = *out;
     catalog_init(&b->catalog);
     registry_init(&b->registry);
@@ -107,6 +116,7 @@ void broker_load_number(broker_t *b, const char *name, int64_t value)
     if (!strcmp(name, "epoch")) b->epoch = (uint64_t)value;
     if (!strcmp(name, "accounted")) b->accounted = value;
     if (!strcmp(name, "given_until")) b->given_until = value;
+    if (!strcmp(name, "letters_dropped")) b->letters.dropped = (uint64_t)value;
 }
 
 void broker_load_template(broker_t *b, const char *name, const char *json, int64_t version, bool enabled)
@@ -153,7 +163,7 @@ static int64_t lead_ms(const broker_t *b)
 // Slots are given out up to built_until, and never again.
 static void store_given(broker_t *b)
 {
-    store_number(b, "given_until", b->built_until);
+    broker_store_number(b, "given_until", b->built_until);
 }
 
 // The store had not written their rows yet when the broker ended.
@@ -182,7 +192,7 @@ void broker_start(broker_t *b, instant_t now)
     b->built_until = (slots_number(&b->slots, b->now) + 1) * b->config.slot_ms;
     b->closed_until = b->built_until - b->config.slot_ms;
     b->epoch += 2; // (counter << 1) | broker id
-    store_number(b, "epoch", (int64_t)b->epoch);
+    broker_store_number(b, "epoch", (int64_t)b->epoch);
     b->revokes = b->epoch << 32;
     store_given(b);
     b->random = b->config.seed ^ (uint64_t)b->epoch;
@@ -196,7 +206,7 @@ void broker_start(broker_t *b, instant_t now)
 void broker_stop(broker_t *b, instant_t now)
 {
     b->now = slew_now(&b->slew, now);
-    store_number(b, "accounted", b->now);
+    broker_store_number(b, "accounted", b->now);
     history_flush_some(b, NULL, STOP_FLUSH);
     log_info("stopping", "slot=%lld", (long long)slots_number(&b->slots, b->now));
 }
@@ -325,11 +335,11 @@ static void close_slots(broker_t *b)
         slot_account_t *a = slots_at(&b->slots, from);
         if (a && (a->due || a->skipped)) report_slot(a);
         if (a) a->closed = true;
-        store_number(b, "accounted", from);
+        broker_store_number(b, "accounted", from);
         store_skips(b, from, b->closed_until);
         outage_fade(b);
         check_progress(b);
-        departed_trim(&b->departed, b->now);
+        departed_trim(&b->departed, b->now - b->config.miners_keep_ms);
         jobs_forget_silent(b);
         assign_overdue(b);
         assign_balance(b);

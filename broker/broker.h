@@ -23,7 +23,11 @@ typedef struct {
     int64_t report_ms;       // between two heartbeat lines in the log
     uint64_t seed;           // of jitter; the edge gives a random one
     uint64_t max_concurrent; // polls at once in the cluster; 0: no limit
-    int budget;              // sources handled at most per tick; 0: as many as cost some milliseconds
+    // What is kept; 0: tasks that ended for 7 days, at most 1000; miners that are gone for 10 minutes; 10000
+    // letters
+    int64_t tasks_keep_ms, miners_keep_ms;
+    size_t tasks_rows, letters_rows;
+    int budget; // sources handled at most per tick; 0: as many as cost some milliseconds
     // Checks a template's selectors: 0, or -1 with *error set. NULL: not checked (the simulator).
     int (*check_selectors)(const template_t *template, template_error_t *error);
 } broker_config_t;

@@ -446,6 +446,7 @@ static void put_listing(call_t *c, yyjson_mut_val *rows, const listing_t *l)
     put_int(c, o, "stored", (int64_t)l->stored);
     put_int(c, o, "failed", (int64_t)l->failed);
     put_int(c, o, "items", (int64_t)l->items);
+    put_int(c, o, "deadlines_missed", (int64_t)l->deadlines_missed);
     put_str(c, o, "last_error", l->last_error);
 }
 
@@ -536,109 +537,6 @@ static void command_sources(call_t *c)
         if (!left) snprintf(c->cursor, sizeof c->cursor, "%s:%zu", l->template->name, k);
     }
     free(all);
-}
-
-static void put_miner(call_t *c, yyjson_mut_val *rows, const miner_t *m)
-{
-    static const char *const phases[] = {"joining", "joining", "live", "leaving"};
-    const broker_t *b = c->broker;
-    yyjson_mut_val *o = yyjson_mut_arr_add_obj(c->doc, rows);
-    put_str(c, o, "miner", m->name);
-    put_str(c, o, "state",
-            m->phase == MINER_LIVE && m->beat.state ? wire_miner_state_name(m->beat.state)
-                                                    : phases[m->phase]);
-    put_str(c, o, "reason", "");
-    put_int(c, o, "hosts", m->n_lanes);
-    put_int(c, o, "sources", (int64_t)m->n_sources);
-    yyjson_mut_obj_add_real(c->doc, o, "load", miner_load(m));
-    put_int(c, o, "running", (int64_t)m->beat.running);
-    put_int(c, o, "held", (int64_t)m->beat.held);
-    put_int(c, o, "polls", (int64_t)m->beat.polls);
-    put_int(c, o, "unacked", (int64_t)m->beat.unacked);
-    put_int(c, o, "cpu", (int64_t)m->beat.cpu);
-    put_int(c, o, "rss_kib", (int64_t)m->beat.rss_kib);
-    put_int(c, o, "heard_ms", b->instant.mono - m->heard);
-    put_time(c, o, "joined_ms", m->joined_at);
-    put_time(c, o, "last_report_ms", m->last_outcome);
-    put_str(c, o, "last_outcome",
-            !m->last_outcome ? ""
-            : m->last_error  ? error_class_name(m->last_error)
-                             : wire_result_name(m->last_result));
-}
-
-// One that is gone: the same members.
-static void put_gone(call_t *c, yyjson_mut_val *rows, const gone_t *g)
-{
-    yyjson_mut_val *o = yyjson_mut_arr_add_obj(c->doc, rows);
-    put_str(c, o, "miner", g->name);
-    put_str(c, o, "state", !strcmp(g->reason, "drained") ? "gone" : "dead");
-    put_str(c, o, "reason", g->reason);
-    put_int(c, o, "hosts", 0);
-    put_int(c, o, "sources", 0);
-    yyjson_mut_obj_add_real(c->doc, o, "load", 0);
-    put_int(c, o, "running", 0);
-    put_int(c, o, "held", 0);
-    put_int(c, o, "polls", (int64_t)g->polls);
-    put_int(c, o, "unacked", 0);
-    put_int(c, o, "cpu", 0);
-    put_int(c, o, "rss_kib", 0);
-    put_int(c, o, "heard_ms", c->broker->now - g->left_at + g->silent_ms);
-    put_time(c, o, "joined_ms", g->joined_at);
-    put_time(c, o, "last_report_ms", g->last_outcome);
-    put_str(c, o, "last_outcome",
-            !g->last_outcome ? ""
-            : g->last_error  ? error_class_name(g->last_error)
-                             : wire_result_name(g->last_result));
-}
-
-static int by_miner_name(const void *a, const void *b)
-{
-    return strcmp((*(miner_t *const *)a)->name, (*(miner_t *const *)b)->name);
-}
-
-static void command_miners(call_t *c)
-{
-    registry_t *r = &c->broker->registry;
-    miner_t **all = calloc(r->by_name.count + 1, sizeof(miner_t *));
-    size_t n = 0, pos = 0;
-    yyjson_mut_val *rows = call_table(c);
-    if (!all) return;
-    for (miner_t *m; (m = registry_next(r, &pos));) all[n++] = m;
-    if (n) qsort(all, n, sizeof(miner_t *), by_miner_name);
-    for (size_t i = 0; i < n && call_row(c, strlen(all[i]->name)); i++) put_miner(c, rows, all[i]);
-    if (c->rows < n) snprintf(c->message, sizeof c->message, "only the first %zu of %zu", c->rows, n);
-    free(all);
-    departed_trim(&c->broker->departed, c->broker->now);
-    const gone_t *g;
-    for (size_t i = 0; (g = departed_at(&c->broker->departed, i)) && call_row(c, strlen(g->name)); i++)
-        put_gone(c, rows, g);
-}
-
-static void command_status(call_t *c)
-{
-    broker_t *b = c->broker;
-    slot_account_t *last = slots_at(&b->slots, b->closed_until - 1);
-    broker_counts_t counts = broker_counts(b);
-    yyjson_mut_val *o = call_object(c);
-    put_str(c, o, "version", RTM_VERSION);
-    put_int(c, o, "epoch", (int64_t)b->epoch);
-    put_int(c, o, "slot", (int64_t)counts.slot);
-    put_int(c, o, "slot_ms", b->config.slot_ms);
-    put_time(c, o, "now_ms", b->now);
-    put_int(c, o, "uptime_ms", b->now - b->started_at);
-    put_int(c, o, "templates", (int64_t)counts.templates);
-    put_int(c, o, "sources", (int64_t)counts.sources);
-    put_int(c, o, "miners", (int64_t)counts.miners);
-    put_int(c, o, "open", (int64_t)counts.open);
-    put_int(c, o, "last_slot_due", last ? (int64_t)last->due : 0);
-    put_int(c, o, "last_slot_stored", last ? (int64_t)last->stored : 0);
-    put_int(c, o, "last_slot_failed", last ? (int64_t)last->failed : 0);
-    put_int(c, o, "last_slot_skipped", last ? (int64_t)last->skipped : 0);
-    put_int(c, o, "due", (int64_t)counts.due);
-    put_int(c, o, "polled", (int64_t)(counts.polled + counts.failed));
-    put_int(c, o, "stored", (int64_t)counts.stored);
-    put_int(c, o, "failed", (int64_t)counts.failed);
-    put_int(c, o, "skipped", (int64_t)counts.skipped);
 }
 
 // -- dispatch -------------------------------------------------------------------------------------------

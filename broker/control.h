@@ -63,6 +63,8 @@ void command_next(call_t *call);
 void command_dlq(call_t *call);
 void command_release(call_t *call);
 void command_drain(call_t *call);
+void command_miners(call_t *call);
+void command_status(call_t *call);
 void command_explain(call_t *call);
 
 // Lets a source, or (NULL) all of a listing, out of quarantine; how many there were.

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/control.h"
+#include "broker/lines.h"
 #include "broker/trouble.h"
 #include "common/check.h"
 
@@ -98,9 +99,10 @@ static bool put_source(call_t *c, yyjson_mut_val *rows, const scan_t *scan, size
 
 static size_t put_parked(call_t *c, yyjson_mut_val *rows, size_t most)
 {
-    size_t n = 0, pos = 0;
-    for (const listing_t *l; (l = map_next(&c->broker->catalog.listings, &pos));)
-        for (const job_t *j = l->parked_first; j && n < most && put_job(c, rows, j); j = j->next) n++;
+    const job_t **jobs = xcalloc(most, sizeof(job_t *));
+    size_t all = lines_peek(c->broker, jobs, most), n = 0;
+    while (n < all && put_job(c, rows, jobs[n])) n++;
+    free(jobs);
     return n;
 }
 

@@ -193,7 +193,10 @@ static void list_letters(call_t *c)
     const char *name = call_arg(c, "name"), *cursor = call_arg(c, "cursor");
     yyjson_mut_val *rows = call_table(c);
     const letter_t *x = cursor[0] ? letter_find(&c->broker->letters, strtoull(cursor, NULL, 10)) : NULL;
-    uint64_t last = 0;
+    uint64_t last = 0, dropped = c->broker->letters.dropped;
+    if (dropped && !cursor[0])
+        snprintf(c->message, sizeof c->message,
+                 "%" PRIu64 " older letters were dropped, as there were too many", dropped);
     for (x = x ? x->previous : cursor[0] ? NULL : c->broker->letters.newest; x; x = x->previous) {
         if (name[0] && strcmp(name, x->template_name) != 0) continue;
         if (!call_row(c, strlen(x->detail) + strlen(url_of(c, x->source)))) {

@@ -37,9 +37,9 @@ void departed_add(departed_t *d, const gone_t *gone)
     *at(d, d->n++) = *gone;
 }
 
-void departed_trim(departed_t *d, int64_t now)
+void departed_trim(departed_t *d, int64_t before)
 {
-    while (d->n && at(d, 0)->left_at + DEPARTED_KEEP_MS <= now) {
+    while (d->n && at(d, 0)->left_at <= before) {
         d->head = (d->head + 1) % DEPARTED_MAX;
         d->n--;
     }

@@ -1,5 +1,5 @@
-// Departed: miners that are gone, for as long as somebody may ask what became of them: 10 minutes, the latest
-// DEPARTED_MAX.
+// Departed: miners that are gone, for as long as somebody may ask what became of them: some minutes, the
+// latest DEPARTED_MAX.
 #ifndef RTM_BROKER_DEPARTED_H
 #define RTM_BROKER_DEPARTED_H
 
@@ -30,8 +30,8 @@ void departed_free(departed_t *departed);
 void departed_add(departed_t *departed, const gone_t *gone);
 // The miner of that name is back.
 void departed_forget(departed_t *departed, const char *name);
-// Forgets those that left too long before now.
-void departed_trim(departed_t *departed, int64_t now);
+// Forgets those that left at `before` or earlier.
+void departed_trim(departed_t *departed, int64_t before);
 // Number i, the one that left last first; NULL beyond the last.
 const gone_t *departed_at(const departed_t *departed, size_t i);
 

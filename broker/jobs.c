@@ -7,6 +7,7 @@
 
 #include <xxhash.h>
 
+#include "broker/lines.h"
 #include "broker/records.h"
 #include "broker/relations.h"
 #include "broker/state.h"
@@ -20,7 +21,6 @@ enum {
     TURNS_A_SLOT = 50,    // of templates that keep each other out,
     TURN_LEAST_MS = 1000, // as each change of turns costs the time of a poll
     AGAIN_MS = 200,       // a source that cannot be sent just now is looked at again after this
-    LOOK_BEHIND = 256,    // parked jobs that may look behind one that must wait on
 };
 
 void jobs_init(jobs_t *j, int64_t patience_ms)
@@ -28,6 +28,7 @@ void jobs_init(jobs_t *j, int64_t patience_ms)
     *j = (jobs_t){0};
     turns_init(&j->queue, patience_ms);
     heap_init(&j->leases);
+    heap_init(&j->deadlines);
     map_init(&j->doubtful);
     map_init(&j->silent);
     strays_init(&j->strays);
@@ -40,6 +41,7 @@ void jobs_free(jobs_t *j)
     strays_free(&j->strays);
     turns_free(&j->queue);
     heap_free(&j->leases);
+    heap_free(&j->deadlines);
 }
 
 static bool is_limited(const broker_t *b, const listing_t *l)
@@ -65,52 +67,6 @@ uint64_t jobs_miner(const miner_t *m)
 
 // -- states -------------------------------------------------------------------------------------------
 
-static void unpark(broker_t *b, job_t *job)
-{
-    listing_t *l = job->source->listing;
-    *(job->previous ? &job->previous->next : &l->parked_first) = job->next;
-    *(job->next ? &job->next->previous : &l->parked_last) = job->previous;
-    job->previous = job->next = NULL;
-    b->jobs.parked--;
-}
-
-// Somebody asked for it to be polled before the others of its template.
-static bool is_hastened(const job_t *job)
-{
-    return job->why != ERR_dependency &&
-           (turns_ahead(&job->entry) || job->entry.priority > job->source->listing->urgency);
-}
-
-// Whom it stands behind, NULL: nobody. Those that are hastened come first, by class and then as they came;
-// the others in order of age, but who waits for a dependency last.
-static job_t *place_of(const listing_t *l, const job_t *job)
-{
-    job_t *after = l->parked_last;
-    int n = 0;
-    if (is_hastened(job)) {
-        after = NULL;
-        for (job_t *j = l->parked_first; j && is_hastened(j) && n++ < LOOK_BEHIND; after = j, j = j->next)
-            if (turns_before(&job->entry, &j->entry)) break;
-        return after;
-    }
-    for (; job->why != ERR_dependency && after && n < LOOK_BEHIND; n++, after = after->previous)
-        if (after->entry.ready_at <= job->entry.ready_at || is_hastened(after)) break;
-    return after;
-}
-
-// first: it was the first and goes back there.
-static void park(broker_t *b, job_t *job, bool first)
-{
-    listing_t *l = job->source->listing;
-    job_t *after = first ? NULL : place_of(l, job);
-    job->state = JOB_PARKED;
-    job->previous = after;
-    job->next = after ? after->next : l->parked_first;
-    *(job->previous ? &job->previous->next : &l->parked_first) = job;
-    *(job->next ? &job->next->previous : &l->parked_last) = job;
-    b->jobs.parked++;
-}
-
 // A suspect's run counts for its miner while that is known.
 static void set_alone(broker_t *b, job_t *job, bool alone)
 {
@@ -124,7 +80,7 @@ static void leave(broker_t *b, job_t *job)
 {
     switch (job->state) {
     case JOB_QUEUED: turns_remove(&b->jobs.queue, &job->entry); break;
-    case JOB_PARKED: unpark(b, job); break;
+    case JOB_PARKED: lines_unpark(b, job); break;
     case JOB_RUNNING:
         heap_remove(&b->jobs.leases, &job->lease);
         if (job->counted) job->source->listing->running--;
@@ -591,7 +547,7 @@ static bool start_gated(broker_t *b, job_t *job, bool first)
     if (why) {
         job->why = (uint8_t)why;
         if (why == ERR_blocked && !s->listing->blocked_since) s->listing->blocked_since = b->now;
-        park(b, job, first);
+        lines_park(b, job, first);
     } else {
         send_gated(b, job, due);
     }
@@ -633,84 +589,26 @@ static bool wake_listing(broker_t *b, listing_t *l)
     return false;
 }
 
-// A template whose jobs wait, by its first one.
-typedef struct {
-    heap_node_t place, age;
-    listing_t *listing;
-    priority_t class;
-} line_t;
-
-typedef struct {
-    heap_t classes[TURN_CLASSES], ages;
-} lines_t;
-
-static void step_back(lines_t *all, line_t *line)
+static void wake(broker_t *b)
 {
-    heap_remove(&all->classes[line->class], &line->place);
-    heap_remove(&all->ages, &line->age);
-}
-
-static void line_up(lines_t *all, line_t *line)
-{
-    const job_t *first = line->listing->parked_first;
-    step_back(all, line);
-    if (!first) return;
-    line->class = first->entry.priority;
-    heap_set(&all->classes[line->class], &line->place, first->entry.ready_at);
-    heap_set(&all->ages, &line->age, first->entry.ready_at);
-}
-
-// The template whose turn it is, or NULL: as in turns.h, but a turn is one that started.
-static line_t *next_line(const broker_t *b, const lines_t *all, bool *aged)
-{
-    const heap_node_t *oldest = heap_min(&all->ages);
-    unsigned wants = 0;
-    if (!oldest) return NULL;
-    *aged = !b->jobs.aged && oldest->key + b->jobs.queue.patience <= b->now;
-    if (*aged) return HEAP_OWNER(oldest, line_t, age);
-    for (int c = 0; c < TURN_CLASSES; c++) wants |= (unsigned)(all->classes[c].count > 0) << c;
-    return HEAP_OWNER(heap_min(&all->classes[shares_next(&b->jobs.shares, wants)]), line_t, place);
-}
-
-static void wake_lines(broker_t *b, lines_t *all)
-{
-    bool aged = false;
+    bool changed = b->jobs.changed, aged = false;
+    lines_t lines;
     line_t *line;
-    for (int c = 0; c < TURN_CLASSES; c++)
-        if (!all->classes[c].count) shares_join(&b->jobs.shares, c); // it saves up no turns
-    for (int starts = 0; (line = next_line(b, all, &aged)) && starts < b->config.budget;) {
-        priority_t class = line->class;
+    b->jobs.changed = false;
+    if (!changed || !b->jobs.parked) return;
+    lines_init(&lines, b);
+    for (int starts = 0; (line = lines_next(&lines, b, &aged)) && starts < b->config.budget;) {
         if (!wake_listing(b, line->listing)) {
-            step_back(all, line);
+            lines_leave(&lines, line);
             continue;
         }
-        b->jobs.aged = aged;
-        if (!aged) shares_take(&b->jobs.shares, (int)class);
-        line_up(all, line);
+        lines_turn(&lines, line, aged, line->listing->parked_first);
         starts++;
     }
     if (line) b->jobs.changed = true; // to be continued
-}
-
-static void wake(broker_t *b)
-{
-    bool changed = b->jobs.changed;
-    b->jobs.changed = false;
-    if (!changed || !b->jobs.parked) return;
-    line_t *waiting = xcalloc(b->jobs.parked, sizeof *waiting);
-    lines_t all;
-    size_t n = 0, pos = 0;
-    for (int c = 0; c < TURN_CLASSES; c++) heap_init(&all.classes[c]);
-    heap_init(&all.ages);
-    for (listing_t *l; (l = map_next(&b->catalog.listings, &pos));) {
-        if (!l->parked_first) continue;
-        waiting[n].listing = l;
-        line_up(&all, &waiting[n++]);
-    }
-    wake_lines(b, &all);
-    for (int c = 0; c < TURN_CLASSES; c++) heap_free(&all.classes[c]);
-    heap_free(&all.ages);
-    free(waiting);
+    b->jobs.shares = lines.shares;
+    b->jobs.aged = lines.aged;
+    lines_free(&lines);
 }
 
 bool jobs_tick(broker_t *b)
@@ -719,6 +617,7 @@ bool jobs_tick(broker_t *b)
     end_leases(b);
     end_doubt(b);
     b->jobs.changed |= strays_expire(&b->jobs.strays, b->now);
+    lines_promote(b);
     wake(b);
     for (int n = 0; n < b->config.budget; n++) {
         turn_t *e = turns_pop(&b->jobs.queue, b->now);
@@ -738,5 +637,7 @@ int64_t jobs_next(const broker_t *b)
     if (lease && lease->key < at) at = lease->key;
     const heap_node_t *stray = heap_min(&j->strays.leases);
     if (stray && stray->key < at) at = stray->key;
+    const heap_node_t *deadline = heap_min(&j->deadlines);
+    if (deadline && deadline->key < at) at = deadline->key;
     return j->parked && j->doubt_until && j->doubt_until < at ? j->doubt_until : at;
 }

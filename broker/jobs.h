@@ -24,8 +24,9 @@
 typedef enum { JOB_QUEUED, JOB_PARKED, JOB_RUNNING } job_state_t;
 
 typedef struct job {
-    turn_t entry;      // first
-    heap_node_t lease; // RUNNING: broker ms at which it is over for certain
+    turn_t entry;         // first
+    heap_node_t lease;    // RUNNING: broker ms at which it is over for certain
+    heap_node_t deadline; // PARKED: when it becomes urgent, if it does
     source_t *source;
     job_state_t state;
     bool counted;                // RUNNING: it counts for its template's limits
@@ -42,7 +43,7 @@ typedef struct job {
 
 typedef struct {
     turns_t queue;
-    heap_t leases;
+    heap_t leases, deadlines;
     size_t running; // that count
     size_t parked;
     bool changed;    // something ended: parked jobs may go on

@@ -91,8 +91,8 @@ static letter_t *add(letters_t *l, uint64_t id, const letter_t *from)
 static void drop_oldest(broker_t *b)
 {
     letters_t *l = &b->letters;
-    while (l->by_id.count > MAX_LETTERS) {
-        l->dropped++;
+    while (l->by_id.count > b->config.letters_rows) {
+        broker_store_number(b, "letters_dropped", (int64_t)++l->dropped);
         log_warn("letter_dropped", "id=%llu template=%s dropped=%llu", (unsigned long long)l->oldest->id,
                  l->oldest->template_name, (unsigned long long)l->dropped);
         letter_remove(b, l->oldest);

@@ -12,7 +12,7 @@
 #include "common/map.h"
 #include "proto/wire.h"
 
-enum { MAX_LETTERS = 10000, LETTER_DETAIL = 240 };
+enum { LETTERS_KEPT = 10000, LETTER_DETAIL = 240 };
 
 typedef enum { LETTER_TASK, LETTER_QUARANTINE } letter_kind_t;
 
@@ -29,7 +29,8 @@ typedef struct letter {
 typedef struct {
     map_t by_id, by_key;
     letter_t *oldest, *newest;
-    uint64_t next_id, dropped;
+    uint64_t next_id;
+    uint64_t dropped; // as there were too many, ever
 } letters_t;
 
 struct broker;

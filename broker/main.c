@@ -12,6 +12,7 @@
 static const char *listen_on, *health, *folder, *level;
 static const char *restore;
 static int64_t slot, heartbeat, liveness, report, max_concurrent, history_keep, history_rows;
+static int64_t tasks_keep, tasks_rows, letters_rows, miners_keep;
 
 static const conf_option_t options[] = {
     {"listen", CONF_STR, "ENDPOINT", "tcp://*:7440",
@@ -30,10 +31,17 @@ static const conf_option_t options[] = {
     {"health", CONF_STR, "HOST:PORT", NULL, "serve /healthz and /metrics there", &health, 0, 0},
     {"restore", CONF_STR, "FILE", NULL,
      "start from a copy that `rtm-ctl backup` made; --state must have no broker.db yet", &restore, 0, 0},
-    {"history-keep", CONF_DURATION, "DURATION", "7d", "how long history is kept", &history_keep, 60000,
+    {"history-keep", CONF_DURATION, "DURATION", "7d", "how long history is kept", &history_keep, 1000,
      366LL * 86400000},
     {"history-rows", CONF_INT, "N", "2000000", "rows of history kept at most, some 200 bytes each",
      &history_rows, 1000, 1000000000},
+    {"tasks-keep", CONF_DURATION, "DURATION", "7d", "how long tasks that ended are kept", &tasks_keep, 1000,
+     366LL * 86400000},
+    {"tasks-rows", CONF_INT, "N", "1000", "tasks that ended kept at most", &tasks_rows, 1, 100000},
+    {"dlq-rows", CONF_INT, "N", "10000",
+     "dead letters kept at most; of more the oldest is dropped, and counted", &letters_rows, 1, 1000000},
+    {"miners-keep", CONF_DURATION, "DURATION", "10m", "how long miners that are gone are shown", &miners_keep,
+     1000, 86400000},
     {"log-level", CONF_STR, "LEVEL", "info", "debug, info, warn or error", &level, 0, 0},
 };
 
@@ -73,6 +81,10 @@ int main(int argc, char **argv)
                                        .liveness_ms = liveness ? liveness : 3 * heartbeat + 1000,
                                        .report_ms = report,
                                        .max_concurrent = (uint64_t)max_concurrent,
+                                       .tasks_keep_ms = tasks_keep,
+                                       .tasks_rows = (size_t)tasks_rows,
+                                       .letters_rows = (size_t)letters_rows,
+                                       .miners_keep_ms = miners_keep,
                                        .seed = seed,
                                        .check_selectors = check_selectors}};
     return edge_run(&config);

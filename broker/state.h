@@ -67,6 +67,7 @@ void broker_send(broker_t *broker, uint64_t peer, wire_type_t type, const void *
 void broker_send_durable(broker_t *broker, uint64_t peer, wire_type_t type, const void *message);
 void broker_store(broker_t *broker, const store_op_t *op);
 void broker_store_source(broker_t *broker, const source_t *source);
+void broker_store_number(broker_t *broker, const char *name, int64_t value);
 
 // -- dues.c: the life of a source's dues; the only place where done, held and extra change --------------
 

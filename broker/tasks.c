@@ -14,7 +14,6 @@
 #include "common/log.h"
 
 enum { SWEEP_MS = 1000 };
-#define FINISHED_KEPT_MS (7 * 86400000LL)
 
 static const char *const states[] = {"waiting", "running", "done", "failed", "cancelled"};
 
@@ -193,7 +192,8 @@ static void drop_surplus(broker_t *b)
 {
     tasks_t *tasks = &b->tasks;
     for (task_t *t; (t = tasks->finished_first);) {
-        if (tasks->n_finished <= FINISHED_KEPT && t->finished > b->now - FINISHED_KEPT_MS) return;
+        if (tasks->n_finished <= b->config.tasks_rows && t->finished > b->now - b->config.tasks_keep_ms)
+            return;
         tasks->finished_first = t->next;
         if (!tasks->finished_first) tasks->finished_last = NULL;
         tasks->n_finished--;
@@ -239,7 +239,8 @@ static void close_leg(broker_t *b, task_leg_t *leg, error_class_t error, const c
     t->n_open--;
     if (error) {
         t->n_failed++;
-        letter_put(b, LETTER_TASK, t->name, leg->source, error, detail);
+        if (error != ERR_removed) // nobody misses it
+            letter_put(b, LETTER_TASK, t->name, leg->source, error, detail);
     }
     if (!t->n_open) finish(b, t, t->n_failed ? TASK_FAILED : TASK_DONE);
 }

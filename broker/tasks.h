@@ -18,7 +18,8 @@
 #include "proto/limits.h"
 #include "proto/wire.h"
 
-enum { MAX_TASKS = 200000, FINISHED_KEPT = 1000 };
+enum { MAX_TASKS = 200000, TASKS_KEPT = 1000 };
+#define TASKS_KEEP_MS (7 * 86400000LL)
 
 typedef enum { TASK_WAITING, TASK_RUNNING, TASK_DONE, TASK_FAILED, TASK_CANCELLED } task_state_t;
 

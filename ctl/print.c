@@ -314,11 +314,27 @@ static size_t widest_name(yyjson_val *object)
     return widest;
 }
 
-// A member that is an object becomes one line: "late 3, no_miner 2".
-static void print_member(FILE *out, yyjson_val *key, yyjson_val *value, int64_t now_ms)
+// A member that is a list has a line for each element, the first behind its name.
+static void print_list(FILE *out, yyjson_val *list, int indent, int64_t now_ms)
+{
+    yyjson_arr_iter it = yyjson_arr_iter_with(list);
+    if (!yyjson_arr_size(list)) fputc('-', out);
+    for (yyjson_val *element; (element = yyjson_arr_iter_next(&it));) {
+        char *text = cell_text("", element, now_ms);
+        fprintf(out, "%s%*s%s", it.idx > 1 ? "\n" : "", it.idx > 1 ? indent : 0, "", text);
+        free(text);
+    }
+}
+
+// One that is an object becomes one line: "late 3, no_miner 2".
+static void print_member(FILE *out, yyjson_val *key, yyjson_val *value, int indent, int64_t now_ms)
 {
     yyjson_obj_iter it = yyjson_obj_iter_with(value);
     const char *comma = "";
+    if (yyjson_is_arr(value)) {
+        print_list(out, value, indent, now_ms);
+        return;
+    }
     if (!yyjson_is_obj(value)) {
         char *text = cell_text(yyjson_get_str(key), value, now_ms);
         fputs(text, out);
@@ -353,7 +369,7 @@ void print_object(FILE *out, yyjson_val *object, bool json, int64_t now_ms)
             if (*p == '_') *p = ' ';
         fprintf(out, "%-*s  ", (int)widest, name);
         free(name);
-        print_member(out, key, yyjson_obj_iter_get_val(key), now_ms);
+        print_member(out, key, yyjson_obj_iter_get_val(key), (int)widest + 2, now_ms);
         fputc('\n', out);
     }
 }
