@@ -48,7 +48,8 @@ static const command_t commands[] = {
      "as it\nstands in items.url_norm. Exit status: 0, or 1 where it is no http or https URL.",
      run_url},
     {"robots", "URL", "whether robots.txt lets a URL be fetched, and which line says so",
-     "Fetches the robots.txt of the URL's host, or reads --file, and says what holds for the URL.\n"
+     "Fetches the robots.txt of the URL's host, or reads --file, and says what holds for the URL, the "
+     "crawl\ndelay and sitemaps.\n"
      "Exit status: 0 allowed, 1 not.",
      run_robots},
     {"status", "", "the cluster in a few lines", NULL, run_status},

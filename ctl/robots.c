@@ -17,6 +17,9 @@ typedef struct {
     int line;         // that decided; 0: none
     const char *text; // of the line, or why there is none
     size_t len;
+    int64_t delay_ms; // -1: none is named
+    const char *const *sitemaps;
+    size_t n_sitemaps;
 } verdict_t;
 
 // The text of a line; lines end as robots.c has them end.
@@ -32,10 +35,12 @@ static void find_line(const char *text, size_t len, verdict_t *v)
 
 static verdict_t judge(arena_t *arena, const char *text, size_t len, const char *agent, const char *url)
 {
-    verdict_t v = {.text = "no line is about it"};
+    verdict_t v = {.text = "no line is about it", .delay_ms = -1};
     robots_t *robots = robots_parse(arena, text, len);
     if (!robots) return v.text = "the file takes too much memory", v;
     v.allowed = robots_allowed(robots, agent, url, &v.line);
+    v.delay_ms = robots_crawl_delay_ms(robots, agent);
+    v.n_sitemaps = robots_sitemaps(robots, &v.sitemaps);
     if (v.line)
         find_line(text, len, &v);
     else
@@ -43,29 +48,52 @@ static verdict_t judge(arena_t *arena, const char *text, size_t len, const char 
     return v;
 }
 
-static void tell(const verdict_t *v, const char *url, bool json)
+static const char *clean(arena_t *arena, const char *text, size_t len)
+{
+    const char *line = text_clean(arena, text, len, TEXT_LINE, MAX_URL);
+    return line ? line : "";
+}
+
+static void tell_json(const verdict_t *v, const char *url, arena_t *arena)
 {
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *o = yyjson_mut_obj(doc);
-    arena_t *arena = arena_new(ROBOTS_ARENA);
-    const char *text = text_clean(arena, v->text, v->len, TEXT_LINE, MAX_URL);
+    yyjson_mut_val *o = yyjson_mut_obj(doc), *sitemaps = yyjson_mut_arr(doc);
     yyjson_mut_obj_add_str(doc, o, "url", url);
     yyjson_mut_obj_add_bool(doc, o, "allowed", v->allowed);
     yyjson_mut_obj_add_int(doc, o, "line", v->line);
-    yyjson_mut_obj_add_str(doc, o, "rule", text ? text : "");
+    yyjson_mut_obj_add_str(doc, o, "rule", clean(arena, v->text, v->len));
+    if (v->delay_ms >= 0) yyjson_mut_obj_add_int(doc, o, "crawl_delay_ms", v->delay_ms);
+    for (size_t i = 0; i < v->n_sitemaps; i++)
+        yyjson_mut_arr_add_str(doc, sitemaps, clean(arena, v->sitemaps[i], strlen(v->sitemaps[i])));
+    if (v->n_sitemaps) yyjson_mut_obj_add_val(doc, o, "sitemaps", sitemaps);
     yyjson_doc *copy = yyjson_mut_val_imut_copy(o, NULL);
-    if (json) {
-        print_json(stdout, yyjson_doc_get_root(copy));
-        fputc('\n', stdout);
-    } else {
-        fputs(v->allowed ? "allowed" : "forbidden", stdout);
-        if (v->line) printf(" by line %d", v->line);
-        fputs(": ", stdout);
-        term_print(stdout, text ? text : "", false);
-        fputc('\n', stdout);
-    }
+    print_json(stdout, yyjson_doc_get_root(copy));
+    fputc('\n', stdout);
     yyjson_doc_free(copy);
     yyjson_mut_doc_free(doc);
+}
+
+static void tell_line(const char *what, const char *text)
+{
+    printf("%s: ", what);
+    term_print(stdout, text, false);
+    fputc('\n', stdout);
+}
+
+static void tell(const verdict_t *v, const char *url, bool json)
+{
+    char what[40];
+    arena_t *arena = arena_new(ROBOTS_ARENA);
+    if (json) {
+        tell_json(v, url, arena);
+    } else {
+        int n = snprintf(what, sizeof what, "%s", v->allowed ? "allowed" : "forbidden");
+        if (v->line) snprintf(what + n, sizeof what - (size_t)n, " by line %d", v->line);
+        tell_line(what, clean(arena, v->text, v->len));
+        if (v->delay_ms >= 0) printf("crawl delay: %g s\n", (double)v->delay_ms / 1000);
+        for (size_t i = 0; i < v->n_sitemaps; i++)
+            tell_line("sitemap", clean(arena, v->sitemaps[i], strlen(v->sitemaps[i])));
+    }
     arena_destroy(&arena);
 }
 
@@ -75,7 +103,7 @@ static verdict_t ask_host(get_t *get, arena_t *arena, const char *agent, const c
 {
     char failure[64];
     if (get_url(get, at, FETCH_TIMEOUT_MS) == 0) return judge(arena, get->body, get->len, agent, url);
-    verdict_t v = {.allowed = get->status >= 400 && get->status < 500};
+    verdict_t v = {.allowed = get->status >= 400 && get->status < 500, .delay_ms = -1};
     v.text = arena_printf(arena, "%s: %s", at, get_failure(get, failure));
     v.len = v.text ? strlen(v.text) : 0;
     return v;

@@ -181,11 +181,13 @@ static void *grow(parser_t *ps, void *array, size_t n, size_t size)
     return bigger;
 }
 
-// The product token at the beginning of a User-Agent (RFC 9309, 2.2.1), digits admitted.
+// The product token at the beginning of a User-Agent (RFC 9309, 2.2.1), digits and other scripts admitted:
+// who is named in part only is not named.
 static size_t token_length(const char *s, size_t len)
 {
     size_t n = 0;
-    while (n < len && n < MAX_AGENT && (is_unreserved((unsigned char)s[n]) && s[n] != '.' && s[n] != '~'))
+    while (n < len && n < MAX_AGENT && s[n] != '.' && s[n] != '~' &&
+           (is_unreserved((unsigned char)s[n]) || (unsigned char)s[n] >= 0x80))
         n++;
     return n;
 }

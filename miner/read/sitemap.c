@@ -120,14 +120,14 @@ static void take_element(sitemap_t *s)
     } else if (is(s->name, "lastmod")) {
         feed_item_date(&s->list, item, 1, text, len);
         feed_item_text(&s->list, item, "lastmod", text, len);
-    } else if (is(s->name, "news:publication_date")) {
+    } else if (is(s->name, "news:publication_date") || is(s->name, "video:publication_date")) {
         feed_item_date(&s->list, item, 0, text, len);
     } else if (is(s->name, "news:title")) {
         feed_item_set(&s->list, item, SLOT_TITLE, 0, text, len, true);
     } else if (is(s->name, "video:title") || is(s->name, "image:title")) {
         feed_item_set(&s->list, item, SLOT_TITLE, 1, text, len, true);
     } else if (is(s->name, "image:loc")) {
-        feed_item_set(&s->list, item, SLOT_IMAGE, 0, text, len, false);
+        feed_item_offer(&s->list, item, SLOT_IMAGE, 0, (feed_name_t){"image", "loc"}, text, len, false);
     } else if (is(s->name, "video:thumbnail_loc")) {
         feed_item_set(&s->list, item, SLOT_IMAGE, 1, text, len, false);
     } else if (*s->name) {
@@ -184,6 +184,7 @@ static read_status_t read_lines(sitemap_t *s, const char *text, size_t len, item
     for (const char *line = text; line < end;) {
         const char *stop = memchr(line, '\n', (size_t)(end - line));
         size_t n = (size_t)((stop ? stop : end) - line);
+        while (n && strchr(" \t\r", *line) && *line) line++, n--;
         if (n > 7 && strncasecmp(line, "http", 4) == 0) {
             feed_item_t *item = feed_item_new(&s->list);
             if (!item) break;

@@ -138,6 +138,16 @@ def test_robots(tmp_path, url, agent, allowed, line):
     assert told.stdout.startswith("allowed" if allowed else "forbidden") and (not line or f"line {line}: " in told.stdout)
 
 
+def test_robots_tells_of_delays_and_sitemaps(tmp_path):
+    robots = "Sitemap: https://a.example/s.xml\n" + ROBOTS + "Crawl-delay: 2.5\nSitemap: /news.xml # a comment\n"
+    told = ctl("robots", "--file", "-", "--agent", "other", "/x", input=robots)
+    assert told.stdout == "forbidden by line 7: Disallow: /\ncrawl delay: 2.5 s\nsitemap: https://a.example/s.xml\nsitemap: /news.xml\n"
+    said = json.loads(ctl("robots", "--json", "--file", "-", "--agent", "other", "/x", input=robots).stdout)
+    assert said["crawl_delay_ms"] == 2500 and said["sitemaps"] == ["https://a.example/s.xml", "/news.xml"]
+    said = json.loads(ctl("robots", "--json", "--file", "-", "/x", input=ROBOTS).stdout)
+    assert "crawl_delay_ms" not in said and "sitemaps" not in said
+
+
 def test_robots_refuses_what_is_no_url(tmp_path):
     (tmp_path / "robots.txt").write_text(ROBOTS)
     assert ctl("robots", "ftp://a.example/").returncode == 1

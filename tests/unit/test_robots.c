@@ -45,6 +45,8 @@ static void test_groups(void **state)
         "User-agent: rtm\nDisallow: /x\nUser-agent: b\nDisallow: /\nUser-agent: RTM\nDisallow: /y\n";
     static const case_t cases[] = {
         {"", "rtm", "/", true, 0},
+        {"User-agent: J\xC3\xA4ger\nDisallow: /\nUser-agent: *\nDisallow: /x\n", "J", "/", true, 0},
+        {"User-agent: J\xC3\xA4ger\nDisallow: /\n", "j\xC3\xA4ger/1.0", "/", false, 2},
         {"User-agent: *\nDisallow: /\n", "rtm", "/a", false, 2},
         {"User-agent: *\nDisallow:\n", "rtm", "/a", true, 0},
         {"Disallow: /\n", "rtm", "/a", true, 0},

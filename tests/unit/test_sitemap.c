@@ -66,7 +66,20 @@ static void test_news_and_images(void **state)
     assert_string_equal(sitemap.items.items[0].image, "http://h.example/i.jpg");
     assert_int_equal(sitemap.items.items[0].published_ms, INT64_C(1704445200000));
     assert_string_equal(sitemap.items.items[0].fields,
-                        "{\"lastmod\":\"2024-02-05\",\"news:name\":\"Times\",\"news:language\":\"en\"}");
+                        "{\"lastmod\":\"2024-02-05\",\"news:name\":\"Times\",\"news:language\":\"en\","
+                        "\"image:loc\":\"http://h.example/j.jpg\"}");
+}
+
+static void test_videos(void **state)
+{
+    (void)state;
+    assert_int_equal(read_text("<urlset xmlns:video='http://www.google.com/schemas/sitemap-video/1.1'><url>"
+                               "<loc>http://h.example/v</loc><lastmod>2024-02-05</lastmod><video:video>"
+                               "<video:title>V</video:title><video:publication_date>2024-01-05"
+                               "</video:publication_date></video:video></url></urlset>"),
+                     READ_OK);
+    assert_string_equal(sitemap.items.items[0].title, "V");
+    assert_int_equal(sitemap.items.items[0].published_ms, INT64_C(1704412800000));
 }
 
 static void test_index(void **state)
@@ -83,7 +96,7 @@ static void test_index(void **state)
 static void test_lines(void **state)
 {
     (void)state;
-    assert_int_equal(read_text("http://h.example/1\r\nhttps://h.example/2\n\nno url\n"), READ_OK);
+    assert_int_equal(read_text("http://h.example/1\r\n\t https://h.example/2 \n\nno url\n"), READ_OK);
     assert_int_equal(sitemap.items.n_items, 2);
     assert_string_equal(sitemap.items.items[1].url, "https://h.example/2");
 }
@@ -105,8 +118,8 @@ static void test_broken(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain), cmocka_unit_test(test_news_and_images), cmocka_unit_test(test_index),
-        cmocka_unit_test(test_lines), cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_plain), cmocka_unit_test(test_news_and_images), cmocka_unit_test(test_videos),
+        cmocka_unit_test(test_index), cmocka_unit_test(test_lines),           cmocka_unit_test(test_broken),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
