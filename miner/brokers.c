@@ -37,6 +37,7 @@ struct brokers {
     broker_t *active; // the one obeyed, or NULL
     uint64_t epoch;   // highest seen
     outcomes_t outcomes;
+    bool refused;         // an assignment, as there were too many of them
     wire_outcome_t *rows; // of the chunk being sent
     wire_heartbeat_t beat;
     uint64_t holdings;
@@ -244,6 +245,7 @@ static void handle_assign(brokers_t *bs, broker_t *b, const wire_assign_t *assig
     if (!obeys(bs, b, assign->epoch)) return;
     if (bs->outcomes.n >= OUTCOMES_MAX) {
         log_warn("assign_refused", "outcomes=%zu", bs->outcomes.n);
+        bs->refused = true;
         answer_error(b, UNAVAILABLE, "too many outcomes are not acknowledged");
         return;
     }
@@ -300,8 +302,18 @@ void brokers_receive(brokers_t *bs, int64_t now)
 
 // -- time -----------------------------------------------------------------------------------------
 
+// There is room again: the broker, which believes that the miner has what it refused, is told what it has.
+static void ask_again(brokers_t *bs, int64_t now)
+{
+    if (!bs->refused || !active(bs) || bs->outcomes.n > OUTCOMES_MAX / 2) return;
+    bs->refused = false;
+    bs->active->ready_at = now;
+    bs->active->welcomed = false;
+}
+
 void brokers_tick(brokers_t *bs, int64_t now)
 {
+    ask_again(bs, now);
     for (size_t i = 0; i < bs->n; i++) {
         broker_t *b = &bs->brokers[i];
         if (dealer_tick(&b->dealer, now)) b->ready_at = now;

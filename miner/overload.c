@@ -37,14 +37,21 @@ static void read_text(const char *folder, const char *name, char *out, size_t si
     fclose(f);
 }
 
-// Of the control group's limit; negative: it has none.
+double overload_group(const char *max, const char *current, const char *stat)
+{
+    double limit = strtod(max, NULL), used = strtod(current, NULL);
+    const char *cached = strstr(stat, "\ninactive_file ");
+    if (cached) used -= strtod(cached + sizeof "\ninactive_file " - 1, NULL);
+    return limit > 0 ? 100 * (used > 0 ? used : 0) / limit : -1;
+}
+
 static double group_memory(void)
 {
-    char most[64], used[64];
+    char most[64], used[64], stat[8192];
     read_text("/sys/fs/cgroup", "memory.max", most, sizeof most);
     read_text("/sys/fs/cgroup", "memory.current", used, sizeof used);
-    double limit = strtod(most, NULL), now = strtod(used, NULL);
-    return limit > 0 && now >= 0 ? 100 * now / limit : -1;
+    read_text("/sys/fs/cgroup", "memory.stat", stat, sizeof stat);
+    return overload_group(most, used, stat);
 }
 
 void overload_read(overload_reading_t *r)

@@ -32,6 +32,9 @@ typedef struct {
 double overload_psi(const char *text);
 // Used part of the memory, in percent, by /proc/meminfo; negative: not known.
 double overload_meminfo(const char *text);
+// Used part of a control group's limit, in percent, by its files memory.max, memory.current and memory.stat:
+// without the cache that the kernel gives back when it is wanted. Negative: there is no limit.
+double overload_group(const char *max, const char *current, const char *stat);
 // Reads the system; slots is the caller's to fill in. The environment's RTM_PRESSURE_DIR, if it is set, is a
 // folder whose files `cpu` and `meminfo` are read instead (for tests).
 void overload_read(overload_reading_t *reading);

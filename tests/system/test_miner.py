@@ -449,6 +449,27 @@ def test_unknown_sources_fail_visibly(world):
     assert error(world.of_source(4711, due)[0]) == "internal"
 
 
+def test_an_assignment_that_was_refused_comes_again(world):
+    most, answer, seen = 1 << 17, world.on_broker, [0]
+
+    def count(kind, m):  # the broker's disk is full: nothing is acknowledged
+        seen[0] = m["outcomes"][-1][0] if kind == "OUTCOMES" else seen[0]
+        if kind != "OUTCOMES":
+            answer(kind, m)
+
+    world.on_broker = count
+    world.start()
+    for _ in range(2):
+        world.due(4711, step=1, count=most)  # an unknown source's are settled at once
+    world.pump(lambda: seen[0] == 2 * most)
+    world.add(world.template(), "/a")
+    world.pump(lambda: [m for m in world.of("ERROR") if m.get("code") == 503])
+    assert len(world.of("INVENTORY")) == 1
+    world.broker.send("OUTCOMES_ACK", seq=seen[0])
+    world.pump(lambda: len(world.of("INVENTORY")) == 2)
+    assert not world.of("INVENTORY")[1].get("holdings")
+
+
 def test_politeness(world):
     world.start()
     template = world.template(politeness={"concurrency": 2, "gap": "100ms"})

@@ -23,6 +23,11 @@ static void files_are_read(void **state)
     assert_true(overload_meminfo("MemTotal:  1000 kB\n") < 0);
     assert_true(overload_meminfo("MemTotal: 0 kB\nMemAvailable: 0 kB\n") < 0);
     assert_true(overload_meminfo("MemTotal: 10 kB\nMemAvailable: 11 kB\n") < 0);
+    assert_true(overload_group("1000\n", "900\n", "anon 100\ninactive_file 500\nactive_file 9\n") == 40);
+    assert_true(overload_group("1000\n", "900\n", "") == 90);
+    assert_true(overload_group("1000\n", "90\n", "anon 1\ninactive_file 100\n") == 0); // read later
+    assert_true(overload_group("max\n", "900\n", "") < 0);
+    assert_true(overload_group("", "", "") < 0);
 }
 
 static void it_begins_at_once_and_ends_after_a_while(void **state)
