@@ -204,7 +204,8 @@ void feed_item_pair(feed_list_t *l, feed_item_t *item, const char *name, const c
 {
     if (item->n_pairs == MAX_PAIRS || len == 0) return;
     feed_pair_t *pair = arena_alloc(l->arena, sizeof *pair);
-    const char *text = arena_strndup(l->arena, json, len), *copy = arena_strdup(l->arena, name);
+    const char *text = arena_strndup(l->arena, json, len);
+    const char *copy = l->kept ? name : arena_strdup(l->arena, name);
     if (!pair || !text || !copy) {
         too_big(l);
         return;
@@ -318,6 +319,7 @@ static bool fill(feed_list_t *l, feed_item_t *from, item_t *item)
 static bool is_tracked(const char *json, size_t len)
 {
     if (*json != '"' || len <= 2) return false;
+    if (strncmp(json + 1, "http", 4) == 0) return true; // no date begins like this
     if (strspn(json + 1, "0123456789.,:+-% ") + 2 >= len) return false;
     return len > 42 || date_parse(json + 1, len - 2, NULL) == TIME_NONE;
 }

@@ -101,7 +101,7 @@ int jsonpath_names_add(jsonpath_names_t *names, const jsonpath_t *path, size_t *
 static bool find_below(jsonpath_names_t *names, const name_t *parent, int64_t *work)
 {
     yyjson_val *object = parent->value;
-    if (!parent->below || !yyjson_is_obj(object)) return true;
+    if (!yyjson_is_obj(object)) return true;
     size_t missing = parent->below, n = unsafe_yyjson_get_len(object);
     if ((*work -= 1 + (int64_t)n / 8) < 0) return false;
     yyjson_val *key = unsafe_yyjson_get_first(object);
@@ -111,7 +111,7 @@ static bool find_below(jsonpath_names_t *names, const name_t *parent, int64_t *w
         if (!i || names->v[i].value) continue;
         missing--;
         names->v[i].value = key + 1;
-        if (!find_below(names, &names->v[i], work)) return false;
+        if (names->v[i].below && !find_below(names, &names->v[i], work)) return false;
     }
     return true;
 }
@@ -120,7 +120,7 @@ bool jsonpath_names_find(jsonpath_names_t *names, yyjson_val *root, int64_t *wor
 {
     for (int i = 1; i < names->n; i++) names->v[i].value = NULL;
     names->v[0].value = root;
-    return find_below(names, names->v, work);
+    return !names->v->below || find_below(names, names->v, work);
 }
 
 yyjson_val *jsonpath_names_get(const jsonpath_names_t *names, int i)
