@@ -28,7 +28,7 @@ static size_t copy_plain(char *out, const char *s, size_t len)
 
 static int escape(buf_t *out, unsigned char c)
 {
-    if (c >= 0x20) return buf_printf(out, "\\%c", c);
+    if (c >= 0x20) return buf_append(out, (char[]){'\\', (char)c}, 2);
     if (c == '\n') return buf_append(out, "\\n", 2);
     return c ? buf_printf(out, "\\u%04x", c) : 0;
 }
