@@ -1,4 +1,5 @@
 // Control, tasks: trigger, tasks, cancel, next, dead letters, release of sources, drain of miners.
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,10 +11,21 @@
 #include "common/log.h"
 
 enum { SAME_URL = 16 };
+#define LATEST_MS 253402300800000LL // the year 10000, or as long
 
-static int64_t number(const call_t *c, const char *name)
+// A time in broker ms: argument `name`, or as long from now as argument `span` says. otherwise: none is
+// given. False: refused.
+static bool time_arg(call_t *c, const char *name, const char *span, int64_t otherwise, int64_t *at)
 {
-    return strtoll(call_arg(c, name), NULL, 10);
+    bool from_now = !call_arg(c, name)[0];
+    const char *text = call_arg(c, from_now ? span : name);
+    char *end;
+    errno = 0;
+    int64_t ms = strtoll(text, &end, 10);
+    if (!*text) return *at = otherwise, true;
+    if (!errno && !*end && ms >= 0 && ms < LATEST_MS) return *at = ms + (from_now ? c->broker->now : 0), true;
+    call_refuse(c, 400, from_now ? span : name, "\"%.60s\" is no time in ms that can come", text);
+    return false;
 }
 
 static bool priority_of(call_t *c, const char *word, priority_t *out)
@@ -87,9 +99,9 @@ void command_trigger(call_t *c)
     wanted.priority = l->urgency;
     if (call_arg(c, "priority")[0] && !priority_of(c, call_arg(c, "priority"), &wanted.priority)) return;
     wanted.ahead = call_flag(c, "front");
-    wanted.at = call_arg(c, "at_ms")[0] ? number(c, "at_ms") : b->now + number(c, "in_ms");
-    if (call_arg(c, "deadline_ms")[0]) wanted.deadline = number(c, "deadline_ms");
-    if (call_arg(c, "deadline_in_ms")[0]) wanted.deadline = b->now + number(c, "deadline_in_ms");
+    if (!time_arg(c, "at_ms", "in_ms", b->now, &wanted.at) ||
+        !time_arg(c, "deadline_ms", "deadline_in_ms", 0, &wanted.deadline))
+        return;
     if (wanted.deadline && wanted.deadline <= (wanted.at > b->now ? wanted.at : b->now)) {
         call_refuse(c, 400, "deadline", "is before the task could start");
         return;

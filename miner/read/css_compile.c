@@ -196,6 +196,14 @@ static int compile_test(compiler_t *c, const lxb_css_selector_t *s, test_t *t)
     }
 }
 
+// How many tests there are from s on, up to the next combinator.
+static size_t length_of_compound(const lxb_css_selector_t *s)
+{
+    size_t n = 1;
+    while ((s = s->next) && s->combinator == LXB_CSS_SELECTOR_COMBINATOR_CLOSE) n++;
+    return n;
+}
+
 static int compile_complex(compiler_t *c, const lxb_css_selector_list_t *list, complex_t *out)
 {
     size_t n = 0;
@@ -207,7 +215,7 @@ static int compile_complex(compiler_t *c, const lxb_css_selector_list_t *list, c
         if (s->combinator == LXB_CSS_SELECTOR_COMBINATOR_CELL)
             return refuse(c, "the combinator \"||\" is not supported");
         if (first || s->combinator != LXB_CSS_SELECTOR_COMBINATOR_CLOSE) {
-            out->compounds[out->n].tests = xcalloc(n, sizeof(test_t));
+            out->compounds[out->n].tests = xcalloc(length_of_compound(s), sizeof(test_t));
             // within :is() and :not() lexbor calls the first test "close", too
             out->compounds[out->n++].combinator = s->combinator == LXB_CSS_SELECTOR_COMBINATOR_CLOSE
                                                       ? LXB_CSS_SELECTOR_COMBINATOR_DESCENDANT

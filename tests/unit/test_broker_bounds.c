@@ -278,6 +278,24 @@ static void a_large_answer_is_taken_in_time(void **state)
     free(running);
 }
 
+static void times_beyond_all_time_are_refused(void **state)
+{
+    static const char *const names[] = {"at_ms", "in_ms", "deadline_ms", "deadline_in_ms"};
+    static const char *const bad[] = {"9223372036854775807", "-9223372036854775808", "1e3", "-1",
+                                      "999999999999999"};
+    world_t *w = *state;
+    add(w, "t", 1, "", false);
+    for (size_t i = 0; i < 4; i++)
+        for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) {
+            wire_arg_t args[] = {{"name", "t"}, {names[i], bad[k]}};
+            const wire_reply_t *r = command(w, "trigger", args, 2);
+            assert_int_equal(r->code, 400);
+            assert_string_equal(r->field, names[i]);
+        }
+    wire_arg_t args[] = {{"name", "t"}, {"in_ms", "86400000000"}};
+    assert_int_equal(command(w, "trigger", args, 2)->code, 0);
+}
+
 // -- what a restart keeps ---------------------------------------------------------------------------------
 
 // A miner that fell silent may run polls under leases until the longest one is over. After that nobody waits
@@ -337,6 +355,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_next_among_many_takes_several_steps, setup, teardown),
         cmocka_unit_test_setup_teardown(numbers_without_sense_do_no_harm, setup, teardown),
         cmocka_unit_test_setup_teardown(a_large_answer_is_taken_in_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(times_beyond_all_time_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_silent_miner_is_not_waited_for_for_ever, setup, teardown),
         cmocka_unit_test_setup_teardown(dependents_go_on_after_a_restart, setup, teardown),
     };

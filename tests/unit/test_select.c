@@ -1,6 +1,9 @@
 // needs: miner/read proto common
 // Selectors: what they match from a document and from an item, what is refused, and that they always end.
 
+#include <malloc.h>
+
+#include "proto/limits.h"
 #include "tests/unit/page.h"
 
 static const char page[] =
@@ -275,6 +278,22 @@ static void explosive_selectors_end_at_the_budget(void **state)
     free(html);
 }
 
+// What a selector takes grows with its length, not with its square.
+static void long_selectors_take_little_memory(void **state)
+{
+    (void)state;
+    char text[MAX_SELECTOR + 1] = "";
+    template_error_t error;
+    for (size_t n = 0; n + 10 < sizeof text; n += 6) memcpy(text + n, "a.b > ", 7);
+    strcat(text, "a");
+    size_t before = mallinfo2().uordblks;
+    selector_t *s = selector_new(text, "items", &error);
+    assert_non_null(s);
+    size_t bytes = mallinfo2().uordblks - before;
+    selector_destroy(&s);
+    if (bytes > 256 << 10) fail_msg("%zu bytes", bytes); // it was 4 MB: of a template of 900 KiB 3 GB
+}
+
 static void quirks_ignore_the_case_of_classes(void **state)
 {
     (void)state;
@@ -294,6 +313,7 @@ int main(void)
         cmocka_unit_test(a_page_says_its_language),
         cmocka_unit_test(bad_selectors_are_refused_with_a_reason),
         cmocka_unit_test(explosive_selectors_end_at_the_budget),
+        cmocka_unit_test(long_selectors_take_little_memory),
         cmocka_unit_test(quirks_ignore_the_case_of_classes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
