@@ -550,22 +550,24 @@ static int check_pages(parse_t *p)
     return 0;
 }
 
+static const field_t *find_in(const field_t *fields, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(fields[i].name, name) == 0) return &fields[i];
+    return NULL;
+}
+
 static const field_t *find_field(const template_t *t, const char *name)
 {
-    for (size_t i = 0; i < t->n_fields; i++)
-        if (strcmp(t->fields[i].name, name) == 0) return &t->fields[i];
-    return NULL;
+    return find_in(t->fields, t->n_fields, name);
 }
 
 static bool is_known_field(const template_t *t, const char *name)
 {
     static const char *const own[] = {"title",   "url",   "author",    "summary",
                                       "content", "image", "published", "fields"};
-    if (!reads_by_itself(t->kind)) {
-        for (size_t i = 0; i < t->n_detail_fields; i++)
-            if (strcmp(t->detail_fields[i].name, name) == 0) return true;
-        return find_field(t, name) != NULL;
-    }
+    if (!reads_by_itself(t->kind))
+        return find_field(t, name) || find_in(t->detail_fields, t->n_detail_fields, name);
     for (size_t i = 0; i < ROWS(own); i++)
         if (strcmp(own[i], name) == 0) return true;
     return false;
@@ -602,9 +604,30 @@ static int check_formats(parse_t *p)
     return 0;
 }
 
+// A filter of a field that there is not would leave everything out, or nothing.
+static int check_filters(parse_t *p, const char *prefix, const filter_t *filters, size_t n_filters,
+                         const field_t *fields, size_t n)
+{
+    for (size_t i = 0; i < n_filters; i++) {
+        char where[MAX_PATH], path[MAX_PATH];
+        snprintf(where, sizeof where, "%s%s", prefix, filters[i].drop ? "drop" : "keep");
+        path_member(path, where, filters[i].field);
+        size_t k = 0;
+        while (k < n && strcmp(column_of(fields[k].name), filters[i].field) != 0) k++;
+        if (k == n) return template_fail(p->error, path, "there is no field `%.60s`", filters[i].field);
+    }
+    return 0;
+}
+
 static int check_names(parse_t *p)
 {
     const template_t *t = p->t;
+    if (!reads_by_itself(t->kind) && t->kind != KIND_PAGE &&
+        check_filters(p, "", t->filters, t->n_filters, t->fields, t->n_fields) != 0)
+        return -1;
+    if (check_filters(p, "detail.", t->detail_filters, t->n_detail_filters, t->detail_fields,
+                      t->n_detail_fields) != 0)
+        return -1;
     for (size_t i = 0; i < t->n_track; i++) {
         char where[MAX_PATH];
         path_index(where, "track", i);

@@ -181,6 +181,12 @@ static const struct {
      "detail.follow", "no field `url`"},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"items\":\"li\",\"fields\":{\"t\":\"a\"},\"track\":\"x\"}",
      "track[0]", "no field"},
+    {"{\"name\":\"a\",\"url\":\"https://a/"
+     "\",\"items\":\"li\",\"fields\":{\"t\":\"a\"},\"keep\":{\"title\":\"x\"}}",
+     "keep.title", "no field"},
+    {"{\"name\":\"a\",\"url\":\"https://a/"
+     "\",\"detail\":{\"fields\":{\"content\":\"p\"},\"drop\":{\"title\":\"x\"}}}",
+     "detail.drop.title", "no field"},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"items\":\"li\",\"fields\":{\"t\":{\"format\":\"{x}\"}}}",
      "fields.t.format", "no field `x`"},
     {"{\"name\":\"a\",\"url\":\"https://a/\",\"every\":\"500ms\"}", "every", "too short"},
