@@ -286,9 +286,9 @@ static void put_promise(call_t *c, yyjson_mut_val *o, const template_t *t)
     if (bound <= t->fresh_within_ms) return;
     char text[200];
     snprintf(text, sizeof text,
-             "fresh_within is %.0f s, but the best that can be reached is about %.0f s (every, or the host's "
+             "fresh_within is %.0f s, but the best that can be reached is about %.*f s (every, or the host's "
              "budget)",
-             (double)t->fresh_within_ms / 1000, (double)bound / 1000);
+             (double)t->fresh_within_ms / 1000, bound < 10000, (double)bound / 1000);
     yyjson_mut_arr_add_strcpy(c->doc, warnings, text);
 }
 

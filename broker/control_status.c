@@ -97,7 +97,7 @@ void command_status(call_t *c)
     yyjson_mut_val *o = call_object(c);
     put_str(c, o, "version", RTM_VERSION);
     put_int(c, o, "epoch", (int64_t)b->epoch);
-    put_int(c, o, "slot", (int64_t)counts.slot);
+    put_int(c, o, "slot_number", (int64_t)counts.slot);
     put_int(c, o, "slot_ms", b->config.slot_ms);
     put_time(c, o, "now_ms", b->now);
     put_int(c, o, "uptime_ms", b->now - b->started_at);

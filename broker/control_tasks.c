@@ -156,6 +156,10 @@ void command_cancel(call_t *c)
                     call_arg(c, "id"));
         return;
     }
+    if (t->state == TASK_DONE || t->state == TASK_FAILED) {
+        call_refuse(c, 409, "id", "task %" PRIu64 " has ended already: %s", t->id, task_state_name(t->state));
+        return;
+    }
     if (t->state <= TASK_RUNNING) task_cancel(c->broker, t);
     put_task(c, call_object(c), t);
 }
@@ -208,7 +212,7 @@ static void list_letters(call_t *c)
     uint64_t last = 0, dropped = c->broker->letters.dropped;
     if (dropped && !cursor[0])
         snprintf(c->message, sizeof c->message,
-                 "%" PRIu64 " older letters were dropped, as there were too many", dropped);
+                 "older letters that were dropped, as there were too many: %" PRIu64, dropped);
     for (x = x ? x->previous : cursor[0] ? NULL : c->broker->letters.newest; x; x = x->previous) {
         if (name[0] && strcmp(name, x->template_name) != 0) continue;
         if (!call_row(c, strlen(x->detail) + strlen(url_of(c, x->source)))) {

@@ -121,6 +121,7 @@ void task_load(broker_t *b, uint64_t id, yyjson_val *o)
     if (id >= b->tasks.next_id) b->tasks.next_id = id + 1;
     map_put(&b->tasks.by_id, id, t);
     if (t->state > TASK_RUNNING) {
+        t->entry.priority = t->priority;
         t->started = member(o, "started");
         t->finished = member(o, "finished");
         *(b->tasks.finished_last ? &b->tasks.finished_last->next : &b->tasks.finished_first) = t;

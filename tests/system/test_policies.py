@@ -142,9 +142,12 @@ def test_tasks_that_ended_leave_by_count_and_age(fresh, web):
         last = trigger(fresh, "a")
         wait_until(lambda: task(fresh, last)["state"] == "done", what="it is done")
     three = [last, last - 1, last - 2]
-    assert [t["task"] for t in fresh.ctl_json("tasks")] == three
+    before = fresh.ctl_json("tasks")
+    assert [t["task"] for t in before] == three
+    refused = fresh.ctl("cancel", last)
+    assert refused.returncode == 1 and f"task {last} has ended already: done" in refused.stderr
     fresh.broker.restart()
-    assert [t["task"] for t in fresh.ctl_json("tasks")] == three
+    assert fresh.ctl_json("tasks") == before
     fresh.broker.kill()
     fresh.broker.start(tasks_keep="1s")
     waits = trigger(fresh, "a", "--at", "+1h")
@@ -165,7 +168,7 @@ def test_of_too_many_letters_the_oldest_is_dropped_and_counted(fresh, web):
 
     def told():
         done = fresh.ctl("dlq", "list", check=True)
-        assert f"{before + 1} older letters were dropped" in done.stderr, done.stderr
+        assert f"dropped, as there were too many: {before + 1}" in done.stderr, done.stderr
         assert fresh.ctl_json("status")["dead_letters_dropped"] == before + 1
         return [d["template"] for d in fresh.ctl_json("dlq", "list")]
     assert told() == ["three", "two"]
@@ -270,6 +273,26 @@ def test_a_failing_source_falls_behind_and_is_probed_ever_less(cluster, web):
         times = wait_until(lambda: (lambda t: t if len(t) == 3 else None)([at for at, _, _ in web.asked("/bad")]), what="a probe")
         assert 4.5 < times[2] - times[1] < 7  # ten slots,
         wait_until(lambda: 8000 < c.ctl_json("explain", "bad")["next_ms"] - time.time() * 1000 < 10500, what="then twenty")
+
+
+def test_a_sick_miner_is_relieved_and_nobody_else_is_blamed(cluster):
+    """One of two miners reaches nothing, as its proxy does not answer."""
+    everywhere = Web("0.0.0.0")
+    try:
+        everywhere.pages["/a"] = page
+        with Cluster(miners=1, slot="1s", postgres=cluster) as c:
+            c.add_miner("sick", proxy="http://127.0.0.1:9")
+            wait_until(lambda: len(c.ctl_json("miners")) == 2, what="two miners")
+            urls = [everywhere.url("/a", f"127.0.0.{n}") for n in range(1, 25)]
+            c.add({**template(everywhere, "a", "/a", every="1s"), "urls": urls, "retry": {"max_attempts": 1}})
+            c.broker.wait_log(" miner_sick .*miner=sick")
+            wait_until(lambda: all(s["miner"] == "miner-0" and s["state"] == "ok" for s in c.ctl_json("sources")),
+                       what="the other has all of them, and they are well")
+            assert not c.ctl_json("dlq", "list") and "breaker_opened" not in c.broker.log_text()
+            failed = {r["miner"] for r in c.ctl_json("history", "a", "--failed", "--limit", "0")}
+            assert failed == {"sick"}
+    finally:
+        everywhere.close()
 
 
 # -- overload and drain ----------------------------------------------------------------------------
