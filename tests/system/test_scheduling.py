@@ -18,8 +18,8 @@ def web():
     web.close()
 
 
-def started(cluster, miners=1, **options):
-    return Cluster(miners=miners, slot="1s", postgres=cluster, **options)
+def started(cluster, miners=1, slot="1s", **options):
+    return Cluster(miners=miners, slot=slot, postgres=cluster, **options)
 
 
 def template(web, name, *paths, host="127.0.0.1", **members):
@@ -92,7 +92,7 @@ def test_low_priority_does_not_starve(cluster, web):
                                politeness={"concurrency": 8, "gap": gap, "robots": False}), "--force")
         wait_until(lambda: asked(web, "/host/low/0") and asked(web, "/cluster/low/0"), what="first polls")
         began = time.monotonic()
-        wait_until(lambda: time.monotonic() > began + 20 and asked(web, "/cluster/low/0") > 2, timeout=60, what="many polls")
+        wait_until(lambda: time.monotonic() > began + 13 and asked(web, "/cluster/low/0") > 2, timeout=60, what="many polls")
         for c, kind in (at_host, "host"), (at_broker, "cluster"):
             polls, share, waited, sources = shares(web, kind)
             assert polls > 80 and sources == 4
@@ -161,7 +161,7 @@ def test_quarantine(cluster, web):
     for name in "bad", "enabled", "retried", "dropped":
         web.pages[f"/{name}"] = (404, {}, b"")
     web.pages["/good"] = page
-    with started(cluster) as c:
+    with started(cluster, slot="500ms") as c:
         for name in "bad", "enabled", "retried", "dropped":
             c.add(template(web, name, f"/{name}", max_consecutive_failures=3))
         c.add(template(web, "good", "/good"))
@@ -171,7 +171,7 @@ def test_quarantine(cluster, web):
         assert {(d["kind"], d["error"]) for d in letters.values()} == {("quarantine", "not_found")}
         polls, good = asked(web, "/bad"), asked(web, "/good")
         c.broker.restart()  # kill -9
-        wait_until(lambda: asked(web, "/good") >= good + 4, what="others go on")
+        wait_until(lambda: asked(web, "/good") >= good + 2, what="others go on")
         assert asked(web, "/bad") <= polls + 1 and "quarantine" in why(c, "bad")
         kept = {d["id"]: d["template"] for d in c.ctl_json("dlq", "list")}
         assert kept == {d["id"]: d["template"] for d in letters.values()}  # they survive it
@@ -201,14 +201,14 @@ def test_a_host_that_is_down(cluster, web):
             other.pages["/down"] = silent
             wait_until(lambda: "is down" in why(c, "down"), timeout=30, what="the breaker is open")
             up, down = asked(web, "/up"), asked(other, "/down")
-            wait_until(lambda: asked(web, "/up") >= up + 6, what="others go on")
+            wait_until(lambda: asked(web, "/up") >= up + 4, what="others go on")
             probes = asked(other, "/down") - down
             print(f"{probes} probes in the time of {asked(web, '/up') - up} polls")
             assert probes <= 3, probes
             assert c.ctl_json("sources", "down")[0]["state"] == "host down"
             other.close()  # nobody listens any more
             up = asked(web, "/up")
-            wait_until(lambda: asked(web, "/up") >= up + 3, what="others go on")
+            wait_until(lambda: asked(web, "/up") >= up + 2, what="others go on")
             assert c.ctl_json("sources", "down")[0]["state"] == "host down"
             other = Web(port=other.port)
             other.pages["/down"] = page
