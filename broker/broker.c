@@ -117,6 +117,7 @@ void broker_load_number(broker_t *b, const char *name, int64_t value)
     if (!strcmp(name, "accounted")) b->accounted = value;
     if (!strcmp(name, "given_until")) b->given_until = value;
     if (!strcmp(name, "letters_dropped")) b->letters.dropped = (uint64_t)value;
+    if (!strcmp(name, "next_letter")) b->letters.next_id = (uint64_t)value;
 }
 
 void broker_load_template(broker_t *b, const char *name, const char *json, int64_t version, bool enabled)
@@ -197,6 +198,8 @@ void broker_start(broker_t *b, instant_t now)
     store_given(b);
     b->random = b->config.seed ^ (uint64_t)b->epoch;
     relations_update(b, NULL);
+    tasks_start(b);
+    letters_start(b);
     jobs_start(b);
     b->started = true;
     log_info("started", "epoch=%llu templates=%zu sources=%zu slot_ms=%lld", (unsigned long long)b->epoch,
@@ -437,6 +440,7 @@ broker_counts_t broker_counts(const broker_t *b)
                          .sources = b->catalog.sources.count,
                          .templates = b->catalog.listings.count,
                          .tasks = b->tasks.by_id.count - b->tasks.n_finished,
+                         .now = b->now,
                          .open = t->due - t->stored - t->failed - t->skipped};
     return c;
 }

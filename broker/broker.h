@@ -74,6 +74,7 @@ typedef struct {
     uint64_t recorded;                                   // dues whose history was handed to the store
     size_t miners, sources, templates, open;             // open: dues given out or waiting
     size_t tasks;                                        // that have not ended
+    int64_t now;                                         // broker ms of the latest event
 } broker_counts_t;
 broker_counts_t broker_counts(const broker_t *broker);
 // Checks the state's invariants: 0, or -1 and why not. Walks everything.

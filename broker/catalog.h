@@ -53,8 +53,9 @@ struct source {
     uint32_t items;    // in the last document
     uint16_t failures; // in a row
     uint8_t last_result, last_error;
-    uint8_t continuity;               // wire_continuity_t, of the last poll that told
-    uint8_t extra_cause, extra_class; // of `extra`; extra_class: the least priority that it has
+    uint8_t continuity; // wire_continuity_t, of the last poll that told
+    uint8_t extra_cause;
+    uint8_t turn_cause, turn_attempt; // mode continuous: of its due of the grid
     // What gathered of the history since the store heard of it, see history.h. run_first: broker ms,
     // run_span: ms from there to the last; run_key: which dues are of one kind, 0: none yet.
     uint8_t run_result, run_error;

@@ -117,8 +117,8 @@ static void send_grid(broker_t *b, source_t *s, int64_t after, wire_cause_t caus
 static void send_extra(broker_t *b, source_t *s, wire_cause_t cause)
 {
     if (!s->extra || !dues_can_send(s)) return;
-    wire_due_t due = {.count = 1, .cause = cause, .priority = source_urgency(s)};
-    if (due.priority < s->extra_class) due.priority = s->extra_class;
+    priority_t own = source_urgency(s), asked = tasks_urgency(b, s, NULL);
+    wire_due_t due = {.count = 1, .cause = cause, .priority = asked > own ? asked : own};
     outbox_due(b, s->lane->owner, s, due, s->extra);
 }
 
@@ -173,8 +173,10 @@ static error_class_t held_back(const source_t *s, int64_t due)
 }
 
 // Moves the due of a continuous source, which is not open, to at.
-static void take_turn(broker_t *b, source_t *s, int64_t at, wire_cause_t cause)
+static void take_turn(broker_t *b, source_t *s, int64_t at, wire_cause_t cause, uint8_t attempt)
 {
+    s->turn_cause = (uint8_t)cause;
+    s->turn_attempt = attempt;
     s->turn = later(at, s->done + 1); // a due's time is its name
     open_until(b, s, b->built_until - 1);
     put_into_wheel(b, s);
@@ -188,7 +190,7 @@ static void go_on(broker_t *b, source_t *s)
     if (when->template->mode != MODE_CONTINUOUS || !s->entered || source_is_open(s)) return;
     int64_t at = b->now + when->template->min_gap_ms;
     if (held_back(s, at)) at = later(at, b->built_until); // the next slot asks again
-    take_turn(b, s, schedule_opens(when, at), CAUSE_scheduled);
+    take_turn(b, s, schedule_opens(when, at), CAUSE_scheduled, 0);
 }
 
 void dues_enter(broker_t *b, source_t *s, int64_t accounted, int64_t held)
@@ -197,17 +199,20 @@ void dues_enter(broker_t *b, source_t *s, int64_t accounted, int64_t held)
     s->entered = true;
     lane_count(s, 1);
     accounted = later(accounted, b->now - REMEMBERED_MS);
-    if (when->template->mode == MODE_CONTINUOUS)
+    if (when->template->mode == MODE_CONTINUOUS) {
         s->turn = held > accounted ? held : first_turn(b, s, accounted);
+        s->turn_cause = CAUSE_scheduled;
+        s->turn_attempt = 0;
+    }
     s->done = s->held = accounted;
     open_until(b, s, held);
     s->held = later(s->held, held);
     wire_cause_t cause = catch_up(b, s);
     open_until(b, s, b->built_until - 1);
     put_into_wheel(b, s);
-    trouble_resume(b, s);
     error_class_t reason = held_back(s, b->now);
     if (reason) skip_until(b, s, s->held, reason);
+    trouble_resume(b, s); // with nothing open, so that it waits for its time
     send_or_queue(b, s, held, cause);
     go_on(b, s);
 }
@@ -225,7 +230,6 @@ void dues_open_extra(broker_t *b, source_t *s, wire_cause_t cause, uint8_t attem
     if (s->extra || !s->entered) return;
     s->extra = b->now + (grid_last(source_grid(s), b->now) == b->now); // a due's time is its name
     s->extra_cause = cause;
-    s->extra_class = PRIORITY_LOW;
     s->attempt = attempt;
     if (s->listing->template->mode == MODE_TRIGGERED) relations_forget(s->listing);
     slots_book(&b->slots, s->extra, SLOT_DUE);
@@ -240,7 +244,7 @@ void dues_extra(broker_t *b, source_t *s, wire_cause_t cause, uint8_t attempt)
         (when->template->mode != MODE_SCHEDULED || schedule_opens(when, b->now) > b->now))
         return;
     if (when->template->mode == MODE_CONTINUOUS && s->held == s->done) {
-        take_turn(b, s, b->now, cause);
+        take_turn(b, s, b->now, cause, attempt);
         return;
     }
     dues_open_extra(b, s, cause, attempt);
@@ -280,7 +284,6 @@ void dues_withdraw(broker_t *b, source_t *s, error_class_t reason)
 static error_class_t reason_to_skip(broker_t *b, source_t *s, int64_t due)
 {
     error_class_t reason = held_back(s, due);
-    trouble_resume(b, s);
     if (reason == ERR_host_backoff) s->late_cause = CAUSE_host_backoff;
     if (reason) return reason;
     return admission_admits(b, s) ? ERR_none : ERR_overloaded;
@@ -305,11 +308,15 @@ void dues_extend(broker_t *b, source_t *s)
     open_until(b, s, b->built_until - 1);
     put_into_wheel(b, s);
     if (s->held == before) return;
-    error_class_t reason = s->done == before ? reason_to_skip(b, s, s->held) : ERR_none; // what runs goes on
-    if (reason)
+    bool runs = s->done != before; // it goes on
+    error_class_t reason = runs ? ERR_none : reason_to_skip(b, s, s->held);
+    if (reason) {
         skip_until(b, s, s->held, reason);
-    else
-        send_or_queue(b, s, before, CAUSE_scheduled);
+        trouble_resume(b, s);
+    } else if (!runs) {
+        skip_until(b, s, outage_until(s) - 1, ERR_host_backoff);
+    }
+    if (!reason) send_or_queue(b, s, before, CAUSE_scheduled);
     go_on(b, s);
 }
 
@@ -440,7 +447,7 @@ static void set_aside(broker_t *b, source_t *s, int64_t due)
     skip_extra(b, s, ERR_missed_while_down);
     s->done = s->extra = before;
     s->extra_cause = CAUSE_scheduled;
-    s->extra_class = PRIORITY_LOW;
+    s->attempt = 0;
 }
 
 // Closes an open due, and those before it that nobody reported.
@@ -510,7 +517,11 @@ static void end_job(broker_t *b, const miner_t *m, source_t *s, int64_t due)
 static void close_due(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
 {
     bool extra = o->due == s->extra;
-    settled_t settled = {extra ? s->extra_cause : CAUSE_scheduled, extra ? s->attempt : 0};
+    settled_t settled = {CAUSE_scheduled, 0};
+    if (extra)
+        settled = (settled_t){s->extra_cause, s->attempt};
+    else if (s->listing->template->mode == MODE_CONTINUOUS)
+        settled = (settled_t){s->turn_cause, s->turn_attempt};
     settle(b, s, o);
     if (o->due >= s->polled) s->polled = 0;
     end_job(b, m, s, o->due); // before another attempt is scheduled
@@ -538,6 +549,7 @@ void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
     } else {
         outage_outcome(b, m, s, o);
         end_job(b, m, s, o->due);
+        trouble_late_outcome(b, s, o);
     }
     run_t *run = runs_of(&b->runs, s);
     if (run && run->miner == m && o->result != RESULT_skipped) dues_run_over(b, run);

@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "broker/lines.h"
+#include "broker/outage.h"
 #include "broker/records.h"
 #include "broker/relations.h"
 #include "broker/state.h"
@@ -115,10 +116,12 @@ static void enqueue(broker_t *b, job_t *job, int64_t at)
 {
     const listing_t *l = job->source->listing;
     int64_t deadline = l->template->deadline_ms, promote = INT64_MAX;
-    if (deadline) promote = at + deadline - 2 * listing_p95(l);
+    priority_t own = source_urgency(job->source), asked = tasks_urgency(b, job->source, &promote);
+    if (deadline && at + deadline - 2 * listing_p95(l) < promote)
+        promote = at + deadline - 2 * listing_p95(l);
     leave(b, job);
     job->why = ERR_none;
-    turns_put(&b->jobs.queue, &job->entry, source_urgency(job->source), at, promote, false);
+    turns_put(&b->jobs.queue, &job->entry, asked > own ? asked : own, at, promote, false);
 }
 
 static void run(broker_t *b, job_t *job, uint64_t miner, int64_t due, int64_t until)
@@ -169,13 +172,6 @@ void jobs_schedule(broker_t *b, source_t *s, wire_cause_t cause, uint8_t attempt
     enqueue(b, job, open < at ? open : at);
 }
 
-void jobs_unprobe(broker_t *b, source_t *s)
-{
-    if (!s->job || s->job->cause != CAUSE_probe) return;
-    jobs_leave(b, s);
-    if (jobs_gate(s)) jobs_want(b, s);
-}
-
 void jobs_hasten(broker_t *b, source_t *s, priority_t priority, bool ahead, int64_t promote_at)
 {
     jobs_want(b, s);
@@ -185,8 +181,26 @@ void jobs_hasten(broker_t *b, source_t *s, priority_t priority, bool ahead, int6
     if (priority < job->entry.priority) priority = job->entry.priority;
     bool better = ahead || priority > job->entry.priority || promote_at != INT64_MAX;
     if (!better && at == job->entry.ready_at) return; // it waits already, and keeps its place
+    if (promote_at > job->entry.promote_at) promote_at = job->entry.promote_at;
     leave(b, job);
     turns_put(&b->jobs.queue, &job->entry, priority, at, promote_at, ahead);
+}
+
+// It opens no due of its own any more.
+static void forgo(broker_t *b, job_t *job)
+{
+    int64_t at = jobs_gate(job->source) ? first_open(job->source) : INT64_MAX;
+    job->cause = CAUSE_scheduled;
+    job->attempt = 0;
+    if (at == INT64_MAX)
+        discard(b, job);
+    else
+        enqueue(b, job, at);
+}
+
+void jobs_forgo(broker_t *b, source_t *s, wire_cause_t cause)
+{
+    if (s->job && s->job->state != JOB_RUNNING && s->job->cause == cause) forgo(b, s->job);
 }
 
 // -- runs -----------------------------------------------------------------------------------------------
@@ -554,12 +568,32 @@ static bool start_gated(broker_t *b, job_t *job, bool first)
     return !why;
 }
 
+// Another attempt or a probe of a host that is to be left alone meanwhile waits for the end of that; another
+// attempt is not made if the next due comes before, or if the host is down.
+static bool is_put_off(broker_t *b, job_t *job)
+{
+    source_t *s = job->source;
+    bool retry = job->cause == CAUSE_retry;
+    int64_t until = outage_until(s), next = retry ? dues_next(b, s) : 0;
+    bool waits = until > b->now;
+    if (!retry && job->cause != CAUSE_probe) return false;
+    if (retry && (outage_reason(s, waits ? until : b->now) || (waits && next && until >= next)))
+        forgo(b, job);
+    else if (waits)
+        look_again(b, job, ERR_host_backoff, until);
+    else
+        return false;
+    return true;
+}
+
 // job is in no container.
 static bool start(broker_t *b, job_t *job, bool first)
 {
     CHECK(job->state == JOB_QUEUED && !turns_has(&job->entry));
     if (!job->source->entered)
         discard(b, job);
+    else if (is_put_off(b, job))
+        return true;
     else if (jobs_gate(job->source))
         return start_gated(b, job, first);
     else

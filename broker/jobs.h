@@ -72,11 +72,11 @@ int64_t jobs_lease_ms(const listing_t *listing);
 void jobs_want(struct broker *broker, source_t *source);
 // One poll outside its schedule, at `at`: opens a due of that cause then, unless the source has one open.
 void jobs_schedule(struct broker *broker, source_t *source, wire_cause_t cause, uint8_t attempt, int64_t at);
-// What a probe of source was to find out is known.
-void jobs_unprobe(struct broker *broker, source_t *source);
 // For a trigger: the class at least, and whether it goes in front.
 void jobs_hasten(struct broker *broker, source_t *source, priority_t priority, bool ahead,
                  int64_t promote_at);
+// A poll that waits for its time, and would be made for that cause (a retry, a probe), is needed no more.
+void jobs_forgo(struct broker *broker, source_t *source, wire_cause_t cause);
 // miner runs a poll of source, which has become gated: it counts from now on.
 void jobs_adopt(struct broker *broker, struct miner *miner, source_t *source);
 // miner lists what it holds: jobs_doubt before the first row, jobs_listed with each (a source whose dues go

@@ -7,6 +7,7 @@
 
 #include "broker/records.h"
 #include "broker/state.h"
+#include "broker/trouble.h"
 #include "common/check.h"
 #include "common/line.h"
 #include "common/log.h"
@@ -33,8 +34,10 @@ void letters_free(letters_t *l)
     map_free(&l->by_key);
 }
 
-static uint64_t key_of(letter_kind_t kind, uint64_t source, error_class_t error)
+// source 0: all of the template.
+static uint64_t key_of(letter_kind_t kind, const char *template_name, uint64_t source, error_class_t error)
 {
+    if (!source) source = template_id(template_name);
     uint64_t what = kind == LETTER_QUARANTINE ? 1 : 2 + (uint64_t)error; // a source is in quarantine once
     return source ^ what * 0x9e3779b97f4a7c15ULL;
 }
@@ -57,7 +60,7 @@ static void forget(letters_t *l, letter_t *x)
 {
     unlink_letter(l, x);
     map_del(&l->by_id, x->id);
-    map_del(&l->by_key, key_of(x->kind, x->source, x->error));
+    map_del(&l->by_key, key_of(x->kind, x->template_name, x->source, x->error));
     free(x);
 }
 
@@ -83,7 +86,7 @@ static letter_t *add(letters_t *l, uint64_t id, const letter_t *from)
     x->id = id;
     if (id >= l->next_id) l->next_id = id + 1;
     map_put(&l->by_id, id, x);
-    map_put(&l->by_key, key_of(x->kind, x->source, x->error), x);
+    map_put(&l->by_key, key_of(x->kind, x->template_name, x->source, x->error), x);
     append(l, x);
     return x;
 }
@@ -103,11 +106,12 @@ void letter_put(broker_t *b, letter_kind_t kind, const char *template_name, uint
                 error_class_t error, const char *detail)
 {
     letters_t *l = &b->letters;
-    letter_t *x = map_get(&l->by_key, key_of(kind, source, error));
+    letter_t *x = map_get(&l->by_key, key_of(kind, template_name, source, error));
     if (!x) {
         letter_t fresh = {.kind = kind, .source = source, .error = error, .first = b->now};
         snprintf(fresh.template_name, sizeof fresh.template_name, "%s", template_name);
         x = add(l, l->next_id, &fresh);
+        broker_store_number(b, "next_letter", (int64_t)l->next_id); // a name that was seen names no other
     }
     unlink_letter(l, x);
     append(l, x);
@@ -136,6 +140,32 @@ void letter_load(broker_t *b, uint64_t id, yyjson_val *o)
     add(&b->letters, id, &x);
 }
 
+static int by_last(const void *a, const void *b)
+{
+    const letter_t *x = *(letter_t *const *)a, *y = *(letter_t *const *)b;
+    if (x->last != y->last) return x->last < y->last ? -1 : 1;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+// They lie in the file in the order in which they were first written. A letter of a source that came out of
+// quarantine just before the end may have stayed.
+void letters_start(broker_t *b)
+{
+    letters_t *l = &b->letters;
+    size_t n = 0, pos = 0;
+    letter_t **all = xcalloc(l->by_id.count + 1, sizeof(letter_t *));
+    for (letter_t *x; (x = map_next(&l->by_id, &pos));) all[n++] = x;
+    if (n) qsort(all, n, sizeof(letter_t *), by_last);
+    l->oldest = l->newest = NULL;
+    for (size_t i = 0; i < n; i++) append(l, all[i]);
+    for (size_t i = 0; i < n; i++) {
+        const source_t *s = map_get(&b->catalog.sources, all[i]->source);
+        if (all[i]->kind == LETTER_QUARANTINE && s && !source_is_quarantined(s)) letter_remove(b, all[i]);
+    }
+    free(all);
+    drop_oldest(b);
+}
+
 letter_t *letter_find(const letters_t *l, uint64_t id)
 {
     return map_get(&l->by_id, id);
@@ -149,6 +179,6 @@ void letter_remove(broker_t *b, letter_t *x)
 
 void letters_drop_source(broker_t *b, uint64_t source, letter_kind_t kind)
 {
-    letter_t *x = map_get(&b->letters.by_key, key_of(kind, source, ERR_none));
+    letter_t *x = map_get(&b->letters.by_key, key_of(kind, "", source, ERR_none));
     if (x && kind == LETTER_QUARANTINE) letter_remove(b, x);
 }

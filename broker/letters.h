@@ -42,6 +42,7 @@ const char *letter_kind_name(letter_kind_t kind);
 void letter_put(struct broker *broker, letter_kind_t kind, const char *template_name, uint64_t source,
                 error_class_t error, const char *detail);
 void letter_load(struct broker *broker, uint64_t id, yyjson_val *record);
+void letters_start(struct broker *broker); // after the last was loaded, and all sources
 letter_t *letter_find(const letters_t *letters, uint64_t id);
 // The letter is done with (retried, dropped).
 void letter_remove(struct broker *broker, letter_t *letter);

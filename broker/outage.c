@@ -67,6 +67,11 @@ error_class_t outage_reason(const source_t *s, int64_t due)
     return o->breaker == BREAKER_OPEN || o->backoff_until > due ? ERR_host_backoff : ERR_none;
 }
 
+int64_t outage_until(const source_t *s)
+{
+    return s->lane->outage ? s->lane->outage->backoff_until : 0;
+}
+
 static void withdraw_all(broker_t *b, lane_t *l)
 {
     for (source_t *s = l->sources; s; s = s->lane_next) dues_withdraw(b, s, ERR_host_backoff);
@@ -210,7 +215,7 @@ static void close_outage(broker_t *b, lane_t *l, const char *reason)
     if (!out) return;
     if (out->breaker == BREAKER_OPEN) {
         source_t *probed = map_get(&b->catalog.sources, out->probe);
-        if (probed && !source_is_quarantined(probed)) jobs_unprobe(b, probed);
+        if (probed && !source_is_quarantined(probed)) jobs_forgo(b, probed, CAUSE_probe);
         b->open_breakers--;
         log_info("breaker_closed", "host=%s reason=%s after_ms=%lld", l->host, reason,
                  (long long)(b->now - out->since));

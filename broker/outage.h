@@ -48,6 +48,8 @@ void outage_told(struct broker *broker, const struct miner *miner, const wire_ba
 void outage_tell(struct broker *broker, struct miner *miner);
 // Why a due of source at due is not to be polled: ERR_host_backoff, or ERR_none.
 error_class_t outage_reason(const source_t *source, int64_t due);
+// Until when nothing of source is to be polled because its host asked for that, broker ms; 0: no such time.
+int64_t outage_until(const source_t *source);
 // The lane is about to be removed.
 void outage_lane_gone(struct broker *broker, lane_t *lane);
 // A slot was closed: what miners reported before counts half.

@@ -69,15 +69,17 @@ static void store(broker_t *b, const task_t *t)
 
 // -- coming ---------------------------------------------------------------------------------------------
 
+// When its deadline is near.
+static int64_t promote_at(const task_t *t, const listing_t *l)
+{
+    return t->deadline ? t->deadline - 2 * (l ? listing_p95(l) : 0) : INT64_MAX;
+}
+
 static void wait_for_turn(broker_t *b, task_t *t)
 {
-    int64_t promote = INT64_MAX;
-    const listing_t *l = catalog_find(&b->catalog, t->name);
-    if (t->deadline) {
-        promote = t->deadline - 2 * (l ? listing_p95(l) : 0);
-        heap_set(&b->tasks.deadlines, &t->late, t->deadline);
-    }
-    turns_put(&b->tasks.queue, &t->entry, t->priority, t->at, promote, t->ahead);
+    if (t->deadline && !t->missed) heap_set(&b->tasks.deadlines, &t->late, t->deadline);
+    turns_put(&b->tasks.queue, &t->entry, t->priority, t->at,
+              promote_at(t, catalog_find(&b->catalog, t->name)), t->ahead);
 }
 
 task_t *task_add(broker_t *b, const task_t *wanted)
@@ -160,8 +162,7 @@ static void close_leg(broker_t *b, task_leg_t *leg, error_class_t error, const c
 
 static void hasten(broker_t *b, source_t *s, const task_t *t)
 {
-    jobs_hasten(b, s, t->priority, t->ahead,
-                t->deadline ? t->deadline - 2 * listing_p95(s->listing) : INT64_MAX);
+    jobs_hasten(b, s, t->priority, t->ahead, promote_at(t, s->listing));
 }
 
 // Sees to it that the leg's source will be polled. first: it is asked for the first time.
@@ -180,7 +181,6 @@ static void push(broker_t *b, task_leg_t *leg, bool first)
     bool planned = s->job && s->job->cause != CAUSE_scheduled && s->job->cause != CAUSE_probe;
     if (planned && (s->job->cause == CAUSE_retry || !jobs_gate(s))) return; // another attempt
     dues_open_extra(b, s, CAUSE_triggered, 0);
-    s->extra_class = t->priority;
     if (jobs_gate(s))
         hasten(b, s, t);
     else
@@ -204,6 +204,36 @@ static void drop_surplus(broker_t *b)
     }
 }
 
+static int by_finished(const void *a, const void *b)
+{
+    const task_t *x = *(task_t *const *)a, *y = *(task_t *const *)b;
+    if (x->finished != y->finished) return x->finished < y->finished ? -1 : 1;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+// They lie in the file in the order in which they were asked for.
+void tasks_start(broker_t *b)
+{
+    tasks_t *tasks = &b->tasks;
+    size_t n = 0;
+    task_t **all = xcalloc(tasks->n_finished + 1, sizeof(task_t *));
+    for (task_t *t = tasks->finished_first; t; t = t->next) all[n++] = t;
+    if (n) qsort(all, n, sizeof(task_t *), by_finished);
+    for (size_t i = 0; i < n; i++) all[i]->next = all[i + 1];
+    tasks->finished_first = all[0];
+    tasks->finished_last = n ? all[n - 1] : NULL;
+    free(all);
+    drop_surplus(b);
+}
+
+static void miss_deadline(broker_t *b, task_t *t)
+{
+    t->missed = true;
+    b->tasks.missed++;
+    log_warn("deadline_missed", "task=%llu template=%s state=%s", (unsigned long long)t->id, t->name,
+             task_state_name(t->state));
+}
+
 static void finish(broker_t *b, task_t *t, task_state_t state)
 {
     tasks_t *tasks = &b->tasks;
@@ -214,6 +244,7 @@ static void finish(broker_t *b, task_t *t, task_state_t state)
     free(t->legs);
     t->legs = NULL;
     t->n_open = 0;
+    if (t->deadline && t->deadline < b->now && !t->missed) miss_deadline(b, t); // no tick came between
     t->state = state;
     t->finished = b->now;
     store(b, t);
@@ -251,6 +282,19 @@ uint64_t tasks_of(const broker_t *b, const source_t *s, int64_t due)
     const task_leg_t *leg = map_get(&b->tasks.legs, s->id);
     while (leg && due < leg->task->started) leg = leg->next;
     return leg ? leg->task->id : 0;
+}
+
+priority_t tasks_urgency(const broker_t *b, const source_t *s, int64_t *rises)
+{
+    priority_t most = PRIORITY_LOW;
+    for (const task_leg_t *leg = map_get(&b->tasks.legs, s->id); leg; leg = leg->next) {
+        const task_t *t = leg->task;
+        int64_t at = promote_at(t, s->listing);
+        priority_t its = at <= b->now && t->priority < PRIORITY_HIGH ? PRIORITY_HIGH : t->priority;
+        if (its > most) most = its;
+        if (rises && at < *rises) *rises = at;
+    }
+    return most;
 }
 
 void tasks_outcome(broker_t *b, source_t *s, const wire_outcome_t *o, bool retried)
@@ -303,10 +347,7 @@ static void note_deadlines(broker_t *b)
     for (heap_node_t *n; (n = heap_min(&b->tasks.deadlines)) && n->key <= b->now;) {
         task_t *t = HEAP_OWNER(n, task_t, late);
         heap_remove(&b->tasks.deadlines, n);
-        t->missed = true;
-        b->tasks.missed++;
-        log_warn("deadline_missed", "task=%llu template=%s state=%s", (unsigned long long)t->id, t->name,
-                 task_state_name(t->state));
+        miss_deadline(b, t);
         store(b, t);
     }
 }

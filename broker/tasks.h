@@ -67,8 +67,11 @@ const char *task_state_name(task_state_t state);
 task_t *task_add(struct broker *broker, const task_t *wanted);
 void task_cancel(struct broker *broker, task_t *task);
 void task_load(struct broker *broker, uint64_t id, yyjson_val *record);
+void tasks_start(struct broker *broker); // after the last was loaded
 // The task that a poll of source due then answers, 0: none. Of several the latest.
 uint64_t tasks_of(const struct broker *broker, const struct source *source, int64_t due);
+// The class of the tasks that a poll of source answers, now; and (may be NULL) when that rises next.
+priority_t tasks_urgency(const struct broker *broker, const struct source *source, int64_t *promote_at);
 // What came of a due of source; retried: there will be another attempt.
 void tasks_outcome(struct broker *broker, struct source *source, const wire_outcome_t *outcome, bool retried);
 // Starts tasks whose turn it is. True: there is more to do at once.

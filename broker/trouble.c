@@ -107,8 +107,8 @@ static void quarantine(broker_t *b, source_t *s, error_class_t why, const char *
     t->probe_at = why == ERR_gone || why == ERR_poison ? INT64_MAX : b->now + pause_ms(b, t);
     log_warn("quarantined", "source=%016llx template=%s url=\"%s\" reason=%s detail=\"%s\"",
              (unsigned long long)s->id, s->listing->template->name, s->url, error_class_name(why), detail);
+    letter_put(b, LETTER_QUARANTINE, s->listing->template->name, s->id, why, detail); // so that none lacks
     store(b, s);
-    letter_put(b, LETTER_QUARANTINE, s->listing->template->name, s->id, why, detail);
     relations_forget(s->listing);
     b->jobs.changed = true;
     dues_withdraw(b, s, ERR_quarantined);
@@ -140,11 +140,11 @@ bool trouble_clear(broker_t *b, source_t *s, const char *reason)
     if (was) {
         log_info("released", "source=%016llx template=%s url=\"%s\" reason=%s", (unsigned long long)s->id,
                  s->listing->template->name, s->url, reason);
-        letters_drop_source(b, s->id, LETTER_QUARANTINE);
-        jobs_unprobe(b, s);
+        jobs_forgo(b, s, CAUSE_probe);
     }
     trouble_free(&s->trouble);
     if (stored) store(b, s);
+    if (was) letters_drop_source(b, s->id, LETTER_QUARANTINE);
     relations_forget(s->listing);
     b->jobs.changed = true;
     return was;
@@ -180,7 +180,8 @@ static bool try_again(broker_t *b, source_t *s, const wire_outcome_t *o, const s
     if (source_is_quarantined(s) || b->retry_tokens < 1) return false;
     int64_t delay = retry_delay(b, policy, settled->attempt), wait = outage_wait_ms(o);
     int64_t at = b->now + (delay > wait ? delay : wait);
-    int64_t next = dues_next(b, s); // 0: none by itself
+    const template_t *t = s->listing->template;
+    int64_t next = t->mode == MODE_CONTINUOUS ? b->now + t->min_gap_ms : dues_next(b, s); // 0: none by itself
     if (outage_reason(s, at) || (next && at >= next)) return false;
     b->retry_tokens--;
     jobs_schedule(b, s, CAUSE_retry, (uint8_t)(settled->attempt + 1), at);
@@ -213,6 +214,7 @@ bool trouble_outcome(broker_t *b, source_t *s, const wire_outcome_t *o, const se
     if (o->result == RESULT_skipped) return false;
     b->retry_tokens += 0.1;
     if (o->result != RESULT_failed) {
+        jobs_forgo(b, s, CAUSE_retry);
         trouble_clear(b, s, "it works");
         return false;
     }
@@ -227,6 +229,16 @@ bool trouble_outcome(broker_t *b, source_t *s, const wire_outcome_t *o, const se
     if (try_again(b, s, o, settled)) return true;
     if (!hosts) strike(b, s, o);
     return false;
+}
+
+void trouble_late_outcome(broker_t *b, source_t *s, const wire_outcome_t *o)
+{
+    const trouble_t *t = s->trouble;
+    bool probed = t && t->quarantined && t->probe_at != INT64_MAX && o->due >= t->probe_at;
+    if (o->result == RESULT_skipped) return;
+    if (o->result != RESULT_failed) jobs_forgo(b, s, CAUSE_retry); // it works
+    if (probed && o->result == RESULT_failed) probe_failed(b, s, o);
+    if (probed && o->result != RESULT_failed) trouble_clear(b, s, "it works");
 }
 
 // -- deaths of miners -------------------------------------------------------------------------------------

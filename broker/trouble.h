@@ -44,6 +44,8 @@ typedef struct {
 // another attempt.
 bool trouble_outcome(struct broker *broker, source_t *source, const wire_outcome_t *outcome,
                      const settled_t *settled, bool hosts);
+// The same of a due that was settled before, because it was taken back while its poll ran.
+void trouble_late_outcome(struct broker *broker, source_t *source, const wire_outcome_t *outcome);
 // The miner's process has ended while it had work, and not of its own accord.
 void trouble_miner_died(struct broker *broker, struct miner *miner);
 // Takes source out of quarantine and clears it of all suspicion. False: there was nothing.
