@@ -16,7 +16,9 @@ static void say(world_t *w, sim_miner_t *m, wire_type_t type, const void *messag
     buf_t bytes;
     buf_init(&bytes, MAX_CONTROL_MESSAGE);
     CHECK(wire_encode(&bytes, type, message) == 0);
-    sim_transmit(w, EV_TO_BROKER, m->peer, bytes.data, bytes.len);
+    event_t *e = sim_transmit(w, EV_TO_BROKER, m->peer, bytes.data, bytes.len);
+    e->miner = m->index;
+    e->incarnation = m->incarnation;
     buf_free(&bytes);
 }
 
@@ -57,6 +59,7 @@ static void report(world_t *w, sim_miner_t *m, const holding_t *h, int64_t due, 
         sim_fail(w, "%s has %d outcomes that nobody acknowledged", m->name, m->n_unacked);
         return;
     }
+    if (result == RESULT_failed && due > h->page->failed_due) h->page->failed_due = due;
     int i = m->n_unacked++;
     wire_outcome_t *o = &m->unacked[i];
     *o = (wire_outcome_t){.seq = ++m->seq,
@@ -115,8 +118,11 @@ static void watch(world_t *w, const sim_miner_t *m, const holding_t *h, int64_t 
     const when_t *when = &w->when[p->template];
     bool put_off = pressure_poll(w, p, w->now + m->offset - due);
     p->polls++;
-    bool extra = when->kind == WHEN_PERIOD && due - p->polled_due < every; // a probe or a retry lies between
+    bool extra =
+        due == p->heard.asked_due ||
+        (when->kind == WHEN_PERIOD && due - p->polled_due < every); // a probe or a retry lies between
     if (w->removed[p->template]) sim_fail(w, "%s is polled though it is disabled", p->url);
+    put_off |= policy_is_lost(w, p);
     if (when->kind == WHEN_PERIOD && !policy_waits(w, p->template) && !put_off && p->polled_at &&
         w->now - p->polled_at > every * 21 / 20 + 1000)
         sim_fail(w, "%s (every %lld ms) was not polled for %lld ms", p->url, (long long)every,
@@ -125,7 +131,7 @@ static void watch(world_t *w, const sim_miner_t *m, const holding_t *h, int64_t 
         !schedule_follows(when, every, p->polled_due, due))
         sim_fail(w, "%s: after its due at %lld came %lld", p->url, (long long)p->polled_due, (long long)due);
     p->polled_at = w->now;
-    p->polled_due = due;
+    if (due != p->heard.asked_due) p->polled_due = due;
     for (int i = 0; i < MAX_MINERS; i++) {
         const sim_miner_t *other = &w->miners[i];
         const holding_t *theirs = other->alive && other != m ? holding_of(other, h->id) : NULL;
@@ -210,6 +216,7 @@ static void fail_poll(world_t *w, sim_miner_t *m, holding_t *h, error_class_t er
 static void die(world_t *w, sim_miner_t *m)
 {
     w->poisoned++;
+    miner_lost(w, m);
     miner_free(m);
     if (sim_random(w, 3)) miner_start(w, m);
 }
@@ -220,8 +227,9 @@ static void on_read(world_t *w, sim_miner_t *m, holding_t *h)
         die(w, m);
         return;
     }
-    if (h->page->broken_until > w->now) {
-        fail_poll(w, m, h, ERR_parse);
+    if (h->page->broken_until > w->now || policy_is_lost(w, h->page)) {
+        bool empty = !policy_is_lost(w, h->page) && (h->page - w->pages) % 2;
+        fail_poll(w, m, h, empty ? ERR_rotted : ERR_parse);
         return;
     }
     if (w->host_limits_until[h->page->host] > w->now) {
@@ -460,6 +468,13 @@ void miner_free(sim_miner_t *m)
     map_free(&m->holdings);
     map_free(&m->templates);
     m->alive = false;
+}
+
+void miner_lost(world_t *w, sim_miner_t *m)
+{
+    size_t pos = 0;
+    (void)w;
+    for (holding_t *h; (h = map_next(&m->holdings, &pos));) h->page->deaths++;
 }
 
 static bool busy(const sim_miner_t *m)

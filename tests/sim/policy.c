@@ -5,9 +5,19 @@
 
 enum { LEASE_MS = 26000 }; // the templates', and what the broker waits longer
 
+// What a template that says nothing gets.
+static const policy_t usual = {.depends_on = -1,
+                               .blocks = -1,
+                               .max_attempts = 5,
+                               .initial_ms = 1000,
+                               .max_ms = 60000,
+                               .coefficient = 2,
+                               .final_errors = 1ULL << ERR_parse,
+                               .max_failures = 5};
+
 static void make(world_t *w)
 {
-    for (int t = 0; t < w->n_templates; t++) w->policies[t] = (policy_t){.depends_on = -1, .blocks = -1};
+    for (int t = 0; t < w->n_templates; t++) w->policies[t] = usual;
     w->poison = -1;
     bool ranked = w->crowded || sim_random(w, 2);
     for (int t = 0; t < w->n_templates; t++)
@@ -20,13 +30,47 @@ static void make(world_t *w)
     if (sim_random(w, 2)) w->policies[last].max_concurrent = 1 + (int)sim_random(w, 3);
 }
 
+// What becomes of failures, of deadlines and of what was missed.
+static void make_lenient(world_t *w, policy_t *p, when_kind_t kind)
+{
+    if (sim_random(w, 2)) {
+        p->max_attempts = 1 + (int)sim_random(w, 5);
+        p->initial_ms = 200 + (int)sim_random(w, 8) * 100;
+        p->max_ms = p->initial_ms + (int)sim_random(w, 4) * 1000;
+        p->coefficient = 1 + (int)sim_random(w, 3);
+        static const error_class_t others[] = {ERR_http_5xx, ERR_dns, ERR_rotted};
+        p->final_errors |= 1ULL << others[sim_random(w, 3)];
+        p->max_failures = 2 + (int)sim_random(w, 5);
+    }
+    if (sim_random(w, 3) == 0) p->deadline_ms = 1000 + (int64_t)sim_random(w, 10000);
+    p->skips = sim_random(w, 4) == 0 && kind <= WHEN_WINDOWS;
+}
+
+// Nobody waits for it.
+static void choose_lost(world_t *w)
+{
+    w->lost = sim_random(w, 4) ? -1 : (int)sim_random(w, (uint64_t)w->n_pages);
+    for (int t = 0; t < w->n_templates && w->lost >= 0; t++)
+        if (w->lost == w->poison || w->policies[t].depends_on == w->pages[w->lost].template) w->lost = -1;
+}
+
+bool policy_is_lost(const world_t *w, const page_t *p)
+{
+    return w->lost >= 0 && p == &w->pages[w->lost];
+}
+
 void policy_make(world_t *w)
 {
     make(w);
+    choose_lost(w);
+    for (int t = 0; t < w->n_templates; t++) make_lenient(w, &w->policies[t], w->when[t].kind);
     for (int t = 0; w->trace && t < w->n_templates; t++)
-        printf("policy t%d: depends on %d, blocks %d, at once %d, priority %d, every %lld, kind %d\n", t,
-               w->policies[t].depends_on, w->policies[t].blocks, w->policies[t].max_concurrent,
-               w->policies[t].priority, (long long)w->every[t], (int)w->when[t].kind);
+        printf("policy t%d: depends on %d, blocks %d, at once %d, priority %d, every %lld, kind %d, attempts "
+               "%d, "
+               "deadline %lld\n",
+               t, w->policies[t].depends_on, w->policies[t].blocks, w->policies[t].max_concurrent,
+               w->policies[t].priority, (long long)w->every[t], (int)w->when[t].kind,
+               w->policies[t].max_attempts, (long long)w->policies[t].deadline_ms);
 }
 
 void policy_json(const world_t *w, int t, char *out, size_t size)
@@ -37,7 +81,22 @@ void policy_json(const world_t *w, int t, char *out, size_t size)
     if (p->depends_on >= 0)
         n += snprintf(out + n, size - (size_t)n, "\"depends_on\": \"t%d\", ", p->depends_on);
     if (p->blocks >= 0) n += snprintf(out + n, size - (size_t)n, "\"blocks\": \"t%d\", ", p->blocks);
-    if (p->max_concurrent) snprintf(out + n, size - (size_t)n, "\"max_concurrent\": %d, ", p->max_concurrent);
+    if (p->max_concurrent)
+        n += snprintf(out + n, size - (size_t)n, "\"max_concurrent\": %d, ", p->max_concurrent);
+    if (p->deadline_ms)
+        n += snprintf(out + n, size - (size_t)n, "\"deadline\": \"%lldms\", ", (long long)p->deadline_ms);
+    if (p->skips) n += snprintf(out + n, size - (size_t)n, "\"catch_up\": \"skip\", ");
+    n += snprintf(out + n, size - (size_t)n,
+                  "\"max_consecutive_failures\": %d, \"retry\": {\"max_attempts\": %d, \"initial_interval\": "
+                  "\"%dms\", \"max_interval\": \"%dms\", \"backoff_coefficient\": %d, \"non_retryable\": [",
+                  p->max_failures, p->max_attempts, p->initial_ms, p->max_ms, p->coefficient);
+    for (int e = 0, first = 1; e < ERR_COUNT; e++)
+        if (p->final_errors >> e & 1) {
+            n += snprintf(out + n, size - (size_t)n, "%s\"%s\"", first ? "" : ", ",
+                          error_class_name((uint64_t)e));
+            first = 0;
+        }
+    snprintf(out + n, size - (size_t)n, "]}, ");
 }
 
 static bool blocked_by(const world_t *w, int a, int b)
@@ -77,6 +136,7 @@ static void check_dependency(world_t *w, const holding_t *h, int64_t due)
 {
     int on = w->policies[h->page->template].depends_on;
     if (on < 0 || !w->settled || w->off[on] || w->removed[on]) return; // it may not be there any more
+    if (h->page->heard.probe_due == due) return;                       // a probe waits for nobody
     for (int i = 0; i < w->n_pages; i++) {
         const page_t *p = &w->pages[i];
         if (i == w->poison || p->template != on || p->stored_due > due - w->every[on] || p->troubled)

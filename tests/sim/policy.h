@@ -13,6 +13,8 @@ void policy_json(const world_t *world, int template, char *out, size_t size);
 bool policy_waits(const world_t *world, int template);
 // The same now.
 bool policy_gated(const world_t *world, int template);
+// The page can never be read.
+bool policy_is_lost(const world_t *world, const page_t *page);
 // miner starts to poll holding for due.
 void policy_check_start(world_t *world, const sim_miner_t *miner, const holding_t *holding, int64_t due);
 

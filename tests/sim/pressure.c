@@ -59,7 +59,7 @@ static void check_waits(world_t *w)
     for (int i = 0; i < w->n_pages; i++) {
         const page_t *p = &w->pages[i];
         int64_t most = patience(w, p), gap = longest_gap(w, p);
-        if (most && gap > most)
+        if (most && !policy_is_lost(w, p) && gap > most)
             sim_fail(w, "%s (every %lld ms, priority %d) waited for %lld ms under pressure", p->url,
                      (long long)w->every[p->template], w->policies[p->template].priority, (long long)gap);
     }
@@ -70,6 +70,14 @@ typedef struct {
     int64_t wanted, got, gap; // gap: the longest wait for a poll
 } class_t;
 
+// What nears its deadline is of another class.
+static bool has_deadlines(const world_t *w)
+{
+    bool any = false;
+    for (int t = 0; t < w->n_templates; t++) any |= w->policies[t].deadline_ms != 0;
+    return any;
+}
+
 static void check_shares(world_t *w, int64_t span)
 {
     class_t classes[PRIORITY_CRITICAL + 1] = {0}, *low = &classes[PRIORITY_LOW],
@@ -78,6 +86,7 @@ static void check_shares(world_t *w, int64_t span)
     for (int i = 0; i < w->n_pages; i++) {
         const page_t *p = &w->pages[i];
         class_t *c = &classes[w->policies[p->template].priority];
+        if (policy_is_lost(w, p)) continue;
         if (is_periodic(w, p)) c->wanted += span / w->every[p->template];
         c->got += p->polls;
         all += p->polls;
@@ -102,7 +111,7 @@ void pressure_run(world_t *w)
     for (int i = 0; !w->crowded && i < MAX_MINERS; i++) w->miners[i].overloaded_until = w->now + span;
     w->pressed = true;
     if (sim_run_until(w, w->now + span)) check_waits(w);
-    if (!w->failure[0] && w->crowded) check_shares(w, span);
+    if (!w->failure[0] && w->crowded && !has_deadlines(w)) check_shares(w, span);
     for (int i = 0; i < MAX_MINERS; i++) w->miners[i].overloaded_until = 0;
     for (int i = 0; i < w->n_pages; i++)
         w->pages[i].polled_at = w->pages[i].polled_due = 0; // a new beginning

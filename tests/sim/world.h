@@ -12,6 +12,8 @@
 #include "common/map.h"
 #include "tests/sim/schedule.h"
 
+typedef struct yyjson_doc yyjson_doc;
+
 enum {
     MAX_MINERS = 8,
     MAX_TEMPLATES = 5,
@@ -19,8 +21,11 @@ enum {
     MAX_HOSTS = 8,
     MAX_DUES = 256, // that a miner holds of one source
     MAX_UNACKED = 4096,
+    HEARD_FAILURES = 3,
     LIVENESS_MS = 4000,
     BEAT_MS = 1000,
+    CTL_PEER = 1,         // rtm-ctl
+    SIM_EVERY_STEPS = 30, // periods: seconds from 2 s on
 };
 
 // -- faults -------------------------------------------------------------------------------------------
@@ -29,12 +34,40 @@ enum {
     X(disconnect) X(delay) X(kill_miner) X(freeze_miner) X(drain_miner) \
     X(add_miner) X(sick_miner) X(overload) X(kill_broker) X(stall_broker) \
     X(clock_jump) X(slow_disk) X(failing_host) X(slow_host) X(sink_away) \
-    X(change_template) X(replay) X(trigger) X(broken_page) X(limited_host)
+    X(change_template) X(replay) X(trigger) X(broken_page) X(limited_host) X(deal)
 // clang-format on
 #define SIM_FAULT_ENUM(name) FAULT_##name,
 typedef enum { SIM_FAULTS(SIM_FAULT_ENUM) FAULT_COUNT } fault_t;
 
 // -- what is modelled ---------------------------------------------------------------------------------
+
+typedef struct {     // a poll that failed, as the broker heard of it
+    int64_t at, due; // broker ms
+    uint64_t error;
+    int64_t retry_after_ms;
+    uint64_t peer; // who said so
+} failure_t;
+
+// See heard.h. Times in broker ms.
+typedef struct {
+    failure_t failures[HEARD_FAILURES]; // since a success, the last few
+    int failed;                         // how many there were
+    int attempts;                       // after the first poll
+    bool sure;                          // that these are all
+    int64_t attempt_due, asked_due;     // asked: the latest that was no due of the schedule
+    uint64_t listed;                    // run of the broker that was told who has it
+    int strikes;                        // failures of its own in a row
+    int probes;                         // that failed in a row
+    int64_t probe_due, probe_failed_at;
+    size_t after;        // operations that the latest failure's record is among
+    int64_t settled_due; // the latest that is no skip
+} heard_t;
+
+typedef struct {   // a host that asked to be left alone
+    int64_t until; // broker ms
+    int64_t over;  // the same in our time, as a broker's that starts may go back
+    size_t after;  // operations that its record is among
+} limit_t;
 
 typedef struct { // a page somewhere on the web
     uint64_t id;
@@ -49,6 +82,10 @@ typedef struct { // a page somewhere on the web
     int64_t broken_until;    // it cannot be read
     bool troubled;           // it failed: it may be in quarantine
     int64_t gap;             // under pressure: the longest between two polls
+    int64_t failed_due;      // latest due of a poll that failed
+    int deaths;              // of miners that had it, or that may have seemed to die
+    bool letter_dropped;     // by a user: it may be in quarantine without one
+    heard_t heard;
 } page_t;
 
 typedef struct { // a source as a miner holds it
@@ -85,7 +122,30 @@ typedef struct {
     char etags[MAX_UNACKED][24];
     int n_unacked;
     uint64_t seq, acked, polls;
+    uint64_t left_run; // of the broker, which it told that it drains
 } sim_miner_t;
+
+typedef enum {
+    TASK_SEEN_WAITING,
+    TASK_SEEN_RUNNING,
+    TASK_SEEN_DONE,
+    TASK_SEEN_FAILED,
+    TASK_SEEN_CANCELLED
+} task_seen_t;
+
+typedef struct {          // a task as users know it, see user_tasks.h. Times in broker ms
+    uint64_t id, seen;    // seen: the look that it was last seen at
+    int template, page;   // page -1: all of the template
+    int64_t at, deadline; // deadline 0: none
+    int64_t born;         // our time when it was first heard of
+    int state, priority;  // as last seen
+    int ended;            // task_seen_t, 0: not yet, as last seen
+    int64_t ended_at;
+    int ended_told; // and as the user was told, so that it stays so
+    int64_t ended_told_at;
+    int64_t seen_at; // ours
+    bool acknowledged, ranked, missed, ended_seen, unmatched, matched, cancelled;
+} sim_task_t;
 
 typedef struct { // what the broker's store would hold
     store_op_t op;
@@ -98,6 +158,11 @@ typedef struct {
     int depends_on, blocks; // templates, -1: none
     int max_concurrent;     // 0: any
     int priority;           // priority_t
+    int max_attempts, initial_ms, max_ms, coefficient;
+    uint64_t final_errors; // bits 1 << error_class_t: no other attempt after these
+    int max_failures;      // in a row, then quarantine
+    int64_t deadline_ms;   // 0: none
+    bool skips;            // what was missed while down, instead of catching up
 } policy_t;
 
 typedef struct {
@@ -134,11 +199,32 @@ typedef struct {
     int crowded;        // polls at once in the cluster, fewer than are wanted; 0: any
     bool pressed;       // under pressure, see pressure.h
     policy_t policies[MAX_TEMPLATES];
-    int64_t changed_at[MAX_TEMPLATES]; // added, replaced, disabled, removed
-    bool off[MAX_TEMPLATES];           // disabled or removed, as far as anybody knows
-    int poison, poisoned;              // the page that kills miners, -1: none; how many it killed
-    bool removed[MAX_TEMPLATES];       // in the calm: nobody may poll it
-    map_t stored; // page and generation -> newest version that is safe in the sink, plus 1
+    int64_t changed_at[MAX_TEMPLATES];   // added, replaced, disabled, removed
+    int64_t changed_due[MAX_TEMPLATES];  // the same in broker ms
+    bool off[MAX_TEMPLATES];             // disabled or removed, as far as anybody knows
+    int poison, poisoned;                // the page that kills miners, -1: none; how many it killed
+    int lost;                            // the page that can never be read, -1: none
+    int64_t broker_offset;               // what the broker calls now, less our time, as it last said
+    uint64_t heard_polls, heard_retries; // of this run of the broker
+    map_t heard;                         // incarnation -> the last outcome that this run has heard
+    bool turned_away;                    // the message at hand is of no session
+    limit_t limits[MAX_HOSTS];
+    int64_t host_failed_at[MAX_HOSTS]; // broker ms when it heard so last
+    int64_t broker_started, ticked_at; // our time
+    int64_t broker_began;              // what it called now then
+    // -- what users know
+    bool curious;       // they look and act
+    yyjson_doc *answer; // to the command at hand
+    uint64_t refused;   // its code
+    char cursor[128];
+    map_t tasks, missed;         // id -> sim_task_t; whose missed deadlines were noted
+    map_t letters, letters_gone; // id -> what is known of it; those that users did away with
+    size_t letters_kept, tasks_kept;
+    int64_t acted_due[MAX_TEMPLATES]; // broker ms when users last dealt with its letters
+    uint64_t looks;
+    int spread[2];               // other attempts that came in the first half of their pauses, in the second
+    bool removed[MAX_TEMPLATES]; // in the calm: nobody may poll it
+    map_t stored;                // page and generation -> newest version that is safe in the sink, plus 1
     int n_hosts;
     int64_t host_fails_until[MAX_HOSTS], host_slow_until[MAX_HOSTS], host_limits_until[MAX_HOSTS];
     int64_t sink_away_until;
@@ -148,6 +234,7 @@ typedef struct {
     bool settled;       // and all is normal again: polls are counted and watched
     bool quiet;         // pages change no more
     uint64_t struck[FAULT_COUNT];
+    bool acted;    // the broker sent or stored something at this event
     uint64_t hash; // of the trace
     bool trace;
     char failure[300]; // empty: none so far
@@ -158,7 +245,8 @@ int world_run(world_t *world, uint64_t seed, int slots, bool trace);
 void world_free(world_t *world);
 const char *fault_name(fault_t fault);
 
-// -- shared by world.c and miner.c ----------------------------------------------------------------------
+// -- shared by the files of the simulator
+// ----------------------------------------------------------------------
 typedef enum {
     EV_TO_BROKER, // bytes from peer
     EV_TO_MINER,  // bytes to peer
@@ -173,6 +261,7 @@ typedef enum {
     EV_BROKER_UP,
     EV_FAULT,
     EV_PAGE, // a page changes
+    EV_LOOK, // users look what has become of their tasks
 } event_type_t;
 
 struct event {
@@ -189,7 +278,7 @@ struct event {
 uint64_t sim_random(world_t *world, uint64_t below);
 event_t *sim_schedule(world_t *world, int64_t delay, event_type_t type, const void *bytes, size_t len);
 // Puts a message on peer's link, EV_TO_BROKER or EV_TO_MINER; it arrives in order, unless the link breaks.
-void sim_transmit(world_t *world, event_type_t direction, uint64_t peer, const void *bytes, size_t len);
+event_t *sim_transmit(world_t *world, event_type_t direction, uint64_t peer, const void *bytes, size_t len);
 void sim_fail(world_t *world, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 // Prints a message that arrives, if the run is traced.
 void sim_trace(const world_t *world, const char *from, const char *to, wire_type_t type, const void *message);
@@ -200,6 +289,8 @@ int64_t sim_broker_time(const world_t *world);
 
 void miner_start(world_t *world, sim_miner_t *miner);
 void miner_free(sim_miner_t *miner);
+// It dies, or seems to: what it had may be blamed.
+void miner_lost(world_t *world, sim_miner_t *miner);
 void miner_dial(world_t *world, sim_miner_t *miner);
 void miner_drain(world_t *world, sim_miner_t *miner);
 // Handles any of the miner's events.

@@ -1,0 +1,153 @@
+// Calm: see the header.
+#include "tests/sim/calm.h"
+
+#include <stdio.h>
+
+#include "tests/sim/control.h"
+#include "tests/sim/edge.h"
+#include "tests/sim/policy.h"
+#include "tests/sim/pressure.h"
+
+enum {
+    CLOSING_MS = 16000, // after a slot's end
+    POISON_KILLS = 30,
+    LATE_MS = 2000, // in the calm, after a due
+    SETTLING_MS = 3000,
+    LONGEST_EVERY_MS = 2000 + SIM_EVERY_STEPS * 1000,
+};
+
+// When nobody is frozen any more.
+static int64_t last_sleeper(const world_t *w)
+{
+    int64_t at = w->broker_away_until > w->now ? w->broker_away_until : w->now;
+    for (int i = 0; i < MAX_MINERS; i++)
+        if (w->miners[i].alive && w->miners[i].frozen_until > at) at = w->miners[i].frozen_until;
+    return at;
+}
+
+// All faults end: everybody is up, every template is there.
+static void make_calm(world_t *w)
+{
+    w->extra_delay_until = w->sink_away_until = w->slow_disk_until = w->now;
+    for (int i = 0; i < MAX_MINERS; i++) w->miners[i].sick_until = w->miners[i].overloaded_until = 0;
+    if (!w->broker) sim_start_broker(w);
+    for (int i = 0; i < MAX_HOSTS; i++)
+        w->host_fails_until[i] = w->host_slow_until[i] = w->host_limits_until[i] = w->now;
+    for (int t = 0; t < w->n_templates; t++) w->off[t] = false;
+    for (int i = 0; i < w->n_pages; i++) w->pages[i].broken_until = 0;
+    w->poison = -1;
+    for (int i = 0; i < 3; i++)
+        if (!w->miners[i].alive) miner_start(w, &w->miners[i]);
+    for (int t = 0; t < w->n_templates; t++) {
+        char name[16];
+        snprintf(name, sizeof name, "t%d", t);
+        wire_arg_t args[] = {{"name", name}};
+        control_add(w, t, true);
+        control_ask(w, "enable", args, 1);
+    }
+}
+
+// In the calm each source is polled once per period, by one owner, and nothing stays open.
+static void check_calm(world_t *w, int64_t span)
+{
+    for (int i = 0; i < w->n_pages; i++) {
+        page_t *p = &w->pages[i];
+        if (policy_is_lost(w, p)) continue; // it is in quarantine
+        int64_t every = w->every[p->template];
+        // broker time may run 2 % fast or slow after a jump of the wall clock
+        int64_t least = span * 97 / 100 / every - 1, most = span * 103 / 100 / every + 2;
+        const when_t *when = &w->when[p->template];
+        if (policy_waits(w, p->template)) { // it may wait for its turn, but not for ever
+            int64_t longest = span / 2 > 3 * every ? span / 2 : 3 * every;
+            bool late = when->kind == WHEN_PERIOD && !w->crowded &&
+                        (!p->polled_at || w->now - p->polled_at > longest);
+            if (late) control_explain(w, p);
+            if (late)
+                sim_fail(w, "%s (every %lld ms) was not polled for %lld ms", p->url, (long long)every,
+                         (long long)(w->now - p->polled_at));
+            continue;
+        }
+        if (when->kind == WHEN_PERIOD && (p->polls < least || p->polls > most))
+            sim_fail(w, "%s (every %lld ms) was polled %d times in %lld ms of calm", p->url, (long long)every,
+                     p->polls, (long long)span);
+        int64_t since = p->polled_due ? p->polled_due : w->settled_at + SETTLING_MS;
+        bool overdue = schedule_overdue(when, every, since, sim_broker_time(w) - LATE_MS);
+        if (overdue) control_explain(w, p);
+        if (overdue) sim_fail(w, "%s was not polled after its due at %lld", p->url, (long long)since);
+        if (!broker_owner(w->broker, p->id)[0]) sim_fail(w, "%s has no owner", p->url);
+    }
+}
+
+// Loads are levelled when a slot is closed; what they are may have changed since.
+static void check_balance(world_t *w)
+{
+    if (!broker_balanced(w->broker)) sim_run_until(w, w->now + w->slot_ms + CLOSING_MS);
+    if (!w->failure[0] && !broker_balanced(w->broker)) sim_fail(w, "one miner has more than its share");
+}
+
+// Others may not be due for an hour.
+static bool is_polled_often(const when_t *when)
+{
+    return when->kind == WHEN_PERIOD || when->kind == WHEN_CONTINUOUS ||
+           (when->kind == WHEN_CRON && when->all_hours);
+}
+
+// Once nothing changes any more, everything that there was is stored: no validator ever hid a change.
+static void check_stored(world_t *w)
+{
+    for (int i = 0; i < w->n_pages; i++)
+        if (!policy_is_lost(w, &w->pages[i]) && is_polled_often(&w->when[w->pages[i].template]) &&
+            !policy_waits(w, w->pages[i].template) && w->pages[i].stored_version != w->pages[i].version)
+            sim_fail(w, "%s is at version %llu, the sink has %llu", w->pages[i].url,
+                     (unsigned long long)w->pages[i].version, (unsigned long long)w->pages[i].stored_version);
+}
+
+// What was asked for has been done, or given up.
+static void check_tasks(world_t *w)
+{
+    size_t open = broker_counts(w->broker).tasks;
+    if (open) control_ask(w, "tasks", NULL, 0);
+    for (int i = 0; open && i < w->n_pages; i++) control_explain(w, &w->pages[i]);
+    if (open) sim_fail(w, "%zu tasks have not ended", open);
+    if (w->poisoned > POISON_KILLS) sim_fail(w, "one page killed %d miners", w->poisoned);
+}
+
+// A miner that joins disturbs nobody: what moves to it is polled on time and by one at once.
+static void join_another(world_t *w)
+{
+    for (int i = 0; i < MAX_MINERS; i++) {
+        if (w->miners[i].alive) continue;
+        miner_start(w, &w->miners[i]);
+        return;
+    }
+}
+
+// What is disabled is polled no more.
+static void disable_one(world_t *w)
+{
+    wire_arg_t args[] = {{"name", "t0"}};
+    control_ask(w, "disable", args, 1);
+    w->off[0] = true;
+    sim_run_until(w, w->now + 500);
+    w->removed[0] = true;
+    sim_run_until(w, w->now + w->slot_ms);
+}
+
+void calm_run(world_t *w)
+{
+    w->calm = true;
+    if (!sim_run_until(w, last_sleeper(w))) return;
+    make_calm(w);
+    if (w->failure[0] || !sim_run_until(w, w->now + 3 * w->slot_ms + 15000)) return;
+    int64_t span = 3 * w->slot_ms + 65000;
+    w->settled = true;
+    w->settled_at = sim_broker_time(w);
+    if (sim_run_until(w, w->now + span / 2)) join_another(w);
+    if (!w->failure[0] && sim_run_until(w, w->now + span - span / 2)) check_calm(w, span);
+    if (!w->failure[0]) check_balance(w);
+    w->quiet = true;
+    if (!w->failure[0] && sim_run_until(w, w->now + LONGEST_EVERY_MS + 5000)) check_stored(w);
+    if (!w->failure[0]) check_tasks(w);
+    if (!w->failure[0]) pressure_run(w);
+    if (!w->failure[0]) disable_one(w);
+}
