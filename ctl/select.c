@@ -19,6 +19,7 @@
 #include "miner/read/jsonpath.h"
 #include "miner/read/select.h"
 #include "miner/read/text.h"
+#include "miner/read/unpack.h"
 #include "miner/read/xml_repair.h"
 #include "miner/read/xml_sax.h"
 #include "proto/limits.h"
@@ -361,6 +362,13 @@ static int select_in(select_t *s, const char *kind)
     return CTL_USAGE;
 }
 
+static int unpack_document(arena_t *arena, document_t *document)
+{
+    char detail[200] = "";
+    read_status_t status = unpack(arena, document, detail);
+    return status == READ_OK ? CTL_OK : ctl_refuse("%s: %s", read_status_name(status), detail);
+}
+
 int run_select(const command_t *command, ctl_t *ctl, int argc, char **argv)
 {
     const char *kind;
@@ -379,10 +387,13 @@ int run_select(const command_t *command, ctl_t *ctl, int argc, char **argv)
                               .content_type = saved.content_type,
                               .url = saved.url};
     s.arena = arena_new(4 * (size_t)MAX_DOCUMENT);
+    arena_t *unpacked = arena_new(2 * (size_t)MAX_DOCUMENT);
     bound_cpu_time();
+    if (result == CTL_OK) result = unpack_document(unpacked, &s.document);
     if (result == CTL_OK) result = select_in(&s, kind);
     if (result == CTL_OK && s.n == 0) fputs("(nothing matches)\n", stderr);
     arena_destroy(&s.arena);
+    arena_destroy(&unpacked);
     saved_free(&saved);
     return result;
 }

@@ -1,4 +1,5 @@
 """rtm-ctl select and robots: small tools that need no cluster."""
+import gzip
 import json
 import os
 import resource
@@ -109,6 +110,8 @@ def test_select_ends(tmp_path, kind, selector, document):
 
 
 def test_a_file(tmp_path):
+    (tmp_path / "feed.gz").write_bytes(gzip.compress(FEED.encode()))
+    assert json.loads(ctl("select", "--kind", "xml", "//item/@id", tmp_path / "feed.gz").stdout) == "x"
     page = tmp_path / "page.html"
     page.write_text(PAGE)
     assert json.loads(ctl("select", "p::text", page).stdout) == "5 of 7"
