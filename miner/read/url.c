@@ -367,8 +367,8 @@ static size_t put_query(char *out, const char *query, size_t len)
 static const char *without_www(const char *host, const char *end)
 {
     if (end - host < 5 || memcmp(host, "www.", 4) != 0) return host;
-    size_t rest = strcspn(host + 4, "/?:");
-    return memchr(host + 4, '.', rest) ? host + 4 : host;
+    size_t rest = strcspn(host + 4, "/?:@"); // `@` ends a user's name
+    return host[4 + rest] != '@' && memchr(host + 4, '.', rest) ? host + 4 : host;
 }
 
 const char *urls_norm(urls_t *u, arena_t *arena, const char *text)

@@ -165,6 +165,7 @@ def test_robots_refuses_what_is_no_url(tmp_path):
     (["https://a.example/x/y/%2E.?q"], "https://a.example/x/?q", "https://a.example/x?q"),
     (["..?page=2#n", "https://a.example/x/y/z"], "https://a.example/x/?page=2#n", "https://a.example/x?page=2"),
     ([".#n", "https://a.example/x/y"], "https://a.example/x/#n", "https://a.example/x"),
+    (["http://www.@a.example/"], "http://www.@a.example/", "https://www.@a.example"),
     (["/x/...?q", "https://a.example/"], "https://a.example/x/...?q", "https://a.example/x/...?q"),
 ])
 def test_url(args, url, norm):
