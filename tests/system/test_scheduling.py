@@ -255,6 +255,28 @@ def test_a_detail_page_speaks_for_its_host(cluster, web):
         other.close()
 
 
+def test_a_miner_that_joins_is_told_whom_to_leave_alone(cluster, web):
+    """A detail page's host, which no template lists, asked for it before that miner was there."""
+    other, count = Web(), iter(range(2, 10 ** 6))
+    try:
+        other.pages["/detail"] = (429, {"Retry-After": "60"}, b"")
+        web.pages["/list"] = lambda _: (200, {}, listing(*[(n, other.url(f"/detail?{n}"), str(n)) for n in [next(count)]]))
+        other.pages.update({f"/detail?{n}": (429, {"Retry-After": "60"}, b"") for n in range(100)})
+        with started(cluster) as c:
+            c.add(template(web, "here", "/list", detail={"follow": "url", "fields": {"content": "p"}}))
+            wait_until(lambda: other.requests, what="a detail page is asked")
+            c.miners[0].wait_log(" host_backoff ")
+            wait_until(lambda: asked(web, "/list") >= 3, what="the list is polled on")
+            assert len(other.requests) == 1
+            c.miners[0].kill()
+            c.add_miner("fresh")
+            before = asked(web, "/list")
+            wait_until(lambda: asked(web, "/list") >= before + 3, what="the new miner polls the list")
+            assert len(other.requests) == 1 and c.ctl_json("sources", "here")[0]["miner"] == "fresh"
+    finally:
+        other.close()
+
+
 def test_tasks(cluster, web):
     order = []
 
