@@ -12,6 +12,7 @@
 
 enum {
     BUDGET = 4096,      // sources per tick, so that no tick keeps heartbeats waiting
+    COUNTED = 16,       // sources of a schedule without a plain period cost as many others at the start
     STALL_MS = 1000,    // between two ticks: the broker itself was away
     PATIENCE_SLOTS = 8, // what has waited longer for its turn goes first, so that hardly any waits for ten
     FIRST_RETRIES = 10, // before there were polls to earn them
@@ -358,14 +359,14 @@ static bool enter_some(broker_t *b)
     int n = 0;
     for (source_t *s; n < b->config.budget && (s = map_next(sources, &b->enter_pos));) {
         if (s->entered || !s->listing->enabled) continue;
-        n++;
+        n += s->listing->plain ? 1 : COUNTED; // what was missed of cron or windows takes longer to count
         bool fresh = s->last_ok == 0 && s->polled_at == 0;
         int64_t accounted = fresh || !b->accounted ? b->now : b->accounted;
         if (accounted < s->done) accounted = s->done; // reported meanwhile
         dues_enter(b, s, accounted, accounted);
         if (fresh) dues_extra(b, s, CAUSE_added, 0);
     }
-    return n == b->config.budget;
+    return n >= b->config.budget;
 }
 
 static void end_grace(broker_t *b)

@@ -165,9 +165,11 @@ static void hasten(broker_t *b, source_t *s, const task_t *t)
     jobs_hasten(b, s, t->priority, t->ahead, promote_at(t, s->listing));
 }
 
-// Sees to it that the leg's source will be polled. first: it is asked for the first time.
-static void push(broker_t *b, task_leg_t *leg, bool first)
+// Sees to it that the leg's source will be polled.
+static void push(broker_t *b, task_leg_t *leg)
 {
+    bool first = !leg->asked;
+    leg->asked = true;
     source_t *s = map_get(&b->catalog.sources, leg->source);
     const task_t *t = leg->task;
     if (s && source_is_quarantined(s) && s->trouble->why == ERR_poison) {
@@ -336,8 +338,9 @@ static int start(broker_t *b, task_t *t)
     int cost = 1 + (int)t->n_legs;
     for (uint32_t i = 0; i < t->n_legs; i++) link_leg(&b->tasks, &t->legs[i]);
     uint64_t id = t->id;
-    for (uint32_t i = 0, n = t->n_legs; i < n && map_get(&b->tasks.by_id, id) && t->legs; i++)
-        push(b, &t->legs[i], true);
+    uint32_t n = t->n_legs < (uint32_t)b->config.budget ? t->n_legs : (uint32_t)b->config.budget;
+    if (n < t->n_legs) b->tasks.swept_at = 0; // the next ticks ask for the rest
+    for (uint32_t i = 0; i < n && map_get(&b->tasks.by_id, id) && t->legs; i++) push(b, &t->legs[i]);
     if (t->state == TASK_RUNNING && !t->n_legs) finish(b, t, TASK_DONE);
     return cost;
 }
@@ -371,7 +374,7 @@ static bool sweep(broker_t *b)
     for (size_t i = 0; i < n; i++) {
         source_t *s = map_get(&b->catalog.sources, legs[i]->source);
         if (s && s->listing->enabled)
-            push(b, legs[i], false);
+            push(b, legs[i]);
         else
             close_leg(b, legs[i], ERR_removed, "its source was removed or disabled");
     }

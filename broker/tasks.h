@@ -27,6 +27,7 @@ typedef struct task_leg {
     struct task *task;
     uint64_t source;
     struct task_leg *next; // of the same source
+    bool asked;            // its poll was, once at least
 } task_leg_t;
 
 typedef struct task {

@@ -133,36 +133,28 @@ int64_t turns_next(const turns_t *q)
     return n ? n->key : INT64_MAX;
 }
 
-static int by_place(const void *a, const void *b)
-{
-    const turn_t *x = *(turn_t *const *)a, *y = *(turn_t *const *)b;
-    return (x->place.key > y->place.key) - (x->place.key < y->place.key);
-}
-
 static int by_time(const void *a, const void *b)
 {
     const turn_t *x = *(turn_t *const *)a, *y = *(turn_t *const *)b;
     if (x->ready_at != y->ready_at) return x->ready_at < y->ready_at ? -1 : 1;
-    return x->priority != y->priority ? (int)y->priority - (int)x->priority : by_place(a, b);
+    return turns_before(x, y) ? -1 : 1;
 }
 
 // The ready ones: each class in its order, merged as turns would fall.
 static size_t peek_ready(const turns_t *q, turn_t **out, size_t n)
 {
-    turn_t **sorted[TURN_CLASSES];
+    heap_node_t **sorted[TURN_CLASSES];
     size_t at[TURN_CLASSES] = {0}, taken = 0;
     shares_t shares = q->shares;
     for (int c = 0; c < TURN_CLASSES; c++) {
-        const heap_t *h = &q->classes[c];
-        sorted[c] = xcalloc(h->count + 1, sizeof *sorted[c]);
-        for (size_t i = 0; i < h->count; i++) sorted[c][i] = HEAP_OWNER(h->nodes[i], turn_t, place);
-        qsort(sorted[c], h->count, sizeof *sorted[c], by_place);
+        sorted[c] = xcalloc(n + 1, sizeof *sorted[c]);
+        heap_first(&q->classes[c], sorted[c], n, 0);
     }
     while (taken < n) {
         int best = shares_next(&shares, wants(q, at));
         if (best < 0) break;
         shares_take(&shares, best);
-        out[taken++] = sorted[best][at[best]++];
+        out[taken++] = HEAP_OWNER(sorted[best][at[best]++], turn_t, place);
     }
     for (int c = 0; c < TURN_CLASSES; c++) free(sorted[c]);
     return taken;
@@ -170,14 +162,19 @@ static size_t peek_ready(const turns_t *q, turn_t **out, size_t n)
 
 size_t turns_peek(const turns_t *q, turn_t **out, size_t n)
 {
-    size_t taken = peek_ready(q, out, n), waiting = 0;
-    turn_t **later = xcalloc(q->timers.count + 1, sizeof(turn_t *));
-    for (size_t i = 0; i < q->timers.count; i++) {
-        turn_t *e = HEAP_OWNER(q->timers.nodes[i], turn_t, timer);
+    enum { TIES = 4096 }; // of one time, which their classes put in order
+    size_t taken = peek_ready(q, out, n), waiting = 0,
+           most = n + q->ages.count; // the ready may have timers, too
+    heap_node_t **timers = xcalloc(most + TIES, sizeof *timers);
+    turn_t **later = xcalloc(most + TIES, sizeof(turn_t *));
+    size_t found = heap_first(&q->timers, timers, most, TIES);
+    for (size_t i = 0; i < found; i++) {
+        turn_t *e = HEAP_OWNER(timers[i], turn_t, timer);
         if (!e->ready) later[waiting++] = e;
     }
     qsort(later, waiting, sizeof *later, by_time);
     for (size_t i = 0; i < waiting && taken < n; i++) out[taken++] = later[i];
     free(later);
+    free(timers);
     return taken;
 }

@@ -83,3 +83,31 @@ heap_node_t *heap_min(const heap_t *h)
 {
     return h->count ? h->nodes[0] : NULL;
 }
+
+// A node that the walk has come to, but not passed.
+typedef struct {
+    heap_node_t node;
+    size_t at;
+} step_t;
+
+size_t heap_first(const heap_t *h, heap_node_t **out, size_t n, size_t ties)
+{
+    heap_t border;
+    step_t *steps = xcalloc(4 * (n + ties) + 1, sizeof *steps);
+    size_t used = 0, found = 0;
+    heap_init(&border);
+    if (h->count) heap_set(&border, &steps[used++].node, h->nodes[0]->key);
+    for (heap_node_t *m; (m = heap_min(&border)) && found < n + ties;) {
+        if (found >= n && (!n || m->key != out[n - 1]->key)) break;
+        size_t at = HEAP_OWNER(m, step_t, node)->at;
+        heap_remove(&border, m);
+        out[found++] = h->nodes[at];
+        for (size_t c = at * 4 + 1; c < at * 4 + 5 && c < h->count; c++) {
+            steps[used].at = c;
+            heap_set(&border, &steps[used++].node, h->nodes[c]->key);
+        }
+    }
+    heap_free(&border);
+    free(steps);
+    return found;
+}

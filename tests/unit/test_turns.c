@@ -71,6 +71,31 @@ static void a_class_keeps_the_order_of_arrival_and_a_front(void **state)
     assert_int_equal(q.count, 0);
 }
 
+// What is seen is what comes, of however many.
+static void the_next_ones_are_seen_beforehand(void **state)
+{
+    (void)state;
+    turn_t *seen[100];
+    uint64_t random = 7;
+    for (int i = 0; i < MANY; i++) {
+        random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+        put(i, (priority_t)(random >> 60 & 3), (int64_t)(random >> 33 & 1023)); // four at each time
+    }
+    assert_int_equal(turns_peek(&q, seen, 100), 100);
+    for (int i = 1; i < 100; i++) {
+        assert_true(seen[i - 1]->ready_at <= seen[i]->ready_at);
+        if (seen[i - 1]->ready_at == seen[i]->ready_at) assert_true(turns_before(seen[i - 1], seen[i]));
+    }
+    int earlier = 0;
+    for (int k = 0; k < MANY; k++) earlier += e[k].ready_at < seen[99]->ready_at;
+    assert_in_range(earlier, 80, 99);
+    assert_int_equal(pop(2000) >= 0, 1); // now all are ready: by shares
+    for (int round = 0; round < 40; round++) {
+        assert_int_equal(turns_peek(&q, seen, 100), 100);
+        for (int i = 0; i < 100; i++) assert_ptr_equal(turns_pop(&q, 2000), seen[i]);
+    }
+}
+
 // However much critical work there is, low work gets its part.
 static void classes_share_the_turns(void **state)
 {
@@ -142,6 +167,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_before_its_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_next_ones_are_seen_beforehand, setup, teardown),
         cmocka_unit_test_setup_teardown(a_class_keeps_the_order_of_arrival_and_a_front, setup, teardown),
         cmocka_unit_test_setup_teardown(classes_share_the_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(no_claim_from_idleness, setup, teardown),
