@@ -208,19 +208,20 @@ static void list_letters(call_t *c)
 {
     const char *name = call_arg(c, "name"), *cursor = call_arg(c, "cursor");
     yyjson_mut_val *rows = call_table(c);
-    const letter_t *x = cursor[0] ? letter_find(&c->broker->letters, strtoull(cursor, NULL, 10)) : NULL;
-    uint64_t last = 0, dropped = c->broker->letters.dropped;
+    const letter_t *x = c->broker->letters.newest;
+    uint64_t last = cursor[0] ? strtoull(cursor, NULL, 10) : UINT64_MAX, dropped = c->broker->letters.dropped;
     if (dropped && !cursor[0])
         snprintf(c->message, sizeof c->message,
                  "older letters that were dropped, as there were too many: %" PRIu64, dropped);
-    for (x = x ? x->previous : cursor[0] ? NULL : c->broker->letters.newest; x; x = x->previous) {
+    while (x && x->place >= last) x = x->previous; // what came since is on the page before
+    for (; x; x = x->previous) {
         if (name[0] && strcmp(name, x->template_name) != 0) continue;
         if (!call_row(c, strlen(x->detail) + strlen(url_of(c, x->source)))) {
             snprintf(c->cursor, sizeof c->cursor, "%" PRIu64, last);
             break;
         }
         put_letter(c, yyjson_mut_arr_add_obj(c->doc, rows), x);
-        last = x->id;
+        last = x->place;
     }
 }
 

@@ -50,6 +50,7 @@ static void unlink_letter(letters_t *l, letter_t *x)
 
 static void append(letters_t *l, letter_t *x)
 {
+    x->place = ++l->places;
     x->previous = l->newest;
     x->next = NULL;
     *(l->newest ? &l->newest->next : &l->oldest) = x;

@@ -23,13 +23,14 @@ typedef struct letter {
     error_class_t error;
     uint64_t count;
     int64_t first, last;            // broker ms
-    struct letter *previous, *next; // by `last`
+    uint64_t place;                 // grows with each letter that is put
+    struct letter *previous, *next; // by place
 } letter_t;
 
 typedef struct {
     map_t by_id, by_key;
     letter_t *oldest, *newest;
-    uint64_t next_id;
+    uint64_t next_id, places;
     uint64_t dropped; // as there were too many, ever
 } letters_t;
 

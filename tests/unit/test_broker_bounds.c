@@ -1,5 +1,6 @@
 // needs: broker proto common
 // The broker: what is too long, too much, or makes no sense.
+#include "broker/state.h"
 #include "tests/unit/broker_world.h"
 
 #include <time.h>
@@ -186,6 +187,27 @@ static void what_is_next_among_many_takes_several_steps(void **state)
     }
 }
 
+// The last letter of a page leaves before the next one is asked for: it begins where that one was.
+static void letters_that_leave_meanwhile_end_no_table(void **state)
+{
+    world_t *w = *state;
+    for (uint64_t i = 1; i <= 1500; i++) letter_put(w->broker, LETTER_TASK, "t", i, ERR_parse, "");
+    const wire_reply_t *r = command(w, "dlq", NULL, 0);
+    yyjson_doc *doc = yyjson_read(r->json, strlen(r->json), 0);
+    size_t rows = yyjson_arr_size(yyjson_doc_get_root(doc));
+    yyjson_val *last = yyjson_obj_get(yyjson_arr_get_last(yyjson_doc_get_root(doc)), "id");
+    char cursor[MAX_CURSOR + 1];
+    snprintf(cursor, sizeof cursor, "%s", r->cursor);
+    assert_true(*cursor && rows < 1500);
+    letter_remove(w->broker, letter_find(&w->broker->letters, yyjson_get_uint(last)));
+    yyjson_doc_free(doc);
+    wire_arg_t args[] = {{"cursor", cursor}};
+    r = command(w, "dlq", args, 1);
+    doc = yyjson_read(r->json, strlen(r->json), 0);
+    assert_int_equal(rows + yyjson_arr_size(yyjson_doc_get_root(doc)), 1500);
+    yyjson_doc_free(doc);
+}
+
 // -- what miners say --------------------------------------------------------------------------------------
 
 static void say_outcome(world_t *w, uint64_t peer, wire_outcome_t row)
@@ -353,6 +375,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_pages_of_a_long_name_end, setup, teardown),
         cmocka_unit_test_setup_teardown(long_urls_make_pages_shorter, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_next_among_many_takes_several_steps, setup, teardown),
+        cmocka_unit_test_setup_teardown(letters_that_leave_meanwhile_end_no_table, setup, teardown),
         cmocka_unit_test_setup_teardown(numbers_without_sense_do_no_harm, setup, teardown),
         cmocka_unit_test_setup_teardown(a_large_answer_is_taken_in_time, setup, teardown),
         cmocka_unit_test_setup_teardown(times_beyond_all_time_are_refused, setup, teardown),
