@@ -681,12 +681,21 @@ static int64_t moment(date_t *d)
     return (wall - d->zone * 60) * 1000 + d->ms;
 }
 
+// No year is written without a digit, but in other scripts.
+static bool may_be_date(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (is_digit(text[i]) || (unsigned char)text[i] >= 0x80) return true;
+    return false;
+}
+
 int64_t date_parse(const char *text, size_t len, const date_sense_t *sense)
 {
     static const date_sense_t usual;
     int64_t ms = date_plain(text, len);
     if (ms == TIME_NONE) ms = date_unix(text, len);
     if (ms != TIME_NONE) return ms;
+    if (!may_be_date(text, len)) return TIME_NONE;
     char folded[MAX_TEXT + 4];
     size_t n = date_fold(text, len, folded, sizeof folded);
     size_t start = 0;
