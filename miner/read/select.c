@@ -213,7 +213,9 @@ static read_status_t take_text(node_t *node, bool one_line, arena_t *arena, raw_
 
 static lxb_status_t append_markup(const lxb_char_t *data, size_t len, void *ctx)
 {
-    return buf_append(ctx, data, len) == 0 ? LXB_STATUS_OK : LXB_STATUS_STOP;
+    buf_t *out = ctx;
+    size_t fits = text_cut((const char *)data, len, out->max - out->len);
+    return buf_append(out, data, fits) == 0 && fits == len ? LXB_STATUS_OK : LXB_STATUS_STOP;
 }
 
 // The markup within node; what is longer than MAX_CONTENT is cut off.

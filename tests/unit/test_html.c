@@ -331,6 +331,23 @@ static void exploding_patterns_are_an_error(void **state)
     fixture_free(&f);
 }
 
+static void long_markup_is_cut_off(void **state)
+{
+    (void)state;
+    fixture_t f;
+    char *page = calloc(1, 3 * MAX_CONTENT);
+    strcpy(page, "<p><b>start</b>");
+    for (size_t n = strlen(page); n < 2 * MAX_CONTENT; n += 5) memcpy(page + n, "w\xC3\xB6rd", 5);
+    fixture_init(&f, HEAD
+                 "\"p\",\"fields\":{\"title\":\"b\",\"content\":{\"select\":\":scope\",\"type\":\"html\"}}}");
+    assert_int_equal(read_page(&f, page), READ_OK);
+    const char *content = f.items.items[0].content;
+    assert_true(strlen(content) <= MAX_CONTENT && strlen(content) > MAX_CONTENT - 4);
+    assert_memory_equal(content, page + 3, strlen(content));
+    fixture_free(&f);
+    free(page);
+}
+
 static void a_full_arena_is_an_error(void **state)
 {
     (void)state;
@@ -358,6 +375,7 @@ int main(void)
         cmocka_unit_test(hostile_markup_ends_in_time),
         cmocka_unit_test(too_many_items_are_an_error),
         cmocka_unit_test(exploding_patterns_are_an_error),
+        cmocka_unit_test(long_markup_is_cut_off),
         cmocka_unit_test(a_full_arena_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
