@@ -80,11 +80,20 @@ void reader_destroy(reader_t **reader)
 
 // -- reading --------------------------------------------------------------------------------------
 
+// Does name begin an element among the first bytes, with a prefix or without?
+static bool begins_element(const char *s, size_t len, const char *name)
+{
+    const char *end = s + len;
+    for (const char *at = s; (at = memmem(at, (size_t)(end - at), name, strlen(name))); at++)
+        if (at > s && (at[-1] == '<' || at[-1] == ':')) return true;
+    return false;
+}
+
 static bool looks_like_sitemap(const document_t *document)
 {
     size_t head = document->len < 4096 ? document->len : 4096;
-    return head && (memmem(document->bytes, head, "<urlset", 7) ||
-                    memmem(document->bytes, head, "<sitemapindex", 13));
+    return head && (begins_element(document->bytes, head, "urlset") ||
+                    begins_element(document->bytes, head, "sitemapindex"));
 }
 
 // Feeds and sitemaps say of themselves what they are.

@@ -28,6 +28,11 @@ static void auto_looks_at_the_document(void **state)
         reading_text(&f, "<sitemapindex><sitemap><loc>https://a.example/s2</loc></sitemap></sitemapindex>"),
         READ_OK);
     assert_int_equal(f.items.n_items, 1);
+    assert_int_equal(
+        reading_text(&f, "<!-- an urlset --><s:urlset xmlns:s='http://www.sitemaps.org/schemas/sitemap/0.9'>"
+                         "<s:url><s:loc>https://a.example/s3</s:loc></s:url></s:urlset>"),
+        READ_OK);
+    assert_string_equal(f.items.items[0].url, "https://a.example/s3");
     assert_int_equal(reading_text(&f,
                                   "<!doctype html><html><head><LINK rel=alternate type='application/rss+xml' "
                                   "href='/feed?a=1&amp;b=2'></head></html>"),
