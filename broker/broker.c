@@ -396,6 +396,7 @@ void broker_tick(broker_t *b, instant_t now)
     if (gone) session_gone(b, gone, "silent"); // if there are more, the next tick is at once
     build_slots(b);
     close_slots(b);
+    entering_tick(b);
     control_tick(b);
     if (now.mono >= b->report_at) {
         b->report_at = now.mono + b->config.report_ms;
@@ -411,7 +412,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 int64_t broker_deadline(const broker_t *b)
 {
-    if (b->building || b->assigning || b->busy || b->scans) return b->instant.mono;
+    if (b->building || b->assigning || b->busy || b->scans || b->entering) return b->instant.mono;
     int64_t to_mono = b->instant.mono - b->now;
     int64_t at = b->report_at;
     if (b->grace_until) at = earlier(at, jobs_know_all(b) ? b->instant.mono : b->grace_until);

@@ -101,6 +101,10 @@ struct listing { // a template in the catalog
     bool plain; // the schedule is a period and nothing else
     source_t **sources;
     size_t n_sources;
+    // Its sources are being scheduled, see entering.c: so many are.
+    bool entering;
+    size_t n_entered;
+    struct listing *entering_next;
     uint64_t polled, stored, failed, items; // since start
     uint64_t skipped[ERR_COUNT];            // since the last slot was closed
     int64_t missed_from, missed_to;         // dues of the grid among them that were missed while down

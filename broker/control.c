@@ -125,6 +125,7 @@ static void store_template(broker_t *b, const listing_t *l)
 // The miners drop the listing's sources; nothing of it is scheduled any more.
 static void leave_all(broker_t *b, listing_t *l, const char *reason)
 {
+    entering_end(b, l);
     for (size_t i = 0; i < l->n_sources; i++) {
         source_t *s = l->sources[i];
         if (s->lane->owner && s->entered) outbox_revoke(b, s->lane->owner, s->id, reason);
@@ -134,16 +135,6 @@ static void leave_all(broker_t *b, listing_t *l, const char *reason)
     outbox_flush(b);
 }
 
-static void enter_all(broker_t *b, listing_t *l)
-{
-    if (!l->enabled) return;
-    for (size_t i = 0; i < l->n_sources; i++) {
-        dues_enter(b, l->sources[i], b->now, b->now);
-        dues_extra(b, l->sources[i], CAUSE_added, 0);
-    }
-    assign_orphans(b, CAUSE_added, "added");
-}
-
 static bool may_run(const broker_t *b, const source_t *s)
 {
     int64_t at = b->now + 1000; // the owner's idea of broker time may be ahead
@@ -151,24 +142,37 @@ static bool may_run(const broker_t *b, const source_t *s)
     return (s->extra && s->extra <= at) || (s->held > s->done && grid_next(source_grid(s), s->done) <= at);
 }
 
+// What a source had when it was handed out the last time.
+typedef struct {
+    bool entered;
+    uint8_t
+        extra; // wire_cause_t of a due outside of its grid that nobody will ask for again; scheduled: none
+    miner_t *runs; // where a poll of it may be under way
+} handed_t;
+
+static handed_t handed_out(const broker_t *b, const source_t *s)
+{
+    bool asked = s->extra && (s->extra_cause == CAUSE_added || s->extra_cause == CAUSE_replay);
+    return (handed_t){s->entered, asked ? s->extra_cause : CAUSE_scheduled,
+                      may_run(b, s) ? s->lane->owner : NULL};
+}
+
 // Another template made this one gated, or not gated any more: its sources are handed out anew. Polls that
 // may be under way count as such.
 static void regate(broker_t *b, listing_t *l)
 {
-    bool *entered = xcalloc(l->n_sources + 1, sizeof *entered);
-    miner_t **runs = xcalloc(l->n_sources + 1, sizeof(miner_t *));
-    for (size_t i = 0; i < l->n_sources; i++) {
-        entered[i] = l->sources[i]->entered;
-        if (may_run(b, l->sources[i])) runs[i] = l->sources[i]->lane->owner;
-    }
+    bool entering = l->entering;
+    handed_t *before = xcalloc(l->n_sources + 1, sizeof *before);
+    for (size_t i = 0; i < l->n_sources; i++) before[i] = handed_out(b, l->sources[i]);
     leave_all(b, l, "its turns change");
     for (size_t i = 0; i < l->n_sources; i++) {
-        if (!entered[i]) continue;
+        if (!before[i].entered) continue;
         dues_enter(b, l->sources[i], b->now, b->now);
-        if (l->gated && runs[i]) jobs_adopt(b, runs[i], l->sources[i]);
+        if (l->gated && before[i].runs) jobs_adopt(b, before[i].runs, l->sources[i]);
+        if (before[i].extra) dues_extra(b, l->sources[i], before[i].extra, 0);
     }
-    free(runs);
-    free(entered);
+    free(before);
+    if (entering) entering_begin(b, l);
 }
 
 static void drop_sources(broker_t *b, listing_t *l)
@@ -348,7 +352,7 @@ static void command_add(call_t *c)
         }
         store_template(b, l); // last: with it, its sources' older validators must be gone
         relations_update(b, regate);
-        enter_all(b, l);
+        entering_begin(b, l);
         log_info("template", "name=%s action=%s sources=%zu version=%" PRIu64, t->name, action, l->n_sources,
                  l->version);
     }
@@ -411,7 +415,7 @@ static void set_enabled(call_t *c, bool enabled)
     l->enabled = enabled;
     store_template(b, l);
     relations_update(b, regate);
-    enter_all(b, l);
+    entering_begin(b, l);
 }
 
 static void command_enable(call_t *c)

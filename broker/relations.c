@@ -145,6 +145,7 @@ void relations_forget(listing_t *l)
 // All of l is stored for every time before the result.
 static bool listing_ready(broker_t *b, listing_t *l, int64_t t)
 {
+    if (l->entering) return false; // nobody knows what is due of it
     if (!l->enabled || t < l->ready_before) return true;
     const source_t *laggard = l->laggard ? map_get(&b->catalog.sources, l->laggard) : NULL;
     if (laggard && laggard->listing == l && stored_before(laggard) <= t) return false;

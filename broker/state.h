@@ -56,10 +56,11 @@ struct broker {
     int64_t accounted;            // loaded: dues up to here were accounted for before the start
 
     uint64_t epoch;
-    uint64_t revokes;   // the number of the last REVOKE; an earlier broker's were smaller
-    uint64_t recorded;  // dues whose history was handed to the store, since start
-    miner_t *outboxes;  // miners with rows to flush
-    struct scan *scans; // requests that need more than one step, see control_next.c
+    uint64_t revokes;    // the number of the last REVOKE; an earlier broker's were smaller
+    uint64_t recorded;   // dues whose history was handed to the store, since start
+    miner_t *outboxes;   // miners with rows to flush
+    listing_t *entering; // their sources are being scheduled
+    struct scan *scans;  // requests that need more than one step, see control_next.c
 };
 
 // In broker.c: called by control.c and assign.c.
@@ -156,6 +157,14 @@ void control_request(broker_t *broker, uint64_t peer, const wire_request_t *requ
 // Goes on with what one step could not answer.
 void control_tick(broker_t *broker);
 void control_free(broker_t *broker);
+
+// -- entering.c: sources of a template that was added or enabled ------------------------------------------
+
+// They are scheduled from now on: some at once, the rest by entering_tick.
+void entering_begin(broker_t *broker, listing_t *listing);
+// No more of them are.
+void entering_end(broker_t *broker, listing_t *listing);
+void entering_tick(broker_t *broker);
 
 // -- report.c: log lines -----------------------------------------------------------------------------------
 void report_heartbeat(broker_t *broker);

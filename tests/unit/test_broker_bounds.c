@@ -151,6 +151,32 @@ static void long_urls_make_pages_shorter(void **state)
     assert_string_equal(r->message, "no more rows fit into one answer");
 }
 
+// A template of very many sources is scheduled in several steps, and whatever happens meanwhile, all of it
+// is.
+static void very_many_sources_are_scheduled_in_steps(void **state)
+{
+    enum { N = 6000 };
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add_long(w, "big", N, 40);
+    size_t first = broker_counts(w->broker).due;
+    assert_true(first > 0);
+    add(w, "other", 1, ", \"blocks\": \"big\"", false); // its polls take turns from now on
+    wire_arg_t name[] = {{"name", "other"}};
+    assert_int_equal(command(w, "remove", name, 1)->code, 0);
+    pass(w, 10);
+    size_t all = broker_counts(w->broker).open;
+    assert_true(all > first && all >= 2 * N); // each is polled at once, and then by its schedule
+    name[0].value = "big";
+    assert_int_equal(command(w, "disable", name, 1)->code, 0);
+    assert_int_equal(broker_counts(w->broker).open, 0);
+    assert_int_equal(command(w, "enable", name, 1)->code, 0);
+    assert_int_equal(command(w, "disable", name, 1)->code, 0); // before all are in
+    pass(w, 10);
+    assert_int_equal(broker_counts(w->broker).open, 0);
+}
+
 // Very many sources are looked at in several steps, between which miners are answered.
 static void what_is_next_among_many_takes_several_steps(void **state)
 {
@@ -318,6 +344,18 @@ static void times_beyond_all_time_are_refused(void **state)
     assert_int_equal(command(w, "trigger", args, 2)->code, 0);
 }
 
+// What was just added is polled at once, even if another template makes its polls take turns meanwhile.
+static void a_first_poll_survives_another_template(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    add(w, "a", 1, ", \"every\": \"24h\"", false); // there is no miner yet
+    add(w, "b", 1, ", \"every\": \"24h\", \"blocks\": \"a\"", false);
+    join(w, 1, "m1");
+    pass_beating(w, 2000, 1, 0);
+    assert_non_null(defined(w, source_id("a", "http://h0.example/a")));
+}
+
 // -- what a restart keeps ---------------------------------------------------------------------------------
 
 // A miner that fell silent may run polls under leases until the longest one is over. After that nobody waits
@@ -374,11 +412,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(thousands_of_templates_are_added_in_time, setup, teardown),
         cmocka_unit_test_setup_teardown(the_pages_of_a_long_name_end, setup, teardown),
         cmocka_unit_test_setup_teardown(long_urls_make_pages_shorter, setup, teardown),
+        cmocka_unit_test_setup_teardown(very_many_sources_are_scheduled_in_steps, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_next_among_many_takes_several_steps, setup, teardown),
         cmocka_unit_test_setup_teardown(letters_that_leave_meanwhile_end_no_table, setup, teardown),
         cmocka_unit_test_setup_teardown(numbers_without_sense_do_no_harm, setup, teardown),
         cmocka_unit_test_setup_teardown(a_large_answer_is_taken_in_time, setup, teardown),
         cmocka_unit_test_setup_teardown(times_beyond_all_time_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_first_poll_survives_another_template, setup, teardown),
         cmocka_unit_test_setup_teardown(a_silent_miner_is_not_waited_for_for_ever, setup, teardown),
         cmocka_unit_test_setup_teardown(dependents_go_on_after_a_restart, setup, teardown),
     };
