@@ -63,9 +63,9 @@ static bool look(const broker_t *b, scan_t *scan, int most)
 
 // -- the answer -------------------------------------------------------------------------------------------
 
-// False: the page is full.
+// task: which it is, 0: none. False: the page is full.
 static bool put_next(call_t *c, yyjson_mut_val *rows, const char *what, const char *name, const source_t *s,
-                     const turn_t *turn, const char *waits_for)
+                     const turn_t *turn, const char *waits_for, uint64_t task)
 {
     if (!call_row(c, s ? strlen(s->url) : 0)) return false;
     yyjson_mut_val *o = yyjson_mut_arr_add_obj(c->doc, rows);
@@ -75,18 +75,20 @@ static bool put_next(call_t *c, yyjson_mut_val *rows, const char *what, const ch
     put_str(c, o, "priority", priority_name(turn->priority));
     put_time(c, o, "at_ms", turn->ready_at);
     put_str(c, o, "waits_for", waits_for);
+    put_int(c, o, "task", (int64_t)task);
     return true;
 }
 
 static bool put_task(call_t *c, yyjson_mut_val *rows, const task_t *t)
 {
-    return put_next(c, rows, "task", t->name, map_get(&c->broker->catalog.sources, t->source), &t->entry, "");
+    const source_t *s = map_get(&c->broker->catalog.sources, t->source);
+    return put_next(c, rows, "task", t->name, s, &t->entry, "", t->id);
 }
 
 static bool put_job(call_t *c, yyjson_mut_val *rows, const job_t *j)
 {
     return put_next(c, rows, wire_cause_name(j->cause), j->source->listing->template->name, j->source,
-                    &j->entry, j->why ? error_class_name(j->why) : "");
+                    &j->entry, j->why ? error_class_name(j->why) : "", 0);
 }
 
 static bool put_source(call_t *c, yyjson_mut_val *rows, const scan_t *scan, size_t i)
@@ -94,7 +96,7 @@ static bool put_source(call_t *c, yyjson_mut_val *rows, const scan_t *scan, size
     const source_t *s = map_get(&c->broker->catalog.sources, scan->ids[i]);
     if (!s) return true; // removed meanwhile
     turn_t turn = {.priority = source_urgency(s), .ready_at = scan->at[i]};
-    return put_next(c, rows, "scheduled", s->listing->template->name, s, &turn, "");
+    return put_next(c, rows, "scheduled", s->listing->template->name, s, &turn, "", 0);
 }
 
 static size_t put_parked(call_t *c, yyjson_mut_val *rows, size_t most)
@@ -113,8 +115,8 @@ static void put_rows(call_t *c, const scan_t *scan)
     broker_t *b = c->broker;
     size_t limit = scan->limit, t = 0, j = 0, s = 0;
     turn_t **tasks = xcalloc(limit, sizeof(turn_t *)), **jobs = xcalloc(limit, sizeof(turn_t *));
-    size_t n_tasks = turns_peek(&b->tasks.queue, tasks, limit),
-           n_jobs = turns_peek(&b->jobs.queue, jobs, limit);
+    size_t n_tasks = turns_peek(&b->tasks.queue, b->now, tasks, limit),
+           n_jobs = turns_peek(&b->jobs.queue, b->now, jobs, limit);
     yyjson_mut_val *rows = call_table(c);
     bool room = true;
     for (size_t n = put_parked(c, rows, limit); room && n < limit; n++) {

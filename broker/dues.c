@@ -13,7 +13,7 @@
 #include "broker/trouble.h"
 #include "common/log.h"
 
-enum { RUN_LEASE_MS = 300000 };
+enum { RUN_LEASE_MS = 300000, REPLAY_AGAIN_MS = 1000 };
 #define REMEMBERED_MS (366 * 86400000LL) // dues missed longer ago do not count
 
 static int64_t later(int64_t a, int64_t b)
@@ -529,6 +529,9 @@ static void close_due(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t
     bool hosts = outage_outcome(b, m, s, o);
     bool again = trouble_outcome(b, s, o, &settled, hosts);
     tasks_outcome(b, s, o, again);
+    bool in_the_way = o->result == RESULT_skipped && o->error == ERR_still_running;
+    if (settled.cause == CAUSE_replay && in_the_way)
+        jobs_schedule(b, s, CAUSE_replay, 0, b->now + REPLAY_AGAIN_MS); // that poll did not read anew
 }
 
 void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)

@@ -56,8 +56,8 @@ void turns_raise(turns_t *turns, turn_t *turn, priority_t priority);
 turn_t *turns_pop(turns_t *turns, int64_t now);
 // When turns_pop may give something: now or earlier if some are ready; INT64_MAX: nothing is in.
 int64_t turns_next(const turns_t *turns);
-// The first n entries in the order in which they would be taken if none came meanwhile, waiting ones after
-// the ready by time; how many there are.
-size_t turns_peek(const turns_t *turns, turn_t **out, size_t n);
+// The first n entries in the order in which they would be taken from now on if none came meanwhile, waiting
+// ones after the ready by time; how many there are.
+size_t turns_peek(const turns_t *turns, int64_t now, turn_t **out, size_t n);
 
 #endif

@@ -235,6 +235,30 @@ static void a_deadline_that_passes_while_the_broker_stalls_is_missed(void **stat
     yyjson_doc_free(doc);
 }
 
+// -- replay -----------------------------------------------------------------------------------------------
+
+static answer_t is_busy(const given_t *g)
+{
+    if (g->cause == CAUSE_replay && g->due == second_at)
+        return (answer_t){.result = RESULT_skipped, .error = ERR_still_running};
+    return fine(g);
+}
+
+static void a_replay_that_meets_a_poll_comes_after_it(void **state)
+{
+    world_t *w = *state;
+    answer = is_busy;
+    add(w, "t", 1, ", \"every\": \"1h\"", false);
+    play(w, 5000);
+    wire_arg_t args[] = {{"source", "http://h0.example/t"}};
+    yyjson_doc *doc = ask(w, "replay", args, 1);
+    second_at = yyjson_get_sint(yyjson_obj_get(yyjson_doc_get_root(doc), "due_ms"));
+    yyjson_doc_free(doc);
+    play(w, 5000);
+    assert_int_equal(count("t", CAUSE_replay), 2);
+    assert_int_equal(broker_counts(w->broker).stored, 2);
+}
+
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
@@ -249,6 +273,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_missed_deadline_is_noted_once, begin, teardown),
         cmocka_unit_test_setup_teardown(a_deadline_that_passes_while_the_broker_stalls_is_missed, begin,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_replay_that_meets_a_poll_comes_after_it, begin, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,10 +63,10 @@ static void a_class_keeps_the_order_of_arrival_and_a_front(void **state)
     turns_remove(&q, &e[1]);
     static const int order[] = {5, 4, 0, 2, 3};
     turn_t *seen[8];
-    assert_int_equal(turns_peek(&q, seen, 8), 5);
+    assert_int_equal(turns_peek(&q, 0, seen, 8), 5);
     turns_pop(&q, 0);
     turns_put(&q, &e[5], PRIORITY_NORMAL, 0, INT64_MAX, true);
-    assert_int_equal(turns_peek(&q, seen, 8), 5);
+    assert_int_equal(turns_peek(&q, 0, seen, 8), 5);
     for (int i = 0; i < 5; i++) assert_int_equal(pop(0), order[i]);
     assert_int_equal(q.count, 0);
 }
@@ -81,7 +81,7 @@ static void the_next_ones_are_seen_beforehand(void **state)
         random = random * 6364136223846793005ULL + 1442695040888963407ULL;
         put(i, (priority_t)(random >> 60 & 3), (int64_t)(random >> 33 & 1023)); // four at each time
     }
-    assert_int_equal(turns_peek(&q, seen, 100), 100);
+    assert_int_equal(turns_peek(&q, 0, seen, 100), 100);
     for (int i = 1; i < 100; i++) {
         assert_true(seen[i - 1]->ready_at <= seen[i]->ready_at);
         if (seen[i - 1]->ready_at == seen[i]->ready_at) assert_true(turns_before(seen[i - 1], seen[i]));
@@ -91,8 +91,27 @@ static void the_next_ones_are_seen_beforehand(void **state)
     assert_in_range(earlier, 80, 99);
     assert_int_equal(pop(2000) >= 0, 1); // now all are ready: by shares
     for (int round = 0; round < 40; round++) {
-        assert_int_equal(turns_peek(&q, seen, 100), 100);
+        assert_int_equal(turns_peek(&q, 2000, seen, 100), 100);
         for (int i = 0; i < 100; i++) assert_ptr_equal(turns_pop(&q, 2000), seen[i]);
+    }
+}
+
+// What is peeked at is what comes, whether it is old, not looked at yet, or about to move up.
+static void what_is_next_is_known(void **state)
+{
+    (void)state;
+    enum { ALL = 24, NOW = 1000000 };
+    turn_t *seen[ALL];
+    for (int i = 0; i < ALL; i++)
+        turns_put(&q, &e[i], (priority_t)(i % 3), i % 5 ? NOW - i : NOW - 500000 - i * 7 % 11,
+                  i % 7 ? INT64_MAX : NOW - 1, i % 4 == 0);
+    for (int left = ALL; left > 0; left--) {
+        assert_int_equal(turns_peek(&q, NOW, seen, ALL), left);
+        assert_int_equal(pop(NOW), (int)(seen[0] - e));
+        if (left < 3) continue;
+        turn_t *after = seen[1];
+        assert_int_equal(turns_peek(&q, NOW, seen, 1), 1);
+        assert_ptr_equal(seen[0], after);
     }
 }
 
@@ -169,6 +188,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nothing_before_its_time, setup, teardown),
         cmocka_unit_test_setup_teardown(the_next_ones_are_seen_beforehand, setup, teardown),
         cmocka_unit_test_setup_teardown(a_class_keeps_the_order_of_arrival_and_a_front, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_next_is_known, setup, teardown),
         cmocka_unit_test_setup_teardown(classes_share_the_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(no_claim_from_idleness, setup, teardown),
         cmocka_unit_test_setup_teardown(who_has_waited_long_goes_first, setup, teardown),
