@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include <yyjson.h>
+
 #include "tests/sim/control.h"
 #include "tests/sim/edge.h"
 #include "tests/sim/policy.h"
@@ -13,8 +15,11 @@ enum {
     POISON_KILLS = 30,
     LATE_MS = 2000, // in the calm, after a due
     SETTLING_MS = 3000,
+    DRAIN_MS = 10000,
     LONGEST_EVERY_MS = 2000 + SIM_EVERY_STEPS * 1000,
 };
+
+#define WEEK_MS (8 * 86400000LL)
 
 // When nobody is frozen any more.
 static int64_t last_sleeper(const world_t *w)
@@ -122,6 +127,51 @@ static void join_another(world_t *w)
     }
 }
 
+// A miner that is told to drain disturbs nobody, and ends soon.
+static void drain_one(world_t *w)
+{
+    sim_miner_t *m = &w->miners[0];
+    uint64_t incarnation = m->incarnation;
+    wire_arg_t args[] = {{"name", m->name}};
+    if (!m->alive || !m->welcomed) return;
+    control_ask(w, "drain", args, 1);
+    if (sim_run_until(w, w->now + DRAIN_MS) && m->alive && m->incarnation == incarnation)
+        sim_fail(w, "%s has not drained in %d ms", m->name, DRAIN_MS);
+}
+
+// One source is polled once more, now.
+static void replay_one(world_t *w)
+{
+    page_t *p = &w->pages[sim_random(w, (uint64_t)w->n_pages)];
+    char id[24];
+    wire_arg_t args[] = {{"source", id}};
+    snprintf(id, sizeof id, "%016llx", (unsigned long long)p->id);
+    int64_t due = yyjson_get_sint(yyjson_obj_get(control_ask(w, "replay", args, 1), "due_ms"));
+    if (!due || policy_waits(w, p->template)) return; // there is a reason why not, or why later
+    p->polled_at = p->polled_due = 0;                 // a due of its schedule may be skipped for it
+    if (sim_run_until(w, w->now + LATE_MS) && p->heard.settled_due < due)
+        sim_fail(w, "%s was to be polled again at %lld", p->url, (long long)due);
+    p->polled_at = p->polled_due = 0;
+}
+
+// Everything stops for eight days: what is too old by then leaves, and the rest goes on.
+static void sleep_a_week(world_t *w)
+{
+    sim_stop_broker(w, 1000);
+    w->wall_error += WEEK_MS;
+    w->settled = false;
+    for (int i = 0; i < w->n_pages; i++) w->pages[i].polls = 0;
+    if (!sim_run_until(w, w->now + 3 * w->slot_ms + 15000)) return;
+    if (w->curious) control_look(w);
+    for (int i = 0; i < w->n_pages && !w->failure[0]; i++) {
+        const page_t *p = &w->pages[i];
+        bool often = !w->off[p->template] && w->when[p->template].kind == WHEN_PERIOD &&
+                     !policy_waits(w, p->template) && w->every[p->template] < 2 * w->slot_ms;
+        if (often && !policy_is_lost(w, p) && p->heard.settled_due < w->broker_began)
+            sim_fail(w, "%s was not polled since the broker slept", p->url);
+    }
+}
+
 // What is disabled is polled no more.
 static void disable_one(world_t *w)
 {
@@ -140,14 +190,20 @@ void calm_run(world_t *w)
     make_calm(w);
     if (w->failure[0] || !sim_run_until(w, w->now + 3 * w->slot_ms + 15000)) return;
     int64_t span = 3 * w->slot_ms + 65000;
+    int64_t begin = w->now;
     w->settled = true;
     w->settled_at = sim_broker_time(w);
     if (sim_run_until(w, w->now + span / 2)) join_another(w);
-    if (!w->failure[0] && sim_run_until(w, w->now + span - span / 2)) check_calm(w, span);
+    if (!w->failure[0] && sim_run_until(w, w->now + span / 4)) drain_one(w);
+    int64_t end = begin + span;
+    if (!w->failure[0] && sim_run_until(w, end)) check_calm(w, span);
     if (!w->failure[0]) check_balance(w);
     w->quiet = true;
     if (!w->failure[0] && sim_run_until(w, w->now + LONGEST_EVERY_MS + 5000)) check_stored(w);
     if (!w->failure[0]) check_tasks(w);
+    if (!w->failure[0]) replay_one(w);
+    if (!w->failure[0]) control_look(w);
     if (!w->failure[0]) pressure_run(w);
     if (!w->failure[0]) disable_one(w);
+    if (!w->failure[0] && w->curious) sleep_a_week(w);
 }

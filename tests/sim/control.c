@@ -9,6 +9,7 @@
 #include "tests/sim/heard.h"
 #include "tests/sim/policy.h"
 #include "tests/sim/user_letters.h"
+#include "tests/sim/user_next.h"
 #include "tests/sim/user_tasks.h"
 
 enum { GONE_MS = 600000 + 60000 }; // miners that are gone are shown for so long
@@ -139,10 +140,13 @@ void control_trigger(world_t *w)
     snprintf(deadline, sizeof deadline, "%lld", (long long)(in + 500 + (int64_t)sim_random(w, 20000)));
     if (in) args[n++] = (wire_arg_t){"in_ms", in_ms};
     if (sim_random(w, 3) == 0) args[n++] = (wire_arg_t){"deadline_in_ms", deadline};
-    if (sim_random(w, 2)) args[n++] = (wire_arg_t){"front", "1"};
+    bool ahead = sim_random(w, 2);
+    if (ahead) args[n++] = (wire_arg_t){"front", "1"};
     if (sim_random(w, 3) == 0)
         args[n++] = (wire_arg_t){"priority", priority_name((priority_t)sim_random(w, PRIORITY_CRITICAL + 1))};
-    control_ask(w, "trigger", args, n);
+    yyjson_val *task = control_ask(w, "trigger", args, n);
+    if (task) user_tasks_gave(w, task, ahead);
+    w->n_planned = 0;
 }
 
 static void cancel(world_t *w)
@@ -152,6 +156,7 @@ static void cancel(world_t *w)
     sim_task_t *t = user_tasks_any(w);
     if (!t) return;
     t->cancelled = true;
+    w->n_planned = 0;
     snprintf(id, sizeof id, "%llu", (unsigned long long)t->id);
     control_ask(w, "cancel", args, 1);
 }
@@ -194,10 +199,11 @@ bool control_deal(world_t *w)
 {
     if (!w->curious) return false;
     control_look(w);
-    switch (sim_random(w, 6)) {
+    switch (sim_random(w, 7)) {
     case 0: cancel(w); break;
     case 1: release(w); break;
-    case 2: break;
+    case 2:
+    case 3: user_next_burst(w); break;
     default: user_letters_act(w);
     }
     return true;

@@ -211,3 +211,16 @@ void sim_kill_broker(world_t *w, int64_t away)
             w->miners[i].peer = w->next_peer++; // their sockets connect again by themselves
     sim_schedule(w, away, EV_BROKER_UP, NULL, 0);
 }
+
+void sim_stop_broker(world_t *w, int64_t away)
+{
+    broker_stop(w->broker, sim_instant(w));
+    broker_counts_t c = broker_counts(w->broker);
+    if (c.stored + c.failed + c.skipped != w->recorded)
+        sim_fail(w, "%llu dues are settled, and %llu are in the history of a broker that stops",
+                 (unsigned long long)(c.stored + c.failed + c.skipped), (unsigned long long)w->recorded);
+    for (size_t i = 0; i < w->n_ops; i++)
+        if (w->ops[i].durable_at > w->now) w->ops[i].durable_at = w->now;
+    sim_release(w);
+    sim_kill_broker(w, away);
+}

@@ -12,6 +12,8 @@ void sim_note_time(world_t *world);
 void sim_start_broker(world_t *world);
 // It starts again after away ms.
 void sim_kill_broker(world_t *world, int64_t away);
+// The same, in an orderly way: everything is durable.
+void sim_stop_broker(world_t *world, int64_t away);
 // Something became durable: sends what waited for it.
 void sim_release(world_t *world);
 // Forgets what waits.

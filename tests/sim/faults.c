@@ -73,7 +73,7 @@ bool fault_strike(world_t *w, fault_t fault)
         return true;
     case FAULT_kill_broker:
         if (!w->broker) return false;
-        sim_kill_broker(w, 100 + (int64_t)sim_random(w, 8000));
+        (sim_random(w, 4) ? sim_kill_broker : sim_stop_broker)(w, 100 + (int64_t)sim_random(w, 8000));
         return true;
     case FAULT_stall_broker: prolong(&w->broker_away_until, w->now + span); return true;
     case FAULT_clock_jump: w->wall_error += (int64_t)sim_random(w, 7200000) - 3600000; return true;

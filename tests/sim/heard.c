@@ -6,6 +6,7 @@
 
 #include "proto/template.h"
 #include "tests/sim/policy.h"
+#include "tests/sim/user_next.h"
 #include "tests/sim/user_tasks.h"
 
 enum {
@@ -250,6 +251,7 @@ static void check_due(world_t *w, uint64_t peer, const wire_due_t *d, int64_t du
 {
     page_t *p = sim_page(w, d->source);
     if (!by_schedule(d->cause)) p->heard.asked_due = due;
+    if (d->until) user_next_started(w, p->id);
     if (d->cause == CAUSE_retry) check_attempt(w, p, peer, due);
     check_limit(w, p, d, due, now);
     check_quarantine(w, p, d, due, now);
@@ -263,6 +265,9 @@ void heard_assign(world_t *w, uint64_t peer, const wire_assign_t *a)
     for (int i = 0; a->dues.n && i < MAX_MINERS; i++)
         if (w->miners[i].alive && w->miners[i].peer == peer && w->miners[i].left_run == w->broker_runs)
             sim_fail(w, "%s is given work though it drains", w->miners[i].name);
-    for (size_t i = 0; i < a->dues.n; i++)
+    for (size_t i = 0; i < a->dues.n; i++) {
+        for (int m = 0; m < MAX_MINERS; m++)
+            if (w->miners[m].peer == peer) sim_page(w, a->dues.v[i].source)->sent_to = m + 1;
         check_due(w, peer, &a->dues.v[i], a->slot_start + a->dues.v[i].offset, now);
+    }
 }

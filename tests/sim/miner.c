@@ -436,6 +436,9 @@ static void on_message(world_t *w, sim_miner_t *m, wire_type_t type, const void 
     case WIRE_TYPE_HEARTBEAT: note_clock(m, ((const wire_heartbeat_t *)msg)->now - w->now); break;
     case WIRE_TYPE_OUTCOMES_ACK: on_ack(m, ((const wire_outcomes_ack_t *)msg)->seq); break;
     case WIRE_TYPE_DISCONNECT: send_ready(w, m); break;
+    case WIRE_TYPE_GOODBYE:
+        if (!m->draining) miner_drain(w, m);
+        break;
     case WIRE_TYPE_ERROR: sim_fail(w, "%s was told: %s", m->name, ((const wire_error_t *)msg)->text); break;
     default: break;
     }
@@ -470,11 +473,10 @@ void miner_free(sim_miner_t *m)
     m->alive = false;
 }
 
-void miner_lost(world_t *w, sim_miner_t *m)
+void miner_lost(world_t *w, const sim_miner_t *m)
 {
-    size_t pos = 0;
-    (void)w;
-    for (holding_t *h; (h = map_next(&m->holdings, &pos));) h->page->deaths++;
+    for (int i = 0; i < w->n_pages; i++)
+        w->pages[i].deaths += holding_of(m, w->pages[i].id) || w->pages[i].sent_to == m->index + 1;
 }
 
 static bool busy(const sim_miner_t *m)

@@ -216,6 +216,7 @@ static void act(world_t *w, const list_t *list, yyjson_val *letter, const char *
            refused = letter ? !done : (size_t)number(done, "refused"), i, n;
     list_t after;
     w->acted_due[atoi(name + 1)] = heard_now(w);
+    w->n_planned = 0;
     if (w->failure[0] || (!done && !w->refused) || !fetch(w, name, &after)) return;
     size_t all = letter ? 1 : list->n, left = 0;
     yyjson_arr_foreach(list->rows, i, n, row)

@@ -63,6 +63,13 @@ static sim_task_t *task_of(world_t *w, yyjson_val *row)
     return t;
 }
 
+void user_tasks_gave(world_t *w, yyjson_val *row, bool ahead)
+{
+    sim_task_t *t = task_of(w, row);
+    t->ahead = ahead;
+    t->given = true;
+}
+
 void user_tasks_told(world_t *w, yyjson_val *row)
 {
     sim_task_t *t = task_of(w, row);

@@ -7,6 +7,8 @@
 
 #include "tests/sim/world.h"
 
+// A user gave this one, in front or not; nothing says yet that it will survive.
+void user_tasks_gave(world_t *world, yyjson_val *row, bool ahead);
 // A row of the broker's reply reached the user.
 void user_tasks_told(world_t *world, yyjson_val *row);
 // Looks at all tasks that the broker knows, unless nobody is there.

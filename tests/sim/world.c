@@ -17,6 +17,7 @@
 #include "tests/sim/heard.h"
 #include "tests/sim/policy.h"
 #include "tests/sim/user_letters.h"
+#include "tests/sim/user_next.h"
 #include "tests/sim/user_tasks.h"
 
 enum {
@@ -124,7 +125,9 @@ event_t *sim_transmit(world_t *w, event_type_t direction, uint64_t peer, const v
 static void tick(world_t *w, const event_t *e)
 {
     if (!w->broker || e->run != w->broker_runs) return;
+    user_next_before(w);
     broker_tick(w->broker, sim_instant(w));
+    user_next_after(w);
     sim_note_time(w);
     w->ticked_at = w->now;
     int64_t wait = broker_deadline(w->broker) - w->now;

@@ -22,6 +22,7 @@ enum {
     MAX_DUES = 256, // that a miner holds of one source
     MAX_UNACKED = 4096,
     HEARD_FAILURES = 3,
+    SIM_PLANNED = 200,
     LIVENESS_MS = 4000,
     BEAT_MS = 1000,
     CTL_PEER = 1,         // rtm-ctl
@@ -83,6 +84,7 @@ typedef struct { // a page somewhere on the web
     bool troubled;           // it failed: it may be in quarantine
     int64_t gap;             // under pressure: the longest between two polls
     int64_t failed_due;      // latest due of a poll that failed
+    int sent_to;             // number of the miner that was last given a due of it, plus 1
     int deaths;              // of miners that had it, or that may have seemed to die
     bool letter_dropped;     // by a user: it may be in quarantine without one
     heard_t heard;
@@ -144,7 +146,8 @@ typedef struct {          // a task as users know it, see user_tasks.h. Times in
     int ended_told; // and as the user was told, so that it stays so
     int64_t ended_told_at;
     int64_t seen_at; // ours
-    bool acknowledged, ranked, missed, ended_seen, unmatched, matched, cancelled;
+    bool acknowledged, ranked, missed, ended_seen, unmatched, matched, cancelled, ahead,
+        given; // given: so it is known whether ahead
 } sim_task_t;
 
 typedef struct { // what the broker's store would hold
@@ -222,6 +225,10 @@ typedef struct {
     size_t letters_kept, tasks_kept;
     int64_t acted_due[MAX_TEMPLATES]; // broker ms when users last dealt with its letters
     uint64_t looks;
+    uint64_t planned[SIM_PLANNED]; // tasks in the order in which they are to start
+    size_t n_planned, starts;
+    int64_t planned_at;                 // ours
+    uint64_t planned_run, named, ticks; // named: the source whose poll is to start next
     int spread[2];               // other attempts that came in the first half of their pauses, in the second
     bool removed[MAX_TEMPLATES]; // in the calm: nobody may poll it
     map_t stored;                // page and generation -> newest version that is safe in the sink, plus 1
@@ -290,7 +297,7 @@ int64_t sim_broker_time(const world_t *world);
 void miner_start(world_t *world, sim_miner_t *miner);
 void miner_free(sim_miner_t *miner);
 // It dies, or seems to: what it had may be blamed.
-void miner_lost(world_t *world, sim_miner_t *miner);
+void miner_lost(world_t *world, const sim_miner_t *miner);
 void miner_dial(world_t *world, sim_miner_t *miner);
 void miner_drain(world_t *world, sim_miner_t *miner);
 // Handles any of the miner's events.
