@@ -2,8 +2,11 @@
 #include "common/map.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/check.h"
+
+enum { SMALL = 64 };
 
 // The finalizer of MurmurHash3, which is a bijection of 64 bits.
 static uint64_t mix(uint64_t k)
@@ -38,11 +41,18 @@ void *map_get(const map_t *m, uint64_t key)
     return m->cap ? find(m, key)->value : NULL;
 }
 
+// Small tables come and go with documents; unlike calloc, malloc gives at once what was freed just before.
+static struct map_slot *empty_slots(size_t cap)
+{
+    if (cap > SMALL) return xcalloc(cap, sizeof(struct map_slot));
+    return memset(xmalloc(cap * sizeof(struct map_slot)), 0, cap * sizeof(struct map_slot));
+}
+
 static void resize(map_t *m, size_t cap)
 {
     map_t old = *m;
     m->cap = cap;
-    m->slots = xcalloc(m->cap, sizeof *m->slots);
+    m->slots = empty_slots(cap);
     for (size_t i = 0; i < old.cap; i++)
         if (old.slots[i].value) *find(m, old.slots[i].key) = old.slots[i];
     free(old.slots);
