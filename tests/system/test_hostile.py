@@ -271,9 +271,10 @@ def test_outcome(rtm, site, name, path, members, classes):
     worst, waited = pulses[-1]
     print(f"{outcome(source)}: {len(pulses)} pulses, at worst {worst * 1000:.0f} ms late, of these {waited * 1000:.0f} ms for want of a "
           f"core; CPU of the miner {spent:.2f} s")
-    assert outcome(source) in classes, source
+    slow = bool(os.environ.get("RTM_SLOW"))  # sanitizers, other work on the machine
+    assert outcome(source) in classes | ({"too_complex"} if slow else set()), source
     assert miner.running
-    if not os.environ.get("RTM_SLOW"):  # sanitizers, other work on the machine
+    if not slow:
         assert worst - waited < 0.2
         assert spent / 2 < 1
 
