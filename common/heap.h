@@ -28,9 +28,9 @@ heap_node_t *heap_min(const heap_t *heap);
 
 // The struct that holds a node.
 #define HEAP_OWNER(node, type, member) ((type *)((char *)(node)-offsetof(type, member)))
-// The first n nodes by their keys, in that order, and up to `ties` more whose key is that of the last of them;
-// how many there are. The heap stays as it is, and however large it is only those and their children are
-// looked at. out has room for n + ties.
+// The first n nodes by their keys, in that order, and up to `ties` more whose key is that of the last of
+// them; how many there are. The heap stays as it is, and however large it is only those and their children
+// are looked at. out has room for n + ties.
 size_t heap_first(const heap_t *heap, heap_node_t **out, size_t n, size_t ties);
 
 #endif

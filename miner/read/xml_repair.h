@@ -14,8 +14,8 @@ enum { XML_MAX_DEPTH = 200 }; // of elements; tags of deeper ones are left out
 // declarations, comments and processing instructions left out; control characters dropped; unknown entities,
 // stray `&` and
 // `<` as text; HTML's named entities as characters, those of the document's own DTD as text, expanded once;
-// attributes quoted, each once; tags closed that were not, end tags of nothing dropped. 0; -1: *out is full, or
-// the document's effort is over.
+// attributes quoted, each once; tags closed that were not, end tags of nothing dropped. 0; -1: *out is full,
+// or the document's effort is over.
 __attribute__((warn_unused_result)) int xml_repair(const char *text, size_t len, buf_t *out);
 
 // Where the document's elements begin if it has a DTD before them that a parser may as well not see (it only

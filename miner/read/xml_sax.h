@@ -31,8 +31,8 @@ typedef struct {
 read_status_t xml_sax_read(xml_sax_t *sax, const char *text, size_t len);
 // From within a callback: no more callbacks, this was the document.
 void xml_sax_stop(xml_sax_t *sax);
-// An error handler for what is only to be read if it is well-formed: ends the parser, which else would read on to
-// the end.
+// An error handler for what is only to be read if it is well-formed: ends the parser, which else would read
+// on to the end.
 void xml_stop_at_fatal(void *ctx, xml_error_t error);
 // For every callback to call first: true where the document's effort is over, which also stops.
 bool xml_sax_over(xml_sax_t *sax);
