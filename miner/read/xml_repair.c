@@ -425,10 +425,14 @@ static size_t tag_length(const char *s, size_t len)
 bool xml_has_long_tag(const char *text, size_t len)
 {
     const char *end = text + len, *next;
-    // no tag goes beyond the next `<`, which is allowed in no attribute
+    // no tag goes beyond the next `<`, which is allowed in no attribute: where there is one near, the tag is
+    // short
     for (const char *p = memchr(text, '<', len); p; p = next) {
-        next = memchr(p + 1, '<', (size_t)(end - p - 1));
-        size_t room = (size_t)((next ? next : end) - p);
+        size_t room = (size_t)(end - p - 1);
+        next = memrchr(p + 1, '<', room < LONG_TAG ? room : LONG_TAG);
+        if (next) continue;
+        next = memchr(p + 1, '<', room);
+        room = (size_t)((next ? next : end) - p);
         if (room > LONG_TAG && is_name_start(p[1]) && tag_length(p, room) > LONG_TAG) return true;
     }
     return false;

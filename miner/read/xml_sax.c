@@ -46,7 +46,7 @@ void xml_sax_stop(xml_sax_t *s)
     xmlStopParser(s->parser);
 }
 
-bool xml_sax_over(xml_sax_t *s)
+bool xml_sax_ask(xml_sax_t *s)
 {
     if (!effort_over()) return false;
     if (!s->stopped) xml_sax_stop(s);

@@ -25,6 +25,7 @@ typedef struct {
     void *ctx;
     xmlParserCtxtPtr parser; // while it runs
     int stopped;
+    unsigned calls;
 } xml_sax_t;
 
 // text: valid UTF-8. READ_OK; READ_TOO_BIG: no space for the repaired document; READ_TOO_COMPLEX.
@@ -35,6 +36,10 @@ void xml_sax_stop(xml_sax_t *sax);
 // on to the end.
 void xml_stop_at_fatal(void *ctx, xml_error_t error);
 // For every callback to call first: true where the document's effort is over, which also stops.
-bool xml_sax_over(xml_sax_t *sax);
+bool xml_sax_ask(xml_sax_t *sax);
+static inline bool xml_sax_over(xml_sax_t *sax)
+{
+    return ++sax->calls % 64 == 0 && xml_sax_ask(sax);
+}
 
 #endif
