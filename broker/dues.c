@@ -424,9 +424,9 @@ static bool is_open(const source_t *s, int64_t due)
 static bool take_over(broker_t *b, source_t *s, const wire_outcome_t *o)
 {
     bool grid = grid_last(source_grid(s), o->due) == o->due;
-    if (o->due > b->started_at || !s->listing->enabled) return false;
+    if (!o->due || o->due > b->started_at || !s->listing->enabled) return false;
     if (grid ? s->entered || o->due <= s->done : !s->earlier) return false;
-    if (!s->entered && !(o->kind & OUTCOME_STORED)) return false;
+    if (!(o->kind & OUTCOME_STORED)) return false; // it goes on where it runs
     if (!grid) s->earlier = false;
     skip_extra(b, s, ERR_still_running);
     s->extra = o->due;

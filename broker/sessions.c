@@ -224,6 +224,8 @@ static wire_outcome_t within_bounds(const broker_t *b, const wire_outcome_t *sai
     if (o.kind < OUTCOME_POLLED || o.kind > OUTCOME_BOTH) o.kind = OUTCOME_BOTH;
     if (o.result >= RESULT_COUNT) o.result = RESULT_failed;
     if (o.error >= ERR_COUNT) o.error = ERR_internal;
+    if (o.due < 0 || o.due > b->built_until) o.due = 0; // nobody was given it: of no due
+    if (o.started < 0) o.started = 0;
     if (o.gap_reason >= GAP_COUNT) o.gap_reason = GAP_none;
     if (o.last_ok > b->now) o.last_ok = b->now; // a later one would shut out all that come after it
     o.items = least(o.items, UINT32_MAX);

@@ -182,7 +182,7 @@ static void what_is_next_among_many_takes_several_steps(void **state)
 {
     world_t *w = *state;
     for (int i = 0; i < 3; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "t%d", i);
         add_long(w, name, 8000, 40);
     }
