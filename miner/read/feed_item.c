@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "miner/read/dates.h"
+#include "miner/read/effort.h"
 #include "miner/read/feed_links.h"
 #include "miner/read/json_text.h"
 #include "miner/read/text.h"
@@ -349,6 +350,7 @@ static read_status_t finish_items(feed_list_t *l, identity_t *identity, items_t 
 {
     for (feed_item_t *from = l->first; from; from = from->next) {
         if (!from->done || !has_anything(from)) continue;
+        if (effort_over()) return READ_TOO_COMPLEX;
         item_t *item = &out->items[out->n_items];
         out->matched++;
         if (!fill(l, from, item)) return READ_TOO_BIG;
