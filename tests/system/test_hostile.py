@@ -77,7 +77,7 @@ DOCUMENTS = {
                    {"kind": "feed"}, {"ok", "too_complex"}),
     "namespaces": ("<urlset " + " ".join(f"xmlns:n{i}='u'" for i in range(100000)) + "><url><loc>http://x/1</loc></url></urlset>",
                    XML, {}, {"kind": "sitemap"}, {"ok", "too_complex"}),
-    "ampersands": (feed("<item><title>" + "&" * 2 * MB + "</title></item>"), XML, {}, {"kind": "feed"}, {"too_complex"}),
+    "ampersands": (feed("<item><title>" + "&" * 2 * MB + "</title></item>"), XML, {}, {"kind": "feed"}, {"ok", "too_complex"}),
     "members": ('{"items":[' + ",".join("{" + ",".join(f'"k{k}":1' for k in range(200)) + f',"id":"{i}"}}' for i in range(3000)) + "]}",
                 JSON, {}, {"kind": "feed"}, {"ok", "too_complex"}),
     "100,000 items": (feed("".join(f"<item><title>t{i}</title><link>http://x/{i}</link></item>" for i in range(100000))), XML,
