@@ -242,6 +242,9 @@ static int run_xpath(select_t *s, xmlDocPtr doc, const char *expression)
     else
         result = ctl_refuse("\"%s\": %.200s", expression,
                             context->lastError.message ? context->lastError.message : "no valid XPath");
+    xmlNodePtr root = xmlDocGetRootElement(doc);
+    if (result == CTL_OK && s->n == 0 && root->ns && !root->ns->prefix)
+        fprintf(stderr, "(elements without a prefix are _:name here)\n");
     xmlXPathFreeObject(found);
     xmlXPathFreeContext(context);
     return result;

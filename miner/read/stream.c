@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "miner/read/effort.h"
 #include "miner/read/jsonpath.h"
 #include "miner/read/text.h"
 #include "proto/limits.h"
@@ -167,6 +168,7 @@ static read_status_t take_event(stream_reader_t *r, arena_t *arena, const char *
     c->n_events++;
     read_status_t status = stream_event(r, arena, url, event, &one, &position);
     if (status == READ_OK) return collect(r->template, arena, c, &one);
+    if (effort_over()) return READ_TOO_COMPLEX;
     if (c->n_bad++ == 0) {
         c->bad = status;
         snprintf(c->out->detail, sizeof c->out->detail, "event %zu: %.150s", c->n_events, one.detail);

@@ -76,6 +76,7 @@ def test_xml():
     assert lines("--kind", "xml", "xpath:count(//x)", input="<r><x/><x/></r>") == ["2"]
     atom = '<feed xmlns="http://www.w3.org/2005/Atom"><entry xml:base="/b" a="1"><id>7</id></entry></feed>'
     assert lines("//_:id/text()", input=atom) == ["7"]
+    assert "_:name" in ctl("select", "--kind", "xml", "//id", input=atom).stderr
     assert lines("//_:entry", input=atom) == [{"element": "entry", "attributes": {"xml:base": "/b", "a": "1"}, "text": "7"}]
 
 
