@@ -22,6 +22,7 @@ enum {
     HOSTS_CHUNK = 512, // rows a message
     PROOF_SLOTS = 3,   // that a miner has to prove itself
     JUDGE_EVERY_MS = 1000,
+    TOLD_AT_ONCE = 256, // hosts in one BACKOFF; of more the rest is left
 };
 
 void outage_free(outage_t **outage)
@@ -163,14 +164,17 @@ static void pause_host(broker_t *b, const char *host, int64_t ms)
 
 void outage_told(broker_t *b, const miner_t *from, const wire_backoff_t *message)
 {
-    for (size_t i = 0; i < message->hosts.n; i++) {
+    wire_host_t rows[TOLD_AT_ONCE];
+    size_t n = 0;
+    for (size_t i = 0; i < message->hosts.n && n < TOLD_AT_ONCE; i++) {
         const wire_host_t *h = &message->hosts.v[i];
         int64_t ms = h->backoff_ms < BACKOFF_MOST_MS ? h->backoff_ms : BACKOFF_MOST_MS;
-        if (ms <= 0) continue;
+        if (ms <= 0) continue; // no miner ends what another one was told
         backoffs_note(&b->backoffs, h->host, b->now + ms);
         pause_host(b, h->host, ms);
+        rows[n++] = (wire_host_t){h->host, ms};
     }
-    tell_others(b, from, message->hosts.v, message->hosts.n);
+    if (n) tell_others(b, from, rows, n);
 }
 
 // -- breaker ------------------------------------------------------------------------------------------------
