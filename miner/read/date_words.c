@@ -280,7 +280,7 @@ static const char *const weekday_stems[] = {
     "الإثنين", "الثلاثاء", "الأربعاء", "الخميس", "الجمعة", "السبت", "সোম",    "মঙ্গল",  "বুধ",    "বৃহ",
     "শুক্র",     "শনি",      "রবি",      "پیر",    "منگل",   "بدھ",   "جمعرات", "جمعہ",  "ہفتہ",  "اتوار",
     "सोम",     "मंगल",      "बुध",       "गुरु",     "शुक्र",    "शनि",   "रवि",    "pazar", "sal",   "cars",
-    "pers",    "cum",
+    "pers",    "cum",      "hetf",     "kedd",   "szer",   "csut",  "pent",   "szom",  "vasa",
 };
 
 static const char *const fillers[] = {
@@ -461,7 +461,7 @@ static size_t decode(const char *s, size_t len, uint32_t *c)
 // The digit that a code point of another script is, or -1.
 static int digit_of(uint32_t c)
 {
-    static const uint32_t zeros[] = {0x660, 0x6F0, 0x966, 0x9E6, 0xE50, 0xFF10};
+    static const uint32_t zeros[] = {0x660, 0x6F0, 0x966, 0x9E6, 0xE50};
     for (size_t i = 0; i < sizeof zeros / sizeof *zeros; i++) {
         if (c >= zeros[i] && c < zeros[i] + 10) return (int)(c - zeros[i]);
     }
@@ -507,8 +507,8 @@ static uint32_t fold(uint32_t c)
     if (c < 0x80) return c;
     if (c >= 0x2010 && c <= 0x2015) return '-';
     if (c == 0x2212) return '-';
-    if (c == 0xFF1A) return ':';
-    if (c == 0xFF0C || c == 0x60C || c == 0x3001) return ',';
+    if (c > 0xFF00 && c < 0xFF5F) return fold(c - 0xFEE0); // ASCII, as wide as Chinese signs
+    if (c == 0x60C || c == 0x3001) return ',';
     int digit = digit_of(c);
     if (digit >= 0) return (uint32_t)('0' + digit);
     if (c >= 0x410 && c <= 0x42F) return c + 32;

@@ -325,13 +325,13 @@ static bool take_half(date_t *d)
     return set_half(d, half.pm, !before);
 }
 
-// The era before a Japanese year; its first year may be called 元年.
+// The era before a Japanese year, or that of Taiwan; its first year may be called 元年.
 static bool take_era(date_t *d)
 {
     static const struct {
         const char *name;
         int before;
-    } eras[] = {{"令和", 2018}, {"平成", 1988}, {"昭和", 1925}};
+    } eras[] = {{"令和", 2018}, {"平成", 1988}, {"昭和", 1925}, {"民國", 1911}, {"民国", 1911}};
     for (size_t i = 0; at_cjk(d) && i < sizeof eras / sizeof *eras; i++) {
         if (!take_text(d, eras[i].name)) continue;
         d->era = eras[i].before;
