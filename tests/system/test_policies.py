@@ -299,8 +299,9 @@ def test_a_sick_miner_is_relieved_and_nobody_else_is_blamed(cluster):
 
 
 def test_an_overloaded_miner_puts_low_work_off_and_is_in_time_for_critical(cluster, web, tmp_path, monkeypatch):
-    """By the default threshold of CPU pressure, 60 %."""
+    """By the default thresholds: CPU pressure of 60 %, and of another miner memory of 85 %."""
     monkeypatch.delenv("RTM_LAZY_CPU")
+    monkeypatch.delenv("RTM_LAZY_MEMORY")
     count = iter(range(10 ** 6))
     for path in "/low", "/critical":
         web.pages[path] = lambda _: (200, {}, listing(*[(n, f"/{n}", str(n)) for n in [next(count)]]))
@@ -311,8 +312,14 @@ def test_an_overloaded_miner_puts_low_work_off_and_is_in_time_for_critical(clust
             c.add(template(web, name, "/" + name, cron="* * * * * *", priority=name))
         wait_until(lambda: asked(web, "/low") > 2 and asked(web, "/critical") > 2, what="both are polled")
         assert c.ctl_json("miners")[0]["state"] == "live"
+        (tmp_path / "full").mkdir()
+        (tmp_path / "full" / "meminfo").write_text("MemTotal: 1000 kB\nMemAvailable: 140 kB\n")
+        c.env["RTM_PRESSURE_DIR"] = str(tmp_path / "full")
+        full = c.add_miner("full")
+        wait_until(lambda: {m["miner"]: m["state"] for m in c.ctl_json("miners")}.get("full") == "overloaded", what="no memory")
+        assert full.term() == 0
         (tmp_path / "cpu").write_text(psi.format("61.00"))
-        wait_until(lambda: c.ctl_json("miners")[0]["state"] == "overloaded", what="the miner says so")
+        wait_until(lambda: {m["miner"]: m["state"] for m in c.ctl_json("miners")}["miner-0"] == "overloaded", what="the miner says so")
         rows = lambda name, result: [r for r in c.ctl_json("history", name) if r["result"] == result]
         wait_until(lambda: any(r["error"] == "overloaded" for r in rows("low", "skipped")), what="it is on record")
         assert "is overloaded and gets only high and critical work" in c.ctl("explain", "low", check=True).stdout
