@@ -326,6 +326,29 @@ static void a_large_answer_is_taken_in_time(void **state)
     free(running);
 }
 
+// A miner tells others of hosts to be left alone, a few at once, but not that they may be asked again.
+static void back_offs_are_few_and_are_not_lifted(void **state)
+{
+    enum { N = 20000 };
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    join(w, 2, "m2");
+    static wire_host_t rows[N];
+    for (size_t i = 0; i < N; i++) rows[i] = (wire_host_t){"h.example", (int64_t)i - 5};
+    size_t mark = w->n_sent;
+    wire_backoff_t m = {.hosts = {rows, N}};
+    say(w, 1, WIRE_TYPE_BACKOFF, &m);
+    const wire_assign_t *told = heard(w, mark, 2, WIRE_TYPE_ASSIGN, 0);
+    assert_non_null(told);
+    assert_int_equal(told->hosts.n, 256);
+    for (size_t i = 0; i < told->hosts.n; i++) assert_true(told->hosts.v[i].backoff_ms > 0);
+    m.hosts.n = 3;
+    mark = w->n_sent;
+    say(w, 1, WIRE_TYPE_BACKOFF, &m);
+    assert_null(heard(w, mark, 2, WIRE_TYPE_ASSIGN, 0));
+}
+
 static void times_beyond_all_time_are_refused(void **state)
 {
     static const char *const names[] = {"at_ms", "in_ms", "deadline_ms", "deadline_in_ms"};
@@ -418,6 +441,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(numbers_without_sense_do_no_harm, setup, teardown),
         cmocka_unit_test_setup_teardown(a_large_answer_is_taken_in_time, setup, teardown),
         cmocka_unit_test_setup_teardown(times_beyond_all_time_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(back_offs_are_few_and_are_not_lifted, setup, teardown),
         cmocka_unit_test_setup_teardown(a_first_poll_survives_another_template, setup, teardown),
         cmocka_unit_test_setup_teardown(a_silent_miner_is_not_waited_for_for_ever, setup, teardown),
         cmocka_unit_test_setup_teardown(dependents_go_on_after_a_restart, setup, teardown),
