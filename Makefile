@@ -113,11 +113,14 @@ $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $$(foreach d,$$(call needs,tests/
 .SECONDARY:
 
 # -- tests ----------------------------------------------------------------------------------------
+# System tests mostly wait, so there is one process of them more than cores.
+WORKERS ?= $(shell n=$$(($$(nproc) + 1)); echo $$((n < 8 ? n : 8)))
 unit: $(UNIT)
 	@scripts/run-unit $(UNIT)
 bench-programs: $(BENCH)
 system: all $(BENCH)
-	RTM_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q tests/system
+	RTM_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q -m "not alone" -n $(WORKERS) --dist loadfile tests/system
+	RTM_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q -m alone tests/system
 sim: $(BUILD)/sim
 	$(BUILD)/sim --seeds $(SEEDS)
 mutations:

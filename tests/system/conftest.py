@@ -10,6 +10,10 @@ for name in ("CPU", "LOAD", "MEMORY", "SLOTS"):
     os.environ.setdefault(f"RTM_LAZY_{name}", "0")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: measures time or an amount; no other test runs meanwhile")
+
+
 @pytest.fixture(scope="session")
 def cluster():
     """One Postgres server for all tests; each makes its own database in it, and leaves the server running."""

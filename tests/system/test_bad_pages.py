@@ -6,6 +6,8 @@ import pytest
 
 from cluster import Cluster, wait_until
 
+pytestmark = pytest.mark.alone
+
 EXPECTED = {  # path: the error classes that say it well
     "empty": {"empty_body"},
     "huge?mb=20": {"too_big"},

@@ -20,6 +20,8 @@ import pytest
 from cluster import Cluster, wait_until
 from packed import brotli, zstd
 
+pytestmark = pytest.mark.alone
+
 MB = 1 << 20
 HTML, XML, JSON = "text/html", "application/rss+xml", "application/json"
 PULSES = 50

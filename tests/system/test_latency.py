@@ -5,6 +5,8 @@ import pytest
 from cluster import Cluster, wait_until
 from truth import differences, settled
 
+pytestmark = pytest.mark.alone
+
 NOT_BACKFILL = "select s.url, i.key, extract(epoch from i.last_absent_at) * 1000, extract(epoch from i.stored_at) * 1000" \
                " from items i join sources s using (source_id) where i.last_absent_at is not null"
 

@@ -8,6 +8,8 @@ import pytest
 from scripted_miner import DETAIL, T0, Miner, Sink, batch, item
 from simsite import build_dir
 
+pytestmark = pytest.mark.alone
+
 FRAME = 4 << 20
 ITEMS = 30_000  # with more of them a frame is refused: decoded they need too much
 

@@ -14,6 +14,8 @@ from scripted_miner import NEW, T0, Miner, Sink, batch, item
 from scripted_miner import wait_until as wait
 from truth import differences, settled
 
+pytestmark = pytest.mark.alone
+
 ITEMS = int(os.environ.get("RTM_OUTAGE_ITEMS", "120000"))
 PER_BATCH = 500
 SOURCES = 50

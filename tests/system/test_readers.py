@@ -15,6 +15,8 @@ from reader import TOKEN, ApiSink, Frozen, Stream
 from scripted_miner import CHANGED, DETAIL, NEW, T0, Miner, Sink, batch, item, source_id, wait_until
 from simsite import build_dir
 
+pytestmark = pytest.mark.alone
+
 MINUTE = 60_000
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
