@@ -475,6 +475,7 @@ void miner_free(sim_miner_t *m)
 
 void miner_lost(world_t *w, const sim_miner_t *m)
 {
+    w->deaths++;
     for (int i = 0; i < w->n_pages; i++)
         w->pages[i].deaths += holding_of(m, w->pages[i].id) || w->pages[i].sent_to == m->index + 1;
 }

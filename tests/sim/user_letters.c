@@ -178,8 +178,8 @@ static void check_quarantine(world_t *w, const list_t *list)
             sim_fail(w, "%s is in quarantine, and there is no dead letter of it", p->url);
         if (!is && !disabled && letter) sim_fail(w, "%s is in quarantine as a dead letter only", p->url);
         if (!is) p->letter_dropped = false;
-        if (is && letter && !strcmp(text(letter, "error"), "poison") && p->deaths < POISON_DEATHS)
-            sim_fail(w, "%s is said to be poison, and %d miners died of it at most", p->url, p->deaths);
+        if (is && letter && !strcmp(text(letter, "error"), "poison") && w->deaths < POISON_DEATHS)
+            sim_fail(w, "%s is said to be poison, and %d miners died", p->url, w->deaths);
     }
 }
 

@@ -206,6 +206,7 @@ typedef struct {
     int64_t changed_due[MAX_TEMPLATES];  // the same in broker ms
     bool off[MAX_TEMPLATES];             // disabled or removed, as far as anybody knows
     int poison, poisoned;                // the page that kills miners, -1: none; how many it killed
+    int deaths;                          // of miners, or what may have seemed so
     int lost;                            // the page that can never be read, -1: none
     int64_t broker_offset;               // what the broker calls now, less our time, as it last said
     uint64_t heard_polls, heard_retries; // of this run of the broker
