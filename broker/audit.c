@@ -203,7 +203,7 @@ int broker_audit(const broker_t *b, char *why, size_t size)
     }
     WANT(&a, lanes == b->catalog.lanes.count, "%zu lanes are listed of %zu", lanes, b->catalog.lanes.count);
     for (const lane_t *l = b->catalog.orphans; l; l = l->next)
-        WANT(&a, !live || b->grace_until || b->assigning || !l->n_sources,
+        WANT(&a, !live || b->grace_until || b->assigning || b->entering || !l->n_sources,
              "%s has no owner among %zu live miners", l->host, live);
     return a.failed ? -1 : 0;
 }
