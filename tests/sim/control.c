@@ -12,7 +12,7 @@
 #include "tests/sim/user_next.h"
 #include "tests/sim/user_tasks.h"
 
-enum { GONE_MS = 600000 + 60000 }; // miners that are gone are shown for so long
+enum { GONE_MS = MINERS_KEEP_MS + 40000 }; // and they had been silent before
 
 // -- asking ---------------------------------------------------------------------------------------------
 

@@ -185,6 +185,7 @@ void sim_start_broker(world_t *w)
                               .report_ms = 1 << 30,
                               .max_concurrent = (uint64_t)w->crowded,
                               .budget = w->budget,
+                              .miners_keep_ms = MINERS_KEEP_MS,
                               .letters_rows = w->letters_kept,
                               .tasks_rows = w->tasks_kept};
     broker_out_t out = {.context = w, .send = on_send, .store = on_store};

@@ -154,12 +154,14 @@ static void check_given_up(world_t *w, const sim_task_t *t)
 {
     char name[16];
     snprintf(name, sizeof name, "t%d", t->template);
-    if (w->letters_kept <= FEW || w->acted_due[t->template] >= t->at) return; // it may have left already
-    if (w->changed_due[t->template] > t->at - CHANGES_MS) return; // nobody misses what was removed
+    if (w->acted_due[t->template] >= t->at) return;                          // it may have left already
+    if (t->legs && w->changed_due[t->template] > t->at - CHANGES_MS) return; // nobody misses what was removed
     const char *url = t->page < 0 || w->off[t->template] ? NULL : w->pages[t->page].url;
     yyjson_val *row = letter_for(at_hand, url, name, true);
-    if (!row) row = letter_for(at_hand, "", name, true); // its source is gone
-    if (!row || number(row, "last_ms") < t->at)
+    if (!row) row = letter_for(at_hand, "", name, true);                // its source is gone
+    bool left = at_hand->n < w->letters_kept && w->letters_kept <= FEW; // users dealt with others meanwhile
+    left |= at_hand->n >= w->letters_kept && at_hand->oldest + 3 * w->slot_ms >= t->ended_at;
+    if (!left && (!row || number(row, "last_ms") < t->at))
         sim_fail(w, "task %llu failed, and there is no dead letter of it", (unsigned long long)t->id);
 }
 

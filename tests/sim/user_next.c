@@ -119,7 +119,7 @@ void user_next_before(world_t *w)
 {
     w->named = w->starts = 0;
     if (!is_plain(w) || w->ticks++ % EVERY_TICKS) return;
-    yyjson_val *row = yyjson_arr_get_first(ask(w, "1"));
+    yyjson_val *row = yyjson_arr_get_first(ask(w, "5"));
     if (strcmp(text(row, "waits_for"), "limited") != 0) return;
     for (int i = 0; i < w->n_pages; i++)
         if (!strcmp(w->pages[i].url, text(row, "url"))) w->named = w->pages[i].id;

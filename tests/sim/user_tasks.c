@@ -176,6 +176,7 @@ static void check_row(world_t *w, yyjson_val *row, int64_t now)
     t->state = state_of(row);
     t->seen = w->looks;
     t->seen_at = w->now;
+    t->legs = number(row, "sources");
     if (t->at != number(row, "at_ms") || t->deadline != number(row, "deadline_ms"))
         sim_fail(w, "task %llu was for %lld, by %lld, and is for %lld, by %lld", (unsigned long long)t->id,
                  (long long)t->at, (long long)t->deadline, (long long)number(row, "at_ms"),

@@ -25,8 +25,9 @@ enum {
     SIM_PLANNED = 200,
     LIVENESS_MS = 4000,
     BEAT_MS = 1000,
-    CTL_PEER = 1,         // rtm-ctl
-    SIM_EVERY_STEPS = 30, // periods: seconds from 2 s on
+    MINERS_KEEP_MS = 60000, // they are shown for so long once they are gone
+    CTL_PEER = 1,           // rtm-ctl
+    SIM_EVERY_STEPS = 30,   // periods: seconds from 2 s on
 };
 
 // -- faults -------------------------------------------------------------------------------------------
@@ -135,13 +136,13 @@ typedef enum {
     TASK_SEEN_CANCELLED
 } task_seen_t;
 
-typedef struct {          // a task as users know it, see user_tasks.h. Times in broker ms
-    uint64_t id, seen;    // seen: the look that it was last seen at
-    int template, page;   // page -1: all of the template
-    int64_t at, deadline; // deadline 0: none
-    int64_t born;         // our time when it was first heard of
-    int state, priority;  // as last seen
-    int ended;            // task_seen_t, 0: not yet, as last seen
+typedef struct {                // a task as users know it, see user_tasks.h. Times in broker ms
+    uint64_t id, seen;          // seen: the look that it was last seen at
+    int template, page;         // page -1: all of the template
+    int64_t at, deadline, legs; // deadline 0: none; legs: sources, once it has started
+    int64_t born;               // our time when it was first heard of
+    int state, priority;        // as last seen
+    int ended;                  // task_seen_t, 0: not yet, as last seen
     int64_t ended_at;
     int ended_told; // and as the user was told, so that it stays so
     int64_t ended_told_at;
