@@ -16,6 +16,7 @@ enum {
     SAVED_RETRIES = 10,  // that a broker may spend at its start; then one in so many polls
     POLLS_A_RETRY = 10,
     GRACE_MS = LIVENESS_MS + 2000, // in which a broker that starts does nothing
+    CHANGES_MS = 10000,            // after which nobody remembers of a host that it had been removed
     MOVE_MS = 60000,               // that a host which fails may be on its way to another miner
     MORE_STRIKES = 3,              // outcomes that may not have counted
     PAUSE_SLOTS = 10,              // before the first probe, then twice as long each time
@@ -47,7 +48,7 @@ static void note_failure(world_t *w, page_t *p, const event_t *e, const wire_out
                     .peer = e->peer};
     bool owner = !strcmp(broker_owner(w->broker, p->id), w->miners[e->miner].name); // else it may not count
     if (o->error == ERR_parse && !again && owner && o->due > w->broker_began && o->due <= heard_now(w) &&
-        o->due > w->changed_due[p->template])
+        o->due > p->done_due && o->due > w->changed_due[p->template])
         h->strikes++;
     bool told = heard_now(w) > w->broker_began + GRACE_MS; // before that it may know nothing of the probe
     if (probe && told) h->probes++, h->probe_failed_at = heard_now(w);
@@ -90,7 +91,9 @@ void heard_inventory(world_t *w, const wire_inventory_t *msg)
 {
     for (size_t i = 0; i < msg->holdings.n; i++) {
         page_t *p = sim_page(w, msg->holdings.v[i].source);
-        if (p) p->heard.listed = w->broker_runs;
+        if (!p) continue;
+        p->heard.listed = w->broker_runs;
+        if (msg->holdings.v[i].done > p->done_due) p->done_due = msg->holdings.v[i].done;
     }
 }
 
@@ -200,8 +203,9 @@ static bool by_schedule(uint64_t cause)
 static void check_limit(world_t *w, const page_t *p, const wire_due_t *d, int64_t due, int64_t now)
 {
     int64_t until = w->limits[p->host].until;
-    bool over = due == p->heard.asked_due || d->cause == CAUSE_reassigned ||
-                w->now >= w->limits[p->host].over - SLACK_MS || now >= until - SLACK_MS;
+    bool over = w->changed_at[p->template] + CHANGES_MS > w->now || due == p->heard.asked_due ||
+                d->cause == CAUSE_reassigned || w->now >= w->limits[p->host].over - SLACK_MS ||
+                now >= until - SLACK_MS;
     if (by_schedule(d->cause) && due < until - SLACK_MS && !over)
         sim_fail(w, "%s is to be polled at %lld, cause %s; at %lld its host is to be left alone until %lld",
                  p->url, (long long)due, wire_cause_name(d->cause), (long long)now, (long long)until);

@@ -365,7 +365,8 @@ static void on_assign(world_t *w, sim_miner_t *m, const wire_assign_t *a)
         if (!h->version) sim_fail(w, "%s got a due of a template that it does not hold", m->name);
         for (uint64_t k = 0; k < d->count; k++) {
             int64_t due = a->slot_start + d->offset + (int64_t)(k * d->step);
-            if (d->cause == CAUSE_added && w->when[h->page->template].kind == WHEN_TRIGGERED)
+            if (d->cause == CAUSE_added && due != h->page->heard.asked_due &&
+                w->when[h->page->template].kind == WHEN_TRIGGERED)
                 sim_fail(w, "%s is polled though nobody triggered it", h->page->url);
             if (d->cause == CAUSE_scheduled && !schedule_is_due(&w->when[h->page->template], due))
                 sim_fail(w, "%s is due at %lld, where it is not", h->page->url, (long long)due);

@@ -18,7 +18,8 @@ enum {
     UNKNOWN = -2,                  // which page it was of: that is gone
     LOOK_MS = 120,                 // before a deadline, and after it
     GRACE_MS = LIVENESS_MS + 2000, // in which a broker that starts does nothing
-    START_MS = 3000,               // in the calm
+    START_MS = 15000,              // in the calm
+    SOON_MS = 3000,
     POISON_DEATHS = 3,
     CHANGES_MS = 120000, // a command's reply may take so long
 };
@@ -260,7 +261,7 @@ void user_tasks_check_urgency(world_t *w, const page_t *p, int64_t now)
     if (w->broker_started + GRACE_MS > w->now || p->deaths >= POISON_DEATHS) return;
     for (const sim_task_t *t; (t = map_next(&w->tasks, &pos));) {
         bool open = t->state <= TASK_SEEN_RUNNING && t->seen_at > w->broker_started + GRACE_MS &&
-                    !t->cancelled && w->changed_at[t->template] < t->seen_at && t->at + START_MS < now &&
+                    !t->cancelled && w->changed_at[t->template] < t->seen_at && t->at + SOON_MS < now &&
                     p->heard.settled_due < t->at;
         if (open && t->deadline && now > t->deadline - 2 * LEAST_P95_MS && covers(t, w, (int)(p - w->pages)))
             sim_fail(

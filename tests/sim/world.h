@@ -84,6 +84,7 @@ typedef struct { // a page somewhere on the web
     int64_t broken_until;    // it cannot be read
     bool troubled;           // it failed: it may be in quarantine
     int64_t gap;             // under pressure: the longest between two polls
+    int64_t done_due;        // latest due that a miner listed as settled
     int64_t failed_due;      // latest due of a poll that failed
     int sent_to;             // number of the miner that was last given a due of it, plus 1
     int deaths;              // of miners that had it, or that may have seemed to die
