@@ -58,7 +58,8 @@ void lines_park(broker_t *b, job_t *job, bool first)
 
 void lines_promote(broker_t *b)
 {
-    for (heap_node_t *n; (n = heap_min(&b->jobs.deadlines)) && n->key <= b->now;) {
+    heap_node_t *n;
+    for (int i = 0; i < b->config.budget && (n = heap_min(&b->jobs.deadlines)) && n->key <= b->now; i++) {
         job_t *job = HEAP_OWNER(n, job_t, deadline);
         lines_unpark(b, job);
         job->entry.priority = PRIORITY_HIGH;

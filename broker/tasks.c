@@ -345,9 +345,11 @@ static int start(broker_t *b, task_t *t)
     return cost;
 }
 
+// As many as a tick may; the next one is at once.
 static void note_deadlines(broker_t *b)
 {
-    for (heap_node_t *n; (n = heap_min(&b->tasks.deadlines)) && n->key <= b->now;) {
+    heap_node_t *n;
+    for (int i = 0; i < b->config.budget && (n = heap_min(&b->tasks.deadlines)) && n->key <= b->now; i++) {
         task_t *t = HEAP_OWNER(n, task_t, late);
         heap_remove(&b->tasks.deadlines, n);
         miss_deadline(b, t);
