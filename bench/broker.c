@@ -3,7 +3,8 @@
 // each, on 100 miners: the real state machine, the codec and the store, in simulated time; no sockets. Miners
 // report every 100 ms what came of their dues: not_modified, but for 1 % whose validators changed. Prints one
 // JSON object. core_share: CPU time of the broker's calls, with decoding and encoding, and of the store's
-// thread, per slot.
+// thread, per slot. max_command_ms: what a command of rtm-ctl, or a tick that goes on with it, keeps the
+// broker's thread at most.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,7 +111,7 @@ static void on_send(void *context, uint64_t peer, wire_type_t type, const void *
 
 static void on_store(void *context, const store_op_t *op)
 {
-    store_submit(((bench_t *)context)->store, op);
+    if (((bench_t *)context)->store) store_submit(((bench_t *)context)->store, op); // else it has been closed
 }
 
 static void account(bench_t *b, int64_t before)
@@ -291,6 +292,13 @@ static void start(bench_t *b)
     broker_start(b->broker, instant(b));
 }
 
+static void tick(bench_t *b)
+{
+    int64_t before = cpu_us(CLOCK_THREAD_CPUTIME_ID);
+    broker_tick(b->broker, instant(b));
+    account(b, before);
+}
+
 static void step(bench_t *b)
 {
     int64_t end = b->mono + STEP;
@@ -298,9 +306,7 @@ static void step(bench_t *b)
         int64_t wait = broker_deadline(b->broker) - b->mono;
         if (wait > 0) b->wall += wait > end - b->mono ? end - b->mono : wait;
         if (wait > 0) b->mono += wait > end - b->mono ? end - b->mono : wait;
-        int64_t before = cpu_us(CLOCK_THREAD_CPUTIME_ID);
-        broker_tick(b->broker, instant(b));
-        account(b, before);
+        tick(b);
     }
     for (int m = 0; m < MINERS; m++) {
         report(b, m);
@@ -328,6 +334,46 @@ static int64_t mono_ns(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void command(bench_t *b, const char *name, wire_arg_t *args, size_t n)
+{
+    wire_request_t r = {.id = 1, .command = name, .args = {args, n}};
+    say(b, MINERS, WIRE_TYPE_REQUEST, &r);
+    for (int i = 0; i < 1000; i++) tick(b);
+}
+
+// What a command of rtm-ctl takes at most, with the ticks after it that go on with it, us.
+static int64_t command_us(bench_t *b)
+{
+    static const wire_arg_t asked[][4] = {{{"", "list"}},
+                                          {{"", "sources"}},
+                                          {{"", "sources"}, {"cursor", "t50:9000"}},
+                                          {{"", "miners"}},
+                                          {{"", "status"}},
+                                          {{"", "next"}, {"limit", "1000"}},
+                                          {{"", "gaps"}},
+                                          {{"", "trigger"}, {"name", "t1"}, {"front", "1"}},
+                                          {{"", "tasks"}},
+                                          {{"", "dlq"}, {"action", "list"}},
+                                          {{"", "refetch"}, {"all", "1"}},
+                                          {{"", "disable"}, {"name", "t1"}},
+                                          {{"", "enable"}, {"name", "t1"}},
+                                          {{"", "remove"}, {"name", "t1"}}};
+    size_t n = b->n_pages < URLS ? b->n_pages : URLS;
+    char *json = make_template("t0", 0, n);
+    json[strlen(json) - 1] = ' '; // another text: "... }"
+    wire_arg_t add[] = {{"template", strcat(json, "}")}, {"replace", "1"}};
+    b->longest_us = 0;
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        wire_arg_t args[3];
+        size_t k = 0;
+        for (; k < 3 && asked[i][k + 1].name; k++) args[k] = asked[i][k + 1];
+        command(b, asked[i][0].value, args, k);
+    }
+    command(b, "add", add, 2);
+    free(json);
+    return b->longest_us;
 }
 
 // What a task costs among 100,000 that wait, all with deadlines, in us: to put it in and to take it out
@@ -384,15 +430,18 @@ int main(int argc, char **argv)
     store_close(&b->store);
     double store_ms = (double)(cpu_us(CLOCK_PROCESS_CPUTIME_ID) - process - main_us) / 1000;
     broker_counts_t c = broker_counts(b->broker);
+    int64_t tick_us = b->longest_us;
+    double state_ms = b->cpu_ms;
     printf("{\"sources\": %zu, \"core_share\": %.4f, \"state_ms\": %.0f, \"store_ms\": %.0f, "
            "\"bytes_per_source\": %lld, "
-           "\"max_tick_ms\": %.1f, \"max_joining_tick_ms\": %.1f, \"dues\": %llu, \"outcomes\": %llu, "
+           "\"max_tick_ms\": %.1f, \"max_joining_tick_ms\": %.1f, \"max_command_ms\": %.1f, \"dues\": %llu, "
+           "\"outcomes\": %llu, "
            "\"messages\": %llu, "
            "\"skipped\": %llu, \"stored\": %llu, \"task_us\": %.2f}\n",
-           b->n_pages, (b->cpu_ms + store_ms) / slots / SLOT, b->cpu_ms / slots, store_ms / slots,
-           (long long)((after - before) * 1024 / (int64_t)b->n_pages), (double)b->longest_us / 1000,
-           (double)joined_us / 1000, (unsigned long long)b->dues, (unsigned long long)b->outcomes,
-           (unsigned long long)b->messages, (unsigned long long)c.skipped, (unsigned long long)c.stored,
-           task_us());
+           b->n_pages, (state_ms + store_ms) / slots / SLOT, state_ms / slots, store_ms / slots,
+           (long long)((after - before) * 1024 / (int64_t)b->n_pages), (double)tick_us / 1000,
+           (double)joined_us / 1000, (double)command_us(b) / 1000, (unsigned long long)b->dues,
+           (unsigned long long)b->outcomes, (unsigned long long)b->messages, (unsigned long long)c.skipped,
+           (unsigned long long)c.stored, task_us());
     return 0;
 }
