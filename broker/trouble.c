@@ -260,20 +260,20 @@ static int64_t last_alive(const broker_t *b, const miner_t *m)
     return b->now - (b->instant.mono - m->heard) + b->config.heartbeat_ms;
 }
 
-static size_t count_in_flight(const broker_t *b, const miner_t *m, source_t **suspect, size_t *suspects)
+// The sources in flight at m, *n of them; the caller frees the array.
+static source_t **all_in_flight(const broker_t *b, const miner_t *m, size_t *n)
 {
     int64_t at = last_alive(b, m);
-    size_t n = 0;
-    *suspects = 0;
+    source_t **all = NULL;
+    size_t cap = 0;
+    *n = 0;
     for (const lane_t *l = m->lanes; l; l = l->next)
         for (source_t *s = l->sources; s; s = s->lane_next) {
             if (!in_flight(s, at)) continue;
-            n++;
-            if (!source_is_suspect(s)) continue;
-            *suspect = s;
-            ++*suspects;
+            if (*n == cap) all = xrealloc(all, (cap = cap * 2 + 64) * sizeof *all);
+            all[(*n)++] = s;
         }
-    return n;
+    return all;
 }
 
 static void blame(broker_t *b, source_t *s, const miner_t *m)
@@ -292,31 +292,34 @@ static void blame(broker_t *b, source_t *s, const miner_t *m)
     quarantine(b, s, ERR_poison, names);
 }
 
-// few: they can be tried one by one at once; else only who is in flight at a second death too is.
-static void suspect_all(broker_t *b, miner_t *m, bool few)
+// If they are few they can be tried one by one at once; else only who is in flight at a second death too is.
+static void suspect_all(broker_t *b, const miner_t *m, source_t **all, size_t n)
 {
-    int64_t at = last_alive(b, m);
-    size_t n = 0;
-    for (lane_t *l = m->lanes; l; l = l->next)
-        for (source_t *s = l->sources; s; s = s->lane_next) {
-            if (!in_flight(s, at)) continue;
-            trouble_t *t = trouble_of(s);
-            bool again = t->seen_at_death;
-            t->seen_at_death = true;
-            if ((!few && !again) || t->quarantined) continue;
-            t->suspect = true;
-            store(b, s);
-            n++;
-        }
-    if (n) log_warn("suspects", "miner=%s sources=%zu they run one per miner until they succeed", m->name, n);
+    size_t suspects = 0;
+    for (size_t i = 0; i < n; i++) {
+        trouble_t *t = trouble_of(all[i]);
+        bool again = t->seen_at_death;
+        t->seen_at_death = true;
+        if ((n > SUSPECTS_AT_ONCE && !again) || t->quarantined) continue;
+        t->suspect = true;
+        store(b, all[i]);
+        suspects++;
+    }
+    if (suspects)
+        log_warn("suspects", "miner=%s sources=%zu they run one per miner until they succeed", m->name,
+                 suspects);
 }
 
 void trouble_miner_died(broker_t *b, miner_t *m)
 {
     source_t *suspect = NULL;
-    size_t suspects, n = count_in_flight(b, m, &suspect, &suspects);
+    size_t suspects = 0, n;
+    source_t **all = all_in_flight(b, m, &n);
+    for (size_t i = 0; i < n; i++)
+        if (source_is_suspect(all[i])) suspect = all[i], suspects++;
     if (suspects == 1)
         blame(b, suspect, m);
     else if (!suspects && n)
-        suspect_all(b, m, n <= SUSPECTS_AT_ONCE);
+        suspect_all(b, m, all, n);
+    free(all);
 }
