@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/letters.h"
+#include "broker/outage.h"
 #include "broker/records.h"
 #include "broker/relations.h"
 #include "broker/state.h"
@@ -179,7 +180,8 @@ static void push(broker_t *b, task_leg_t *leg)
     }
     if (first && s && s->extra && jobs_gate(s)) hasten(b, s, t); // it waits already, for somebody else
     if (!s || !s->entered || s->extra || (s->job && s->job->state == JOB_RUNNING))
-        return; // later, or it will do
+        return;                           // later, or it will do
+    if (outage_until(s) > b->now) return; // its miner would skip it, each time
     bool planned = s->job && s->job->cause != CAUSE_scheduled && s->job->cause != CAUSE_probe;
     if (planned && (s->job->cause == CAUSE_retry || !jobs_gate(s))) return; // another attempt
     dues_open_extra(b, s, CAUSE_triggered, 0);

@@ -73,29 +73,27 @@ static void a_continuous_source_is_not_tried_for_ever(void **state)
 
 static int64_t second_at;
 
-// Two sources of a host that asks to be left alone, the second for longer.
+// Its host asks to be left alone, and then, of a detail page, for longer.
 static answer_t asks_to_be_left_alone(const given_t *g)
 {
     if (g->cause == CAUSE_retry) return fine(g);
-    bool second = g != &given[0];
-    if (second) second_at = g->at;
-    return (answer_t){
-        .result = RESULT_failed, .error = ERR_rate_limited, .retry_after_s = second ? 8 : 5, .took = 100};
+    return (answer_t){.result = RESULT_failed, .error = ERR_rate_limited, .retry_after_s = 5, .took = 100};
 }
 
 static void another_attempt_waits_while_its_host_is_left_alone(void **state)
 {
     world_t *w = *state;
     answer = asks_to_be_left_alone;
-    wire_arg_t args[] = {{"template",
-                          "{\"name\": \"t\", \"kind\": \"feed\", \"mode\": \"triggered\", \"urls\": "
-                          "[\"http://h.example/1\", \"http://h.example/2\"]}"}};
-    command(w, "add", args, 1);
+    add_apart(w, "t", 1, ", \"mode\": \"triggered\"");
     ask_for(w, "t", NULL, NULL);
+    play(w, 2000);
+    wire_host_t host = {"t0.example:80", 8000};
+    wire_backoff_t longer = {.hosts = {&host, 1}};
+    say(w, 1, WIRE_TYPE_BACKOFF, &longer);
+    second_at = w->now.mono;
     play(w, 20000);
-    assert_int_equal(count("t", CAUSE_retry), 2);
-    for (size_t i = 0; i < n_given; i++)
-        if (given[i].cause == CAUSE_retry) assert_true(given[i].at >= second_at + 8000);
+    assert_int_equal(count("t", CAUSE_retry), 1);
+    assert_true(given[n_given - 1].at >= second_at + 8000);
 }
 
 // The first dues of a slot may fall into it, and the later ones not.

@@ -443,6 +443,35 @@ static void a_task_that_fails_goes_to_the_dead_letters(void **state)
 }
 
 // Retrying one letter of a source lets it out of quarantine, which takes the other one along.
+static answer_t limited_for_a_while(const given_t *g)
+{
+    static int64_t until;
+    if (g->cause != CAUSE_triggered && g->cause != CAUSE_retry) {
+        until = g->due + 40000;
+        return (answer_t){.result = RESULT_failed,
+                          .error = ERR_rate_limited,
+                          .status = 429,
+                          .took = 50,
+                          .retry_after_s = 40};
+    }
+    if (g->due < until) return (answer_t){.result = RESULT_skipped, .error = ERR_host_backoff, .took = 10};
+    return fine(g);
+}
+
+// A task of a host that asked to be left alone waits, instead of being tried and skipped each second.
+static void a_task_waits_for_the_end_of_a_back_off(void **state)
+{
+    world_t *w = *state;
+    answer = limited_for_a_while;
+    add_apart(w, "t", 1, ", \"every\": \"24h\"");
+    play(w, 3000);
+    int64_t id = trigger(w, "t", NULL, NULL);
+    play(w, 30000);
+    assert_true(count("t", CAUSE_triggered) <= 1);
+    play(w, 30000);
+    assert_true(task_is(w, id, "done"));
+}
+
 static void letters_of_one_source_are_retried_together(void **state)
 {
     world_t *w = *state;
@@ -615,6 +644,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_waits_for_the_sink_is_not_blamed, begin, teardown),
         cmocka_unit_test_setup_teardown(a_task_polls_each_source_once, begin, teardown),
         cmocka_unit_test_setup_teardown(a_task_that_fails_goes_to_the_dead_letters, begin, teardown),
+        cmocka_unit_test_setup_teardown(a_task_waits_for_the_end_of_a_back_off, begin, teardown),
         cmocka_unit_test_setup_teardown(letters_of_one_source_are_retried_together, begin, teardown),
         cmocka_unit_test_setup_teardown(a_tasks_priority_reaches_the_miner, begin, teardown),
         cmocka_unit_test_setup_teardown(who_is_asked_for_goes_before_others_of_its_template, begin, teardown),
