@@ -34,7 +34,7 @@ static const conf_option_t options[] = {
     {"history-keep", CONF_DURATION, "DURATION", "7d", "how long history is kept", &history_keep, 1000,
      366LL * 86400000},
     {"history-rows", CONF_INT, "N", "2000000", "rows of history kept at most, some 200 bytes each",
-     &history_rows, 1000, 1000000000},
+     &history_rows, 100, 1000000000},
     {"tasks-keep", CONF_DURATION, "DURATION", "7d", "how long tasks that ended are kept", &tasks_keep, 1000,
      366LL * 86400000},
     {"tasks-rows", CONF_INT, "N", "1000", "tasks that ended kept at most", &tasks_rows, 1, 100000},

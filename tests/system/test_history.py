@@ -10,7 +10,7 @@ from cluster import Cluster, Program, wait_until
 
 def bad(c, n=2, name="bad"):
     """A template whose pages are not there, and are asked for all the same."""
-    return {"name": name, "kind": "feed", "every": "1s", "retry": {"max_attempts": 1}, "max_consecutive_failures": 0,
+    return {"name": name, "kind": "feed", "every": "1s", "politeness": {"concurrency": 8, "gap": "0ms"}, "retry": {"max_attempts": 1}, "max_consecutive_failures": 0,
             "urls": [f"{c.site.base(0)}/{name}/{i}" for i in range(n)]}
 
 
@@ -127,14 +127,14 @@ def test_history_survives_kills(rtm):
 
 def test_history_is_bounded(rtm):
     rtm.broker.term()
-    rtm.broker.start(history_rows=1000)
-    rtm.add(bad(rtm, 1500))
+    rtm.broker.start(history_rows=100)
+    rtm.add(bad(rtm, 150))
 
     def bounded():
         with db(rtm) as file:
             dropped = file.execute("select value from numbers where name = 'history_dropped'").fetchone()
-            return dropped and file.execute("select count(*) from history").fetchone()[0] <= 1000 and dropped[0]
-    dropped = wait_until(bounded, timeout=60, what="at most 1000 rows")
+            return dropped and file.execute("select count(*) from history").fetchone()[0] <= 100 and dropped[0]
+    dropped = wait_until(bounded, timeout=60, what="at most 100 rows")
     note = rtm.ctl("history", "--limit", "1", check=True).stderr
     assert "older rows have left" in note and int(note.split()[1]) >= dropped
 
