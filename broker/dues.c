@@ -139,7 +139,8 @@ static void send_or_queue(broker_t *b, source_t *s, int64_t after, wire_cause_t 
 
 void dues_send(broker_t *b, source_t *s, int64_t after, wire_cause_t cause)
 {
-    bool special = cause != CAUSE_scheduled && s->extra_cause != CAUSE_replay;
+    // hosts are dealt out as some were added: not all on them were
+    bool special = cause != CAUSE_scheduled && cause != CAUSE_added && s->extra_cause != CAUSE_replay;
     if (!jobs_gate(s)) send_extra(b, s, special ? cause : (wire_cause_t)s->extra_cause);
     send_or_queue(b, s, after, cause);
 }

@@ -217,6 +217,8 @@ class Cluster:
                     sink.wait_log(r" postgres +state=up")  # the schema is there
                 for _ in range(self.n_miners):
                     self.add_miner()
+                for miner in self.miners:
+                    miner.wait_log(r" started +miner=")  # from now on it takes signals
         except BaseException:
             self._stop(failed=True)
             raise
