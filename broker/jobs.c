@@ -601,11 +601,28 @@ static bool start(broker_t *b, job_t *job, bool first)
     return true;
 }
 
+// Who waited for a dependency stands last. Once that is over it goes to the front if it is older than the
+// first: else those whose deadlines near, and come in front of it, would keep it there for ever.
+static void let_forward(broker_t *b, listing_t *l)
+{
+    job_t *last = l->parked_last, *first = l->parked_first;
+    const source_t *s = last->source;
+    bool older =
+        last->entry.priority >= first->entry.priority && last->entry.ready_at < first->entry.ready_at;
+    if (!older || last->why != ERR_dependency) return;
+    if (jobs_obstacle(b, s, s->extra ? s->extra : grid_last(source_grid(s), b->now)) == ERR_dependency)
+        return;
+    lines_unpark(b, last);
+    last->why = ERR_limited; // by its turn
+    lines_park(b, last, true);
+}
+
 // Those of a template that wait look again, in their order, until one starts (true) or must go on waiting.
 // What waits for a dependency waits for a time of its own, so some of those behind it look too.
 static bool wake_listing(broker_t *b, listing_t *l)
 {
     int patience = LOOK_BEHIND, n = 0;
+    if (l->parked_first) let_forward(b, l);
     for (; l->parked_first && n < b->config.budget && patience > 0; n++) {
         job_t *job = l->parked_first;
         // what start() freed is not in the list any more: NOLINTNEXTLINE(clang-analyzer-unix.Malloc)

@@ -388,8 +388,8 @@ static bool sweep(broker_t *b)
 
 bool tasks_tick(broker_t *b)
 {
-    if (b->grace_until) return false;
     note_deadlines(b);
+    if (b->grace_until) return false;
     bool more = sweep(b);
     for (int n = 0; n < b->config.budget;) {
         turn_t *e = turns_pop(&b->tasks.queue, b->now);
