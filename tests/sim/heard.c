@@ -154,7 +154,7 @@ static void check_pause(world_t *w, const page_t *p, const failure_t *f, uint64_
                  f->at > w->broker_began + GRACE_MS && f->peer == peer && p->heard.sure &&
                  p->heard.failed <= HEARD_FAILURES;
     if (!alone || f->retry_after_ms || w->limits[p->host].until > f->at ||
-        w->host_failed_at[p->host] > f->at - MOVE_MS)
+        w->host_moved_at[p->host] >= f->at || w->host_failed_at[p->host] > f->at - MOVE_MS)
         return;
     if (f->error == ERR_rotted && pause > most + LEAST_PAUSE_MS + TURN_MS)
         sim_fail(w, "%s is tried again (%d) %lld ms after it failed, of %lld at most", p->url,

@@ -401,6 +401,8 @@ static void on_revoke(world_t *w, sim_miner_t *m, const wire_revoke_t *msg)
     wire_revoked_t answer = {.sources = msg->sources, .running = {running, 0}, .number = msg->number};
     for (size_t i = 0; i < msg->sources.n; i++) {
         holding_t *h = holding_of(m, msg->sources.v[i]);
+        const page_t *p = sim_page(w, msg->sources.v[i]);
+        if (p) w->host_moved_at[p->host] = sim_broker_time(w);
         if (!h) continue;
         h->n_dues = 0;
         h->held = h->done;

@@ -73,7 +73,7 @@ static void note_tasks(world_t *w)
         while (p < PRIORITY_CRITICAL && strcmp(text(row, "priority"), priority_name((priority_t)p)) != 0) p++;
         check_order(w, t, last[p]);
         last[p] = t;
-        w->planned[w->n_planned++] = t->id;
+        if (!t->deadline) w->planned[w->n_planned++] = t->id; // else it may near until then
     }
     w->planned_at = w->now;
     w->planned_run = w->broker_runs;

@@ -215,6 +215,7 @@ typedef struct {
     map_t heard;                         // incarnation -> the last outcome that this run has heard
     bool turned_away;                    // the message at hand is of no session
     limit_t limits[MAX_HOSTS];
+    int64_t host_moved_at[MAX_HOSTS];  // broker ms when a miner was last told to give it back
     int64_t host_failed_at[MAX_HOSTS]; // broker ms when it heard so last
     int64_t broker_started, ticked_at; // our time
     int64_t broker_began;              // what it called now then
