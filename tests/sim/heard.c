@@ -221,7 +221,9 @@ static void check_quarantine(world_t *w, page_t *p, const wire_due_t *d, int64_t
     if (by_schedule(d->cause) || d->cause == CAUSE_replay) h->probes = 0, h->probe_due = 0; // it is in none
     if (d->cause != CAUSE_probe || due == h->probe_due) return;
     int64_t least = PAUSE_SLOTS * w->slot_ms << (h->probes < 20 ? h->probes : 20);
-    if (h->probes && policy_is_lost(w, p) && now < h->probe_failed_at + least - SLACK_MS)
+    bool hosts =
+        w->host_failed_at[p->host] > h->probe_failed_at - MOVE_MS; // it may be the host that is probed
+    if (h->probes && policy_is_lost(w, p) && !hosts && now < h->probe_failed_at + least - SLACK_MS)
         sim_fail(w, "%s is probed for the %d. time in a row, %lld ms after the last", p->url, h->probes + 1,
                  (long long)(now - h->probe_failed_at));
     h->probe_due = due;
