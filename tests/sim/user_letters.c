@@ -148,19 +148,18 @@ static yyjson_val *letter_for(const list_t *list, const char *url, const char *t
 // -- what was given up
 // ----------------------------------------------------------------------------------------
 
-static const list_t *at_hand; // for check_given_up alone
-
-static void check_given_up(world_t *w, const sim_task_t *t)
+static void check_given_up(world_t *w, const sim_task_t *t, void *context)
 {
+    const list_t *list = context;
     char name[16];
     snprintf(name, sizeof name, "t%d", t->template);
     if (w->acted_due[t->template] >= t->at) return;                          // it may have left already
     if (t->legs && w->changed_due[t->template] > t->at - CHANGES_MS) return; // nobody misses what was removed
     const char *url = t->page < 0 || w->off[t->template] ? NULL : w->pages[t->page].url;
-    yyjson_val *row = letter_for(at_hand, url, name, true);
-    if (!row) row = letter_for(at_hand, "", name, true);                // its source is gone
-    bool left = at_hand->n < w->letters_kept && w->letters_kept <= FEW; // users dealt with others meanwhile
-    left |= at_hand->n >= w->letters_kept && at_hand->oldest + 3 * w->slot_ms >= t->ended_at;
+    yyjson_val *row = letter_for(list, url, name, true);
+    if (!row) row = letter_for(list, "", name, true);                // its source is gone
+    bool left = list->n < w->letters_kept && w->letters_kept <= FEW; // users dealt with others meanwhile
+    left |= list->n >= w->letters_kept && list->oldest + 3 * w->slot_ms >= t->ended_at;
     if (!left && (!row || number(row, "last_ms") < t->at))
         sim_fail(w, "task %llu failed, and there is no dead letter of it", (unsigned long long)t->id);
 }
@@ -191,9 +190,7 @@ void user_letters_look(world_t *w)
     if (!fetch(w, NULL, &list)) return;
     check_list(w, &list);
     check_known(w, &list);
-    at_hand = &list;
-    user_tasks_failed(w, check_given_up);
-    at_hand = NULL;
+    user_tasks_failed(w, check_given_up, &list);
     check_quarantine(w, &list);
     yyjson_doc_free(list.doc);
 }

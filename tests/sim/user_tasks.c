@@ -242,12 +242,13 @@ void user_tasks_look(world_t *w)
     check_all(w, &ended, now);
 }
 
-void user_tasks_failed(world_t *w, void (*check)(world_t *w, const sim_task_t *t))
+void user_tasks_failed(world_t *w, void (*check)(world_t *w, const sim_task_t *t, void *context),
+                       void *context)
 {
     size_t pos = 0;
     for (sim_task_t *t; (t = map_next(&w->tasks, &pos));) {
         if (!t->unmatched) continue;
-        check(w, t);
+        check(w, t, context);
         t->unmatched = false;
         t->matched = true;
     }

@@ -14,7 +14,8 @@ void user_tasks_told(world_t *world, yyjson_val *row);
 // Looks at all tasks that the broker knows, unless nobody is there.
 void user_tasks_look(world_t *world);
 // Those that were seen to fail since this was asked last: calls check for each.
-void user_tasks_failed(world_t *world, void (*check)(world_t *world, const sim_task_t *task));
+void user_tasks_failed(world_t *world, void (*check)(world_t *world, const sim_task_t *task, void *context),
+                       void *context);
 // page is about to be polled because somebody asked for it, without urgency.
 void user_tasks_check_urgency(world_t *world, const page_t *page, int64_t now);
 // A record of one is stored; and is what a broker that starts finds.
