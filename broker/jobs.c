@@ -653,6 +653,7 @@ static void wake(broker_t *b)
             lines_leave(&lines, line);
             continue;
         }
+        // as in wake_listing: NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
         lines_turn(&lines, line, aged, line->listing->parked_first);
         starts++;
     }
