@@ -20,7 +20,7 @@ enum {
     MOVE_MS = 60000,               // that a host which fails may be on its way to another miner
     MORE_STRIKES = 3,              // outcomes that may not have counted
     PAUSE_SLOTS = 10,              // before the first probe, then twice as long each time
-    ENOUGH_RETRIES = 20,           // to say something of their spread
+    ENOUGH_RETRIES = 10,           // to say something of their spread
 };
 
 int64_t heard_now(const world_t *w)
@@ -153,14 +153,15 @@ static void check_pause(world_t *w, const page_t *p, const failure_t *f, uint64_
     bool alone = !policy_waits(w, p->template) && !w->budget && w->broker_away_until + most < w->now &&
                  f->at > w->broker_began + GRACE_MS && f->peer == peer && p->heard.sure &&
                  p->heard.failed <= HEARD_FAILURES;
-    if (!alone || f->retry_after_ms || w->limits[p->host].until > f->at ||
-        w->host_moved_at[p->host] >= f->at || w->host_failed_at[p->host] > f->at - MOVE_MS)
-        return;
-    if (f->error == ERR_rotted && pause > most + LEAST_PAUSE_MS + TURN_MS)
+    bool moves = w->host_moved_at[p->host] >= f->at || w->host_failed_at[p->host] > f->at - MOVE_MS;
+    if (!alone || f->retry_after_ms || w->limits[p->host].until > f->at) return;
+    if (pause > most + LEAST_PAUSE_MS + TURN_MS && !moves)
         sim_fail(w, "%s is tried again (%d) %lld ms after it failed, of %lld at most", p->url,
                  p->heard.attempts, (long long)pause, (long long)most);
-    w->spread[0] += pause - LEAST_PAUSE_MS <= most / 2;
-    w->spread[1] += pause - LEAST_PAUSE_MS > most / 2;
+    if (pause > most + LEAST_PAUSE_MS) return; // it was put off
+    w->spread[0]++;
+    w->spread[1] += pause - LEAST_PAUSE_MS < most / 4;
+    w->spread[2] += pause - LEAST_PAUSE_MS > most - most / 4;
 }
 
 static void check_attempt(world_t *w, page_t *p, uint64_t peer, int64_t due)
@@ -188,9 +189,10 @@ static void check_attempt(world_t *w, page_t *p, uint64_t peer, int64_t due)
 
 void heard_check(world_t *w)
 {
-    int all = w->spread[0] + w->spread[1];
-    if (all >= ENOUGH_RETRIES && (!w->spread[0] || !w->spread[1]))
-        sim_fail(w, "%d of %d other attempts came in the first half of their pauses", w->spread[0], all);
+    const int *n = w->spread;
+    if (n[0] >= ENOUGH_RETRIES && (n[1] == n[0] || n[2] == n[0]))
+        sim_fail(w, "of %d other attempts %d came in the first quarter of their pauses, %d in the last", n[0],
+                 n[1], n[2]);
 }
 
 // -- what is left alone -----------------------------------------------------------------------------------

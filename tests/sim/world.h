@@ -233,7 +233,7 @@ typedef struct {
     size_t n_planned, starts;
     int64_t planned_at;                 // ours
     uint64_t planned_run, named, ticks; // named: the source whose poll is to start next
-    int spread[2];               // other attempts that came in the first half of their pauses, in the second
+    int spread[3]; // other attempts, those in the first quarter of their pauses, and in the last
     bool removed[MAX_TEMPLATES]; // in the calm: nobody may poll it
     map_t stored;                // page and generation -> newest version that is safe in the sink, plus 1
     int n_hosts;
