@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "tests/sim/heard.h"
 #include "tests/sim/policy.h"
 #include "tests/sim/pressure.h"
 #include "tests/sim/world.h"
@@ -402,7 +403,7 @@ static void on_revoke(world_t *w, sim_miner_t *m, const wire_revoke_t *msg)
     for (size_t i = 0; i < msg->sources.n; i++) {
         holding_t *h = holding_of(m, msg->sources.v[i]);
         const page_t *p = sim_page(w, msg->sources.v[i]);
-        if (p) w->host_moved_at[p->host] = sim_broker_time(w);
+        if (p) w->host_moved_at[p->host] = heard_now(w);
         if (!h) continue;
         h->n_dues = 0;
         h->held = h->done;
