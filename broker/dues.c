@@ -124,7 +124,8 @@ static void send_extra(broker_t *b, source_t *s, wire_cause_t cause)
 
 void dues_send_one(broker_t *b, source_t *s, int64_t at, wire_cause_t cause, int64_t until)
 {
-    wire_due_t due = {.count = 1, .cause = cause, .priority = s->job->entry.priority, .until = until};
+    priority_t own = s->job->entry.priority, asked = at == s->extra ? tasks_urgency(b, s, NULL) : own;
+    wire_due_t due = {.count = 1, .cause = cause, .priority = asked > own ? asked : own, .until = until};
     outbox_due(b, s->lane->owner, s, due, at);
 }
 
