@@ -17,7 +17,7 @@
 static const char *const names[] = {
     "Europe/Berlin", "America/New_York",  "Australia/Lord_Howe", "Pacific/Apia",   "Asia/Tokyo",
     "Europe/Dublin", "Africa/Casablanca", "America/Sao_Paulo",   "Asia/Kathmandu", "Antarctica/Troll",
-    "UTC",           "Etc/GMT+12",        "America/Nuuk",     "Asia/Gaza"};
+    "UTC",           "Etc/GMT+12",        "America/Nuuk",        "Asia/Gaza"};
 enum { NAMES = sizeof names / sizeof *names };
 
 static zone_t *load(const char *name)
