@@ -83,14 +83,14 @@ def slow(web, seconds, *paths):
 
 
 def test_a_deadline_that_nears_overtakes(fresh, web):
-    """Behind sixty polls of its priority, for which there are eight seconds to wait, a task waits no longer than until its
+    """Behind sixty polls of its priority, for which there are nine seconds to wait, a task waits no longer than until its
     deadline less twice the time that its polls take."""
     crowd = [f"/crowd/{n}" for n in range(60)]
-    slow(web, 0.25, "/late", "/last", *crowd)
+    slow(web, 0.3, "/late", "/last", *crowd)
     fresh.add(template(web, "late", "/late"))
     fresh.add(template(web, "last", "/last"))
     fresh.add(template(web, "crowd", *crowd))
-    first = trigger(fresh, "late")  # so that it is known how long a poll takes: 256 to 512 ms, to the next power of two
+    first = trigger(fresh, "late")  # so that it is known how long a poll takes: 300 ms, 512 to the next power of two
     wait_until(lambda: task(fresh, first)["state"] == "done", what="a first poll")
     trigger(fresh, "crowd")
     wait_until(lambda: asked(web, "/crowd/0") or len(web.requests) > 4, what="a queue")
