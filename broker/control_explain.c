@@ -79,7 +79,7 @@ static void explain_obstacle(call_t *c, yyjson_mut_val *reasons, const source_t 
     broker_t *b = c->broker;
     const listing_t *l = s->listing;
     const char *waits_for = NULL;
-    switch (jobs_obstacle(b, s, s->extra ? s->extra : grid_last(source_grid(s), b->now))) {
+    switch (jobs_obstacle(b, s)) {
     case ERR_dependency:
         relations_ready(b, l, b->now, &waits_for);
         say(c, reasons, "it waits until all of '%s' has been stored%s",

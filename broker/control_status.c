@@ -4,16 +4,14 @@
 
 #include "broker/control.h"
 
-static void put_miner(call_t *c, yyjson_mut_val *rows, const miner_t *m)
+// m: as it is, or what is still known of it, if it is gone; heard_ms: for how long it has been silent.
+static void put_miner(call_t *c, yyjson_mut_val *rows, const miner_t *m, const char *state,
+                      const char *reason, int64_t heard_ms)
 {
-    static const char *const phases[] = {"joining", "joining", "live", "leaving"};
-    const broker_t *b = c->broker;
     yyjson_mut_val *o = yyjson_mut_arr_add_obj(c->doc, rows);
     put_str(c, o, "miner", m->name);
-    put_str(c, o, "state",
-            m->phase == MINER_LIVE && m->beat.state ? wire_miner_state_name(m->beat.state)
-                                                    : phases[m->phase]);
-    put_str(c, o, "reason", "");
+    put_str(c, o, "state", state);
+    put_str(c, o, "reason", reason);
     put_int(c, o, "hosts", m->n_lanes);
     put_int(c, o, "sources", (int64_t)m->n_sources);
     yyjson_mut_obj_add_real(c->doc, o, "load", miner_load(m));
@@ -23,7 +21,7 @@ static void put_miner(call_t *c, yyjson_mut_val *rows, const miner_t *m)
     put_int(c, o, "unacked", (int64_t)m->beat.unacked);
     put_int(c, o, "cpu", (int64_t)m->beat.cpu);
     put_int(c, o, "rss_kib", (int64_t)m->beat.rss_kib);
-    put_int(c, o, "heard_ms", b->instant.mono - m->heard);
+    put_int(c, o, "heard_ms", heard_ms);
     put_time(c, o, "joined_ms", m->joined_at);
     put_time(c, o, "last_report_ms", m->last_outcome);
     put_str(c, o, "last_outcome",
@@ -32,29 +30,24 @@ static void put_miner(call_t *c, yyjson_mut_val *rows, const miner_t *m)
                              : wire_result_name(m->last_result));
 }
 
-// One that is gone: the same members.
+static void put_present(call_t *c, yyjson_mut_val *rows, const miner_t *m)
+{
+    static const char *const phases[] = {"joining", "joining", "live", "leaving"};
+    bool told = m->phase == MINER_LIVE && m->beat.state;
+    put_miner(c, rows, m, told ? wire_miner_state_name(m->beat.state) : phases[m->phase], "",
+              c->broker->instant.mono - m->heard);
+}
+
 static void put_gone(call_t *c, yyjson_mut_val *rows, const gone_t *g)
 {
-    yyjson_mut_val *o = yyjson_mut_arr_add_obj(c->doc, rows);
-    put_str(c, o, "miner", g->name);
-    put_str(c, o, "state", !strcmp(g->reason, "drained") ? "gone" : "dead");
-    put_str(c, o, "reason", g->reason);
-    put_int(c, o, "hosts", 0);
-    put_int(c, o, "sources", 0);
-    yyjson_mut_obj_add_real(c->doc, o, "load", 0);
-    put_int(c, o, "running", 0);
-    put_int(c, o, "held", 0);
-    put_int(c, o, "polls", (int64_t)g->polls);
-    put_int(c, o, "unacked", 0);
-    put_int(c, o, "cpu", 0);
-    put_int(c, o, "rss_kib", 0);
-    put_int(c, o, "heard_ms", c->broker->now - g->left_at + g->silent_ms);
-    put_time(c, o, "joined_ms", g->joined_at);
-    put_time(c, o, "last_report_ms", g->last_outcome);
-    put_str(c, o, "last_outcome",
-            !g->last_outcome ? ""
-            : g->last_error  ? error_class_name(g->last_error)
-                             : wire_result_name(g->last_result));
+    miner_t m = {.name = (char *)g->name,
+                 .beat.polls = g->polls,
+                 .joined_at = g->joined_at,
+                 .last_outcome = g->last_outcome,
+                 .last_result = g->last_result,
+                 .last_error = g->last_error};
+    put_miner(c, rows, &m, !strcmp(g->reason, "drained") ? "gone" : "dead", g->reason,
+              c->broker->now - g->left_at + g->silent_ms);
 }
 
 static int by_miner_name(const void *a, const void *b)
@@ -71,7 +64,7 @@ void command_miners(call_t *c)
     if (!all) return;
     for (miner_t *m; (m = registry_next(r, &pos));) all[n++] = m;
     if (n) qsort(all, n, sizeof(miner_t *), by_miner_name);
-    for (size_t i = 0; i < n && call_row(c, strlen(all[i]->name)); i++) put_miner(c, rows, all[i]);
+    for (size_t i = 0; i < n && call_row(c, strlen(all[i]->name)); i++) put_present(c, rows, all[i]);
     if (c->rows < n) snprintf(c->message, sizeof c->message, "only the first %zu of %zu", c->rows, n);
     free(all);
     departed_trim(&c->broker->departed, c->broker->now - c->broker->config.miners_keep_ms);

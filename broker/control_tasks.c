@@ -130,9 +130,9 @@ void command_tasks(call_t *c)
     const char *name = call_arg(c, "name"), *cursor = call_arg(c, "cursor");
     uint64_t before = cursor[0] ? strtoull(cursor, NULL, 10) : UINT64_MAX, last = 0;
     uint64_t *ids = xcalloc(by_id->count + 1, sizeof *ids);
-    size_t n = 0;
-    for (size_t i = 0; i < by_id->cap; i++) // by the table: there may be very many, and each would be a miss
-        if (by_id->slots[i].value && by_id->slots[i].key < before) ids[n++] = by_id->slots[i].key;
+    size_t n = 0, pos = 0;
+    while (map_next(by_id, &pos)) // by their keys: there may be very many, and each would be a miss
+        if (map_key(by_id, pos) < before) ids[n++] = map_key(by_id, pos);
     qsort(ids, n, sizeof *ids, falling);
     yyjson_mut_val *rows = call_table(c);
     for (size_t i = 0; i < n; i++) {

@@ -117,15 +117,17 @@ static void send_grid(broker_t *b, source_t *s, int64_t after, wire_cause_t caus
 static void send_extra(broker_t *b, source_t *s, wire_cause_t cause)
 {
     if (!s->extra || !dues_can_send(s)) return;
-    priority_t own = source_urgency(s), asked = tasks_urgency(b, s, NULL);
-    wire_due_t due = {.count = 1, .cause = cause, .priority = asked > own ? asked : own};
+    wire_due_t due = {.count = 1, .cause = cause, .priority = tasks_urgency(b, s, source_urgency(s), NULL)};
     outbox_due(b, s->lane->owner, s, due, s->extra);
 }
 
 void dues_send_one(broker_t *b, source_t *s, int64_t at, wire_cause_t cause, int64_t until)
 {
-    priority_t own = s->job->entry.priority, asked = at == s->extra ? tasks_urgency(b, s, NULL) : own;
-    wire_due_t due = {.count = 1, .cause = cause, .priority = asked > own ? asked : own, .until = until};
+    priority_t own = s->job->entry.priority;
+    wire_due_t due = {.count = 1,
+                      .cause = cause,
+                      .priority = at == s->extra ? tasks_urgency(b, s, own, NULL) : own,
+                      .until = until};
     outbox_due(b, s->lane->owner, s, due, at);
 }
 

@@ -61,6 +61,12 @@ int64_t jobs_lease_ms(const listing_t *l)
     return ms > LEASE_LEAST_MS ? ms : LEASE_LEAST_MS;
 }
 
+// All leases that were given until now are over by then, for certain.
+static int64_t last_lease_end(const broker_t *b)
+{
+    return b->now + b->longest_lease + b->config.liveness_ms;
+}
+
 uint64_t jobs_miner(const miner_t *m)
 {
     return XXH3_64bits(m->name, strlen(m->name));
@@ -116,12 +122,12 @@ static void enqueue(broker_t *b, job_t *job, int64_t at)
 {
     const listing_t *l = job->source->listing;
     int64_t deadline = l->template->deadline_ms, promote = INT64_MAX;
-    priority_t own = source_urgency(job->source), asked = tasks_urgency(b, job->source, &promote);
+    priority_t priority = tasks_urgency(b, job->source, source_urgency(job->source), &promote);
     if (deadline && at + deadline - 2 * listing_p95(l) < promote)
         promote = at + deadline - 2 * listing_p95(l);
     leave(b, job);
     job->why = ERR_none;
-    turns_put(&b->jobs.queue, &job->entry, asked > own ? asked : own, at, promote, false);
+    turns_put(&b->jobs.queue, &job->entry, priority, at, promote, false);
 }
 
 static void run(broker_t *b, job_t *job, uint64_t miner, int64_t due, int64_t until)
@@ -233,7 +239,7 @@ void jobs_listed_stray(broker_t *b, const miner_t *m, const wire_holding_t *h)
     if (strays_runs(all, h->source))
         strays_listed(all, stray.miner, h->source, b->revokes + 1);
     else if (h->running && strays_all(all) < b->config.max_concurrent)
-        strays_put(all, &stray, b->now + b->longest_lease + b->config.liveness_ms);
+        strays_put(all, &stray, last_lease_end(b));
 }
 
 void jobs_recalled(broker_t *b, source_t *s, const miner_t *m)
@@ -313,8 +319,7 @@ void jobs_miner_gone(broker_t *b, const miner_t *m, bool certain)
             set_alone(b, all[i]->job, false);
     free(all);
     if (!certain) {
-        int64_t until = b->now + b->longest_lease + b->config.liveness_ms;
-        map_put(&b->jobs.silent, jobs_miner(m), (void *)(intptr_t)until);
+        map_put(&b->jobs.silent, jobs_miner(m), (void *)(intptr_t)last_lease_end(b));
         return;
     }
     b->jobs.changed |= strays_miner_gone(&b->jobs.strays, jobs_miner(m));
@@ -386,16 +391,17 @@ void jobs_lessee_known(broker_t *b, const miner_t *m)
 
 void jobs_start(broker_t *b)
 {
-    if (b->jobs.doubtful.count) b->jobs.doubt_until = b->now + b->longest_lease + b->config.liveness_ms;
+    if (b->jobs.doubtful.count) b->jobs.doubt_until = last_lease_end(b);
 }
 
 static void end_doubt(broker_t *b)
 {
+    map_t *doubtful = &b->jobs.doubtful;
+    size_t pos = 0;
     if (!b->jobs.doubt_until || b->now < b->jobs.doubt_until) return;
     b->jobs.doubt_until = 0;
-    for (size_t i = 0; b->jobs.doubtful.count && i < b->jobs.doubtful.cap; i++)
-        if (b->jobs.doubtful.slots[i].value) record_drop(b, RECORD_LESSEE, b->jobs.doubtful.slots[i].key);
-    map_free(&b->jobs.doubtful);
+    while (map_next(doubtful, &pos)) record_drop(b, RECORD_LESSEE, map_key(doubtful, pos));
+    map_free(doubtful);
     b->jobs.changed = true;
 }
 
@@ -411,10 +417,9 @@ void jobs_forget_silent(broker_t *b)
 {
     const map_t *silent = &b->jobs.silent;
     uint64_t *over = xcalloc(silent->count + 1, sizeof *over);
-    size_t n = 0;
-    for (size_t i = 0; silent->count && i < silent->cap; i++)
-        if (silent->slots[i].value && (intptr_t)silent->slots[i].value <= b->now)
-            over[n++] = silent->slots[i].key;
+    size_t n = 0, pos = 0;
+    for (void *until; (until = map_next(silent, &pos));)
+        if ((intptr_t)until <= b->now) over[n++] = map_key(silent, pos);
     while (n-- > 0) {
         map_del(&b->jobs.silent, over[n]);
         record_drop(b, RECORD_LESSEE, over[n]);
@@ -465,9 +470,9 @@ static error_class_t obstacle(broker_t *b, const listing_t *l, const job_t *job,
     return ERR_none;
 }
 
-error_class_t jobs_obstacle(broker_t *b, const source_t *s, int64_t due)
+error_class_t jobs_obstacle(broker_t *b, const source_t *s)
 {
-    return obstacle(b, s->listing, s->job, due);
+    return obstacle(b, s->listing, s->job, s->extra ? s->extra : grid_last(source_grid(s), b->now));
 }
 
 // The due that a job's turn is for: the latest that has come; those of the grid before it are skipped.
@@ -606,12 +611,10 @@ static bool start(broker_t *b, job_t *job, bool first)
 static void let_forward(broker_t *b, listing_t *l)
 {
     job_t *last = l->parked_last, *first = l->parked_first;
-    const source_t *s = last->source;
     bool older =
         last->entry.priority >= first->entry.priority && last->entry.ready_at < first->entry.ready_at;
     if (!older || last->why != ERR_dependency) return;
-    if (jobs_obstacle(b, s, s->extra ? s->extra : grid_last(source_grid(s), b->now)) == ERR_dependency)
-        return;
+    if (jobs_obstacle(b, last->source) == ERR_dependency) return;
     lines_unpark(b, last);
     last->why = ERR_limited; // by its turn
     lines_park(b, last, true);

@@ -113,8 +113,8 @@ int64_t jobs_next(const struct broker *broker);
 // Polls that count for the limit of listing, and for the cluster's.
 size_t jobs_of(const struct broker *broker, const listing_t *listing);
 size_t jobs_all(const struct broker *broker);
-// What keeps a poll of source for due from starting; ERR_none: nothing.
-error_class_t jobs_obstacle(struct broker *broker, const source_t *source, int64_t due);
+// What keeps a poll of source for the due at hand from starting; ERR_none: nothing.
+error_class_t jobs_obstacle(struct broker *broker, const source_t *source);
 
 // A broker after this one is to know that the miner may run polls under leases: stored before it is welcome,
 // and until that is over for certain (jobs_forget_silent, once a slot).

@@ -288,9 +288,9 @@ uint64_t tasks_of(const broker_t *b, const source_t *s, int64_t due)
     return leg ? leg->task->id : 0;
 }
 
-priority_t tasks_urgency(const broker_t *b, const source_t *s, int64_t *rises)
+priority_t tasks_urgency(const broker_t *b, const source_t *s, priority_t own, int64_t *rises)
 {
-    priority_t most = PRIORITY_LOW;
+    priority_t most = own;
     for (const task_leg_t *leg = map_get(&b->tasks.legs, s->id); leg; leg = leg->next) {
         const task_t *t = leg->task;
         int64_t at = promote_at(t, s->listing);

@@ -71,8 +71,10 @@ void task_load(struct broker *broker, uint64_t id, yyjson_val *record);
 void tasks_start(struct broker *broker); // after the last was loaded
 // The task that a poll of source due then answers, 0: none. Of several the latest.
 uint64_t tasks_of(const struct broker *broker, const struct source *source, int64_t due);
-// The class of the tasks that a poll of source answers, now; and (may be NULL) when that rises next.
-priority_t tasks_urgency(const struct broker *broker, const struct source *source, int64_t *promote_at);
+// The class of a poll of source, now: its own, or that of a task that it answers, if that is higher.
+// *rises (may be NULL) becomes when the first of these tasks becomes urgent, unless it is earlier.
+priority_t tasks_urgency(const struct broker *broker, const struct source *source, priority_t own,
+                         int64_t *rises);
 // What came of a due of source; retried: there will be another attempt.
 void tasks_outcome(struct broker *broker, struct source *source, const wire_outcome_t *outcome, bool retried);
 // Starts tasks whose turn it is. True: there is more to do at once.

@@ -100,3 +100,8 @@ void *map_next(const map_t *m, size_t *pos)
         if (m->slots[(*pos)++].value) return m->slots[*pos - 1].value;
     return NULL;
 }
+
+uint64_t map_key(const map_t *m, size_t pos)
+{
+    return m->slots[pos - 1].key;
+}

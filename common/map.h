@@ -27,5 +27,7 @@ void *map_put(map_t *map, uint64_t key, void *value);
 void *map_del(map_t *map, uint64_t key);
 // Walks all values: start with *pos = 0; NULL at the end. Deleting while walking may skip or repeat values.
 void *map_next(const map_t *map, size_t *pos);
+// The key of what map_next has just given; pos as it left it.
+uint64_t map_key(const map_t *map, size_t pos);
 
 #endif
