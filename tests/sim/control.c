@@ -55,9 +55,20 @@ void control_told(world_t *w, const wire_reply_t *reply)
     yyjson_doc_free(doc);
 }
 
+int64_t row_number(yyjson_val *row, const char *name)
+{
+    return yyjson_get_sint(yyjson_obj_get(row, name));
+}
+
+const char *row_text(yyjson_val *row, const char *name)
+{
+    const char *s = yyjson_get_str(yyjson_obj_get(row, name));
+    return s ? s : "";
+}
+
 int64_t control_now(world_t *w)
 {
-    return yyjson_get_sint(yyjson_obj_get(control_ask(w, "status", NULL, 0), "now_ms"));
+    return row_number(control_ask(w, "status", NULL, 0), "now_ms");
 }
 
 // -- templates --------------------------------------------------------------------------------------------
@@ -177,9 +188,9 @@ static void look_at_miners(world_t *w)
     size_t i, n, k, m;
     yyjson_arr_foreach(rows, i, n, row)
     {
-        const char *name = yyjson_get_str(yyjson_obj_get(row, "miner"));
-        bool gone = yyjson_get_str(yyjson_obj_get(row, "reason"))[0] != '\0';
-        if (gone && yyjson_get_sint(yyjson_obj_get(row, "heard_ms")) > GONE_MS)
+        const char *name = row_text(row, "miner");
+        bool gone = *row_text(row, "reason");
+        if (gone && row_number(row, "heard_ms") > GONE_MS)
             sim_fail(w, "%s is gone for long and still shown", name);
         yyjson_arr_foreach(rows, k, m,
                            other) if (k < i && yyjson_equals_str(yyjson_obj_get(other, "miner"), name))

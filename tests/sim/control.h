@@ -14,6 +14,9 @@ void control_answered(world_t *world, const wire_reply_t *reply);
 void control_told(world_t *world, const wire_reply_t *reply);
 // What the broker calls now; 0: nobody is there.
 int64_t control_now(world_t *world);
+// A member of an object of it; 0 or "": it has none.
+int64_t row_number(yyjson_val *row, const char *name);
+const char *row_text(yyjson_val *row, const char *name);
 void control_add(world_t *world, int template, bool replace);
 // -- at random: a template is disabled, enabled, removed or replaced; one source, or all of a template, is
 // polled out of turn; what there is is looked at, or a task, a dead letter, a source or a miner is dealt with

@@ -28,27 +28,16 @@ typedef struct {
     int64_t oldest;
 } list_t;
 
-static int64_t number(yyjson_val *row, const char *name)
-{
-    return yyjson_get_sint(yyjson_obj_get(row, name));
-}
-
-static const char *text(yyjson_val *row, const char *name)
-{
-    const char *s = yyjson_get_str(yyjson_obj_get(row, name));
-    return s ? s : "";
-}
-
 static bool is_task(yyjson_val *row)
 {
-    return !strcmp(text(row, "kind"), "task");
+    return !strcmp(row_text(row, "kind"), "task");
 }
 
 static page_t *page_of(world_t *w, yyjson_val *row)
 {
     for (int i = 0; i < w->n_pages; i++)
-        if (!strcmp(w->pages[i].url, text(row, "url")) &&
-            w->pages[i].template == atoi(text(row, "template") + 1))
+        if (!strcmp(w->pages[i].url, row_text(row, "url")) &&
+            w->pages[i].template == atoi(row_text(row, "template") + 1))
             return &w->pages[i];
     return NULL;
 }
@@ -59,7 +48,7 @@ void user_letters_told(world_t *w, yyjson_val *rows)
     size_t i, n;
     yyjson_arr_foreach(rows, i, n, row)
     {
-        uint64_t id = (uint64_t)number(row, "id");
+        uint64_t id = (uint64_t)row_number(row, "id");
         if (!is_task(row) || map_get(&w->letters_gone, id)) continue;
         known_t *k = map_get(&w->letters, id);
         if (!k) {
@@ -67,10 +56,10 @@ void user_letters_told(world_t *w, yyjson_val *rows)
             k->id = id;
             map_put(&w->letters, id, k);
         }
-        if (number(row, "last_ms") < k->last) continue;
-        k->count = number(row, "count");
-        k->last = number(row, "last_ms");
-        snprintf(k->error, sizeof k->error, "%s", text(row, "error"));
+        if (row_number(row, "last_ms") < k->last) continue;
+        k->count = row_number(row, "count");
+        k->last = row_number(row, "last_ms");
+        snprintf(k->error, sizeof k->error, "%s", row_text(row, "error"));
     }
 }
 
@@ -91,7 +80,7 @@ static bool fetch(world_t *w, const char *name, list_t *list)
     list->doc = w->answer; // it outlives the next command
     w->answer = NULL;
     list->n = yyjson_arr_size(list->rows);
-    if (list->n) list->oldest = number(yyjson_arr_get_last(list->rows), "last_ms");
+    if (list->n) list->oldest = row_number(yyjson_arr_get_last(list->rows), "last_ms");
     return list->rows != NULL;
 }
 
@@ -103,14 +92,14 @@ static void check_list(world_t *w, const list_t *list)
     if (list->n > w->letters_kept) sim_fail(w, "there are %zu dead letters", list->n);
     yyjson_arr_foreach(list->rows, i, n, row)
     {
-        if (number(row, "last_ms") > before + back) // time may go back where a broker starts
-            sim_fail(w, "dead letter %lld is listed after an older one", (long long)number(row, "id"));
-        before = number(row, "last_ms");
-        known_t *k = map_get(&w->letters, (uint64_t)number(row, "id"));
+        if (row_number(row, "last_ms") > before + back) // time may go back where a broker starts
+            sim_fail(w, "dead letter %lld is listed after an older one", (long long)row_number(row, "id"));
+        before = row_number(row, "last_ms");
+        known_t *k = map_get(&w->letters, (uint64_t)row_number(row, "id"));
         if (!k) continue;
         k->found = true;
-        if (!is_task(row) || k->count > number(row, "count") || k->last > number(row, "last_ms") + back ||
-            strcmp(k->error, text(row, "error")) != 0)
+        if (!is_task(row) || k->count > row_number(row, "count") ||
+            k->last > row_number(row, "last_ms") + back || strcmp(k->error, row_text(row, "error")) != 0)
             sim_fail(w, "dead letter %llu (%s, %lld times, last at %lld) has become another",
                      (unsigned long long)k->id, k->error, (long long)k->count, (long long)k->last);
     }
@@ -140,13 +129,12 @@ static yyjson_val *letter_for(const list_t *list, const char *url, const char *t
     yyjson_val *row;
     size_t i, n;
     yyjson_arr_foreach(list->rows, i, n, row) if (is_task(row) == task &&
-                                                  (!url || !strcmp(text(row, "url"), url)) &&
-                                                  !strcmp(text(row, "template"), template)) return row;
+                                                  (!url || !strcmp(row_text(row, "url"), url)) &&
+                                                  !strcmp(row_text(row, "template"), template)) return row;
     return NULL;
 }
 
-// -- what was given up
-// ----------------------------------------------------------------------------------------
+// -- what was given up ------------------------------------------------------------------------------------
 
 static void check_given_up(world_t *w, const sim_task_t *t, void *context)
 {
@@ -160,7 +148,7 @@ static void check_given_up(world_t *w, const sim_task_t *t, void *context)
     if (!row) row = letter_for(list, "", name, true);                // its source is gone
     bool left = list->n < w->letters_kept && w->letters_kept <= FEW; // users dealt with others meanwhile
     left |= list->n >= w->letters_kept && list->oldest + 3 * w->slot_ms >= t->ended_at;
-    if (!left && (!row || number(row, "last_ms") < t->at))
+    if (!left && (!row || row_number(row, "last_ms") < t->at))
         sim_fail(w, "task %llu failed, and there is no dead letter of it", (unsigned long long)t->id);
 }
 
@@ -171,15 +159,15 @@ static void check_quarantine(world_t *w, const list_t *list)
     size_t i, n;
     yyjson_arr_foreach(sources, i, n, row)
     {
-        bool is = !strcmp(text(row, "state"), "quarantined"),
-             disabled = !strcmp(text(row, "state"), "disabled");
-        yyjson_val *letter = letter_for(list, text(row, "url"), text(row, "template"), false);
+        bool is = !strcmp(row_text(row, "state"), "quarantined"),
+             disabled = !strcmp(row_text(row, "state"), "disabled");
+        yyjson_val *letter = letter_for(list, row_text(row, "url"), row_text(row, "template"), false);
         page_t *p = page_of(w, row);
         if (is && !letter && w->letters_kept > FEW && !p->letter_dropped)
             sim_fail(w, "%s is in quarantine, and there is no dead letter of it", p->url);
         if (!is && !disabled && letter) sim_fail(w, "%s is in quarantine as a dead letter only", p->url);
         if (!is) p->letter_dropped = false;
-        if (is && letter && !strcmp(text(letter, "error"), "poison") && w->deaths < POISON_DEATHS)
+        if (is && letter && !strcmp(row_text(letter, "error"), "poison") && w->deaths < POISON_DEATHS)
             sim_fail(w, "%s is said to be poison, and %d miners died", p->url, w->deaths);
     }
 }
@@ -200,7 +188,7 @@ void user_letters_look(world_t *w)
 static size_t count_tasks(world_t *w)
 {
     yyjson_val *status = control_ask(w, "status", NULL, 0);
-    return (size_t)number(status, "tasks");
+    return (size_t)row_number(status, "tasks");
 }
 
 // letter: one, or NULL: all of the list. False: it was refused.
@@ -208,11 +196,11 @@ static void act(world_t *w, const list_t *list, yyjson_val *letter, const char *
 {
     char id[24] = "";
     wire_arg_t args[] = {{"action", retry ? "retry" : "drop"}, {"id", id}, {"name", name}};
-    if (letter) snprintf(id, sizeof id, "%lld", (long long)number(letter, "id"));
+    if (letter) snprintf(id, sizeof id, "%lld", (long long)row_number(letter, "id"));
     size_t tasks = count_tasks(w);
     yyjson_val *done = control_ask(w, "dlq", args, 3), *row;
-    size_t acted = (size_t)number(done, "letters"),
-           refused = letter ? !done : (size_t)number(done, "refused"), i, n;
+    size_t acted = (size_t)row_number(done, "letters"),
+           refused = letter ? !done : (size_t)row_number(done, "refused"), i, n;
     list_t after;
     w->acted_due[atoi(name + 1)] = heard_now(w);
     w->n_planned = 0;
@@ -224,10 +212,10 @@ static void act(world_t *w, const list_t *list, yyjson_val *letter, const char *
         yyjson_val *other;
         size_t k, m;
         if (!meant) continue;
-        yyjson_arr_foreach(after.rows, k, m, other) there |= number(row, "id") == number(other, "id");
+        yyjson_arr_foreach(after.rows, k, m, other) there |= row_number(row, "id") == row_number(other, "id");
         left += there;
         if (there) continue;
-        forget(w, (uint64_t)number(row, "id"));
+        forget(w, (uint64_t)row_number(row, "id"));
         page_t *p = page_of(w, row);
         if (p && !is_task(row) && !retry) p->letter_dropped = true;
         if (p && retry) heard_release(p);

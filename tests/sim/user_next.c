@@ -18,17 +18,6 @@ enum {
     WAITS_MS = 20000, // for tasks to start
 };
 
-static int64_t number(yyjson_val *row, const char *name)
-{
-    return yyjson_get_sint(yyjson_obj_get(row, name));
-}
-
-static const char *text(yyjson_val *row, const char *name)
-{
-    const char *s = yyjson_get_str(yyjson_obj_get(row, name));
-    return s ? s : "";
-}
-
 static yyjson_val *ask(world_t *w, const char *limit)
 {
     wire_arg_t args[] = {{"limit", limit}};
@@ -66,11 +55,12 @@ static void note_tasks(world_t *w)
     w->n_planned = 0;
     yyjson_arr_foreach(rows, i, n, row)
     {
-        sim_task_t *t = map_get(&w->tasks, (uint64_t)number(row, "task"));
-        if (!number(row, "task")) continue;
+        sim_task_t *t = map_get(&w->tasks, (uint64_t)row_number(row, "task"));
+        if (!row_number(row, "task")) continue;
         if (!t || t->at > heard_now(w) || w->n_planned == SIM_PLANNED) break;
         int p = PRIORITY_LOW;
-        while (p < PRIORITY_CRITICAL && strcmp(text(row, "priority"), priority_name((priority_t)p)) != 0) p++;
+        while (p < PRIORITY_CRITICAL && strcmp(row_text(row, "priority"), priority_name((priority_t)p)) != 0)
+            p++;
         check_order(w, t, last[p]);
         last[p] = t;
         if (!t->deadline) w->planned[w->n_planned++] = t->id; // else it may near until then
@@ -119,8 +109,8 @@ static bool is_plain(const world_t *w)
 static uint64_t first_named(world_t *w)
 {
     yyjson_val *row = yyjson_arr_get_first(ask(w, "5"));
-    for (int i = 0; i < w->n_pages && !strcmp(text(row, "waits_for"), "limited"); i++)
-        if (!strcmp(w->pages[i].url, text(row, "url"))) return w->pages[i].id;
+    for (int i = 0; i < w->n_pages && !strcmp(row_text(row, "waits_for"), "limited"); i++)
+        if (!strcmp(w->pages[i].url, row_text(row, "url"))) return w->pages[i].id;
     return 0;
 }
 

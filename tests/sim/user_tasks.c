@@ -25,11 +25,6 @@ enum {
 };
 #define KEPT_MS (7 * 86400000LL)
 
-static int64_t number(yyjson_val *row, const char *name)
-{
-    return yyjson_get_sint(yyjson_obj_get(row, name));
-}
-
 static bool says(yyjson_val *row, const char *name, const char *value)
 {
     return yyjson_equals_str(yyjson_obj_get(row, name), value);
@@ -45,7 +40,7 @@ static int state_of(yyjson_val *row)
 
 static sim_task_t *task_of(world_t *w, yyjson_val *row)
 {
-    uint64_t id = (uint64_t)number(row, "task");
+    uint64_t id = (uint64_t)row_number(row, "task");
     sim_task_t *t = map_get(&w->tasks, id);
     if (t) return t;
     const char *name = yyjson_get_str(yyjson_obj_get(row, "template")),
@@ -55,8 +50,8 @@ static sim_task_t *task_of(world_t *w, yyjson_val *row)
     *t = (sim_task_t){.id = id,
                       .template = atoi(name + 1),
                       .page = w->off[atoi(name + 1)] ? UNKNOWN : ALL,
-                      .at = number(row, "at_ms"),
-                      .deadline = number(row, "deadline_ms"),
+                      .at = row_number(row, "at_ms"),
+                      .deadline = row_number(row, "deadline_ms"),
                       .born = w->now};
     for (int i = 0; i < w->n_pages; i++)
         if (w->pages[i].template == t->template && !strcmp(w->pages[i].url, url)) t->page = i;
@@ -83,7 +78,7 @@ void user_tasks_told(world_t *w, yyjson_val *row)
     t->acknowledged = true;
     if (state <= TASK_SEEN_RUNNING) return;
     t->ended = t->ended_told = state;
-    t->ended_at = t->ended_told_at = number(row, "finished_ms");
+    t->ended_at = t->ended_told_at = row_number(row, "finished_ms");
 }
 
 // -- what the broker says -----------------------------------------------------------------------------------
@@ -158,7 +153,7 @@ static void check_priority(world_t *w, sim_task_t *t, yyjson_val *row, int64_t n
 
 static void check_end(world_t *w, sim_task_t *t, yyjson_val *row)
 {
-    int64_t at = number(row, "finished_ms");
+    int64_t at = row_number(row, "finished_ms");
     if (t->ended && (t->state != t->ended || at != t->ended_at))
         sim_fail(w, "task %llu had ended at %lld (%d) and is in state %d", (unsigned long long)t->id,
                  (long long)t->ended_at, t->ended, t->state);
@@ -177,11 +172,11 @@ static void check_row(world_t *w, yyjson_val *row, int64_t now)
     t->state = state_of(row);
     t->seen = w->looks;
     t->seen_at = w->now;
-    t->legs = number(row, "sources");
-    if (t->at != number(row, "at_ms") || t->deadline != number(row, "deadline_ms"))
+    t->legs = row_number(row, "sources");
+    if (t->at != row_number(row, "at_ms") || t->deadline != row_number(row, "deadline_ms"))
         sim_fail(w, "task %llu was for %lld, by %lld, and is for %lld, by %lld", (unsigned long long)t->id,
-                 (long long)t->at, (long long)t->deadline, (long long)number(row, "at_ms"),
-                 (long long)number(row, "deadline_ms"));
+                 (long long)t->at, (long long)t->deadline, (long long)row_number(row, "at_ms"),
+                 (long long)row_number(row, "deadline_ms"));
     check_end(w, t, row);
     check_deadline(w, t, row, now);
     check_priority(w, t, row, now);
@@ -233,7 +228,7 @@ void user_tasks_look(world_t *w)
         yyjson_arr_foreach(rows, i, n, row)
         {
             check_row(w, row, now);
-            int64_t at = number(row, "finished_ms");
+            int64_t at = row_number(row, "finished_ms");
             ended.ended += at != 0;
             if (at && at < ended.oldest) ended.oldest = at;
         }

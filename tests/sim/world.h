@@ -257,7 +257,7 @@ void world_free(world_t *world);
 const char *fault_name(fault_t fault);
 
 // -- shared by the files of the simulator
-// ----------------------------------------------------------------------
+// ---------------------------------------------------------------------
 typedef enum {
     EV_TO_BROKER, // bytes from peer
     EV_TO_MINER,  // bytes to peer

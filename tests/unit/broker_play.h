@@ -4,6 +4,8 @@
 
 #include "tests/unit/broker_world.h"
 
+#define PLAY(f) cmocka_unit_test_setup_teardown(f, begin, teardown)
+
 enum { MOST = 20000, PEERS = 4, STEP = 100 };
 
 // What a miner says of a poll that it was given.

@@ -21,6 +21,8 @@
 
 #pragma GCC diagnostic ignored "-Wunused-function" // no test needs all of them
 
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
 enum { SLOT = 60000, BEAT = 1000, LIVENESS = 4000, MAX_SENT = 100000, MAX_OPS = 50000 };
 
 // -- a world around one broker ------------------------------------------------------------------------

@@ -100,8 +100,6 @@ static void a_hostile_span_is_a_day(void **state)
     assert_int_equal(told(w, 0, 2, "h0.example"), 86400000);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);

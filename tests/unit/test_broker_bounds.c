@@ -430,21 +430,21 @@ int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_miners_name_is_a_line_of_text, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_long_name_is_cut_between_characters, setup, teardown),
-        cmocka_unit_test_setup_teardown(thousands_of_templates_are_added_in_time, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_pages_of_a_long_name_end, setup, teardown),
-        cmocka_unit_test_setup_teardown(long_urls_make_pages_shorter, setup, teardown),
-        cmocka_unit_test_setup_teardown(very_many_sources_are_scheduled_in_steps, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_is_next_among_many_takes_several_steps, setup, teardown),
-        cmocka_unit_test_setup_teardown(letters_that_leave_meanwhile_end_no_table, setup, teardown),
-        cmocka_unit_test_setup_teardown(numbers_without_sense_do_no_harm, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_large_answer_is_taken_in_time, setup, teardown),
-        cmocka_unit_test_setup_teardown(times_beyond_all_time_are_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(back_offs_are_few_and_are_not_lifted, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_first_poll_survives_another_template, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_silent_miner_is_not_waited_for_for_ever, setup, teardown),
-        cmocka_unit_test_setup_teardown(dependents_go_on_after_a_restart, setup, teardown),
+        TEST(a_miners_name_is_a_line_of_text),
+        TEST(a_long_name_is_cut_between_characters),
+        TEST(thousands_of_templates_are_added_in_time),
+        TEST(the_pages_of_a_long_name_end),
+        TEST(long_urls_make_pages_shorter),
+        TEST(very_many_sources_are_scheduled_in_steps),
+        TEST(what_is_next_among_many_takes_several_steps),
+        TEST(letters_that_leave_meanwhile_end_no_table),
+        TEST(numbers_without_sense_do_no_harm),
+        TEST(a_large_answer_is_taken_in_time),
+        TEST(times_beyond_all_time_are_refused),
+        TEST(back_offs_are_few_and_are_not_lifted),
+        TEST(a_first_poll_survives_another_template),
+        TEST(a_silent_miner_is_not_waited_for_for_ever),
+        TEST(dependents_go_on_after_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -261,17 +261,16 @@ int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_continuous_source_is_not_tried_for_ever, begin, teardown),
-        cmocka_unit_test_setup_teardown(another_attempt_waits_while_its_host_is_left_alone, begin, teardown),
-        cmocka_unit_test_setup_teardown(a_back_off_ends_within_a_slot, begin, teardown),
-        cmocka_unit_test_setup_teardown(a_continuous_source_is_probed_with_doubling_pauses, begin, teardown),
-        cmocka_unit_test_setup_teardown(a_restart_does_not_hasten_probes, begin, teardown),
-        cmocka_unit_test_setup_teardown(letters_of_two_templates_are_two, begin, teardown),
-        cmocka_unit_test_setup_teardown(letters_keep_their_order_and_their_names, begin, teardown),
-        cmocka_unit_test_setup_teardown(a_missed_deadline_is_noted_once, begin, teardown),
-        cmocka_unit_test_setup_teardown(a_deadline_that_passes_while_the_broker_stalls_is_missed, begin,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(a_replay_that_meets_a_poll_comes_after_it, begin, teardown),
+        PLAY(a_continuous_source_is_not_tried_for_ever),
+        PLAY(another_attempt_waits_while_its_host_is_left_alone),
+        PLAY(a_back_off_ends_within_a_slot),
+        PLAY(a_continuous_source_is_probed_with_doubling_pauses),
+        PLAY(a_restart_does_not_hasten_probes),
+        PLAY(letters_of_two_templates_are_two),
+        PLAY(letters_keep_their_order_and_their_names),
+        PLAY(a_missed_deadline_is_noted_once),
+        PLAY(a_deadline_that_passes_while_the_broker_stalls_is_missed),
+        PLAY(a_replay_that_meets_a_poll_comes_after_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -315,8 +315,6 @@ static void a_dead_miner_is_shown_for_ten_minutes(void **state)
     assert_true(shows(w, "{\"miner\":\"m1\",\"state\":\"live\""));
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);

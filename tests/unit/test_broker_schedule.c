@@ -316,7 +316,6 @@ static void wall_clock_jumps_move_no_fire(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     log_set_level(LOG_LEVEL_ERROR);
     const struct CMUnitTest tests[] = {
         TEST(cron_gives_out_its_fires_and_nothing_else),

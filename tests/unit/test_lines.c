@@ -109,15 +109,15 @@ static void what_is_put_in_front_goes_ahead(void **state)
     assert_string_equal(after_it(w).name, "crowd");
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
+#define LINED(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
     const struct CMUnitTest tests[] = {
-        TEST(who_came_first_goes_first),
-        TEST(a_deadline_that_nears_goes_ahead),
-        TEST(what_is_put_in_front_goes_ahead),
+        LINED(who_came_first_goes_first),
+        LINED(a_deadline_that_nears_goes_ahead),
+        LINED(what_is_put_in_front_goes_ahead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

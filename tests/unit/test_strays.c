@@ -181,8 +181,6 @@ static void the_clusters_limit_counts_what_a_restarted_broker_does_not_know(void
     cluster_limit = 0;
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
