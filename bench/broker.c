@@ -362,8 +362,9 @@ static int64_t command_us(bench_t *b)
                                           {{"", "remove"}, {"name", "t1"}}};
     size_t n = b->n_pages < URLS ? b->n_pages : URLS;
     char *json = make_template("t0", 0, n);
-    json[strlen(json) - 1] = ' '; // another text: "... }"
-    wire_arg_t add[] = {{"template", strcat(json, "}")}, {"replace", "1"}};
+    char *other = NULL; // the same with another text
+    CHECK(asprintf(&other, "%s ", json) > 0);
+    wire_arg_t add[] = {{"template", other}, {"replace", "1"}};
     b->longest_us = 0;
     for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
         wire_arg_t args[3];
@@ -372,6 +373,7 @@ static int64_t command_us(bench_t *b)
         command(b, asked[i][0].value, args, k);
     }
     command(b, "add", add, 2);
+    free(other);
     free(json);
     return b->longest_us;
 }

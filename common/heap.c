@@ -50,6 +50,7 @@ static void sift_down(heap_t *h, size_t i, heap_node_t *n)
 void heap_set(heap_t *h, heap_node_t *n, int64_t key)
 {
     if (n->pos) {
+        CHECK(h->nodes != NULL); // n is in this heap
         int64_t before = n->key;
         n->key = key;
         if (key < before)
