@@ -101,10 +101,15 @@ static void put_text(yyjson_mut_doc *doc, yyjson_mut_val *row, const char *name,
         yyjson_mut_obj_add_null(doc, row, name);
 }
 
-// The members of an item's `fields` become columns of their own, unless they have the name of another.
-static void put_fields(yyjson_mut_doc *doc, yyjson_mut_val *row, const char *fields)
+static yyjson_doc *fields_of(const item_t *item)
 {
-    yyjson_doc *parsed = fields ? yyjson_read(fields, strlen(fields), YYJSON_READ_NUMBER_AS_RAW) : NULL;
+    return item->fields ? yyjson_read(item->fields, strlen(item->fields), YYJSON_READ_NUMBER_AS_RAW) : NULL;
+}
+
+// The members of an item's `fields` become columns of their own, unless they have the name of another.
+static void put_fields(yyjson_mut_doc *doc, yyjson_mut_val *row, const item_t *item)
+{
+    yyjson_doc *parsed = fields_of(item);
     yyjson_obj_iter it = yyjson_obj_iter_with(yyjson_doc_get_root(parsed));
     for (yyjson_val *key; (key = yyjson_obj_iter_next(&it));) {
         if (!yyjson_mut_obj_getn(row, yyjson_get_str(key), yyjson_get_len(key)))
@@ -125,8 +130,7 @@ static void put_column(yyjson_mut_doc *doc, yyjson_mut_val *row, const char *nam
 static void put_row(yyjson_mut_doc *doc, yyjson_mut_val *row, const item_t *item)
 {
     char text[20];
-    yyjson_doc *fields =
-        item->fields ? yyjson_read(item->fields, strlen(item->fields), YYJSON_READ_NUMBER_AS_RAW) : NULL;
+    yyjson_doc *fields = fields_of(item);
     snprintf(text, sizeof text, "%016" PRIx64, item->content_hash);
     yyjson_mut_obj_add_strcpy(doc, row, "content_hash", text);
     if (fields)
@@ -148,7 +152,7 @@ static yyjson_mut_val *item_row(yyjson_mut_doc *doc, const item_t *item, const i
     if (filled->title) put_text(doc, row, "title", item->title);
     if (filled->url) put_text(doc, row, "url", item->url);
     if (filled->author) put_text(doc, row, "author", item->author);
-    put_fields(doc, row, item->fields);
+    put_fields(doc, row, item);
     if (filled->summary) put_column(doc, row, "summary", item->summary);
     if (filled->content) put_column(doc, row, "content", item->content);
     if (filled->image) put_column(doc, row, "image", item->image);

@@ -216,6 +216,15 @@ void poll_leave(poll_t *p, finding_t *f)
     if (f->page > 1 && f->page > p->list.left_page) p->list.left_page = f->page;
 }
 
+document_t poll_document(const poll_t *p, const fetch_result_t *result)
+{
+    return (document_t){.bytes = result->body,
+                        .len = result->len,
+                        .content_type = result->content_type,
+                        .url = result->url,
+                        .fetched = clock_mono_ms() + p->polls->offset - result->age_ms};
+}
+
 void poll_advance(poll_t *p)
 {
     if (p->list.judging && p->list.unjudged == 0) poll_list_decide(p);

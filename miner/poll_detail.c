@@ -39,27 +39,32 @@ static void settle_failed(poll_t *p, uint32_t index, error_class_t error)
     poll_leave(p, f);
 }
 
-// Not there yet, perhaps: an API may list what it can't show for a moment.
-static void settle_empty(poll_t *p, uint32_t index)
+static void settle_bare(poll_t *p, finding_t *f)
 {
-    finding_t *f = &p->findings[index];
-    if (source_try(p->source, f->hash) < DETAIL_TRIES) {
-        poll_leave(p, f);
-        return;
-    }
     f->state = FINDING_BARE;
     p->bare_pages++;
 }
 
-static void settle_read(poll_t *p, uint32_t index, const document_t *document)
+// Not there yet, perhaps: an API may list what it can't show for a moment.
+static void settle_empty(poll_t *p, uint32_t index)
 {
     finding_t *f = &p->findings[index];
+    if (source_try(p->source, f->hash) < DETAIL_TRIES)
+        poll_leave(p, f);
+    else
+        settle_bare(p, f);
+}
+
+static void settle_read(poll_t *p, uint32_t index, const fetch_result_t *result)
+{
+    finding_t *f = &p->findings[index];
+    document_t document = poll_document(p, result);
     item_t page = {.published_ms = TIME_NONE};
     bool drop = false, gated = definition_is_gated(p->definition);
     arena_reset(p->polls->arena);
     int64_t cpu = clock_thread_cpu_us();
-    watch_begin(p->polls->options.watch, &p->outcome, p->definition->name, document->url);
-    read_status_t status = reader_detail(p->definition->reader, p->polls->arena, document, &page, &drop);
+    watch_begin(p->polls->options.watch, &p->outcome, p->definition->name, document.url);
+    read_status_t status = reader_detail(p->definition->reader, p->polls->arena, &document, &page, &drop);
     watch_end(p->polls->options.watch);
     p->outcome.cpu_us += (uint64_t)(clock_thread_cpu_us() - cpu);
     if (status == READ_EMPTY_BODY) {
@@ -67,8 +72,7 @@ static void settle_read(poll_t *p, uint32_t index, const document_t *document)
         return;
     }
     if (status == READ_OK && rot_page_is_bare(p->definition->template, &page)) {
-        f->state = FINDING_BARE;
-        p->bare_pages++;
+        settle_bare(p, f);
         return;
     }
     p->good_pages += status == READ_OK;
@@ -95,9 +99,7 @@ static void on_detail(visit_t *visit, const fetch_result_t *result, bool moved)
     if (result->error == ERR_host_backoff)
         poll_leave(p, &p->findings[index]);
     else if (result->error == ERR_none && result->status != 304)
-        settle_read(p, index,
-                    &(document_t){result->body, result->len, result->content_type, result->url,
-                                  clock_mono_ms() + p->polls->offset - result->age_ms});
+        settle_read(p, index, result);
     else
         settle_failed(p, index, result->error == ERR_none ? ERR_http_4xx : result->error);
     poll_advance(p);

@@ -398,8 +398,7 @@ static error_class_t read_error(read_status_t status)
 static read_status_t read_page(poll_t *p, const fetch_result_t *result, items_t *items)
 {
     polls_t *ps = p->polls;
-    document_t document = {result->body, result->len, result->content_type, result->url,
-                           clock_mono_ms() + p->polls->offset - result->age_ms};
+    document_t document = poll_document(p, result);
     arena_reset(ps->arena);
     int64_t cpu = clock_thread_cpu_us();
     watch_begin(ps->options.watch, &p->outcome, p->definition->name, document.url);

@@ -127,6 +127,8 @@ void poll_move(poll_t *poll, poll_state_t to);
 void poll_report(poll_t *poll, wire_outcome_kind_t kind);
 // The finding's details are left to the next poll.
 void poll_leave(poll_t *poll, finding_t *finding);
+// What was fetched just now, as readers take it.
+document_t poll_document(const poll_t *poll, const fetch_result_t *result);
 // Tells the sink what the list proves, as poll->row says; the poll waits for its answer.
 void poll_ship_proof(poll_t *poll);
 // These end the poll, which is then gone. detail: what went wrong, in words.

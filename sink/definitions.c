@@ -55,15 +55,17 @@ static uint64_t text_hash(const char *s, uint64_t seed)
     return XXH3_64bits_withSeed(s, strlen(s), seed);
 }
 
-// Whether this definition of id is new to the database, as far as this connection knows; remembers it.
-static bool is_news(definitions_t *d, uint64_t id, uint64_t hash)
+// Whether this definition of id is new to the database, as far as this connection knows.
+static bool is_news(const definitions_t *d, uint64_t id, uint64_t hash)
 {
-    void *value =
-        (void *)(uintptr_t)(hash | 1); // NOLINT(performance-no-int-to-ptr): a number, never followed
-    if (map_get(&d->known, id) == value) return false;
+    return (uint64_t)(uintptr_t)map_get(&d->known, id) != (hash | 1);
+}
+
+static void remember(definitions_t *d, uint64_t id, uint64_t hash)
+{
     if (d->known.count >= KNOWN_MAX) definitions_forget(d);
-    map_put(&d->known, id, value);
-    return true;
+    map_put(&d->known, id,
+            (void *)(uintptr_t)(hash | 1)); // NOLINT(performance-no-int-to-ptr): a number, never followed
 }
 
 static int64_t clamp_ms(int64_t ms)
@@ -84,6 +86,11 @@ static uint64_t template_hash(const wire_sink_template_t *t)
     return text_hash(t->name, XXH3_64bits(numbers, sizeof numbers));
 }
 
+static uint64_t source_hash(const wire_sink_source_t *src)
+{
+    return text_hash(src->url, src->template_id);
+}
+
 // 0 means none.
 static char *put_bound(char *p, int64_t bound)
 {
@@ -93,7 +100,9 @@ static char *put_bound(char *p, int64_t bound)
 static pg_status_t define_template(definitions_t *d, bulk_t *bulk, const wire_sink_template_t *t)
 {
     pg_status_t status = PG_OK;
-    if (!is_news(d, t->id, template_hash(t))) return PG_OK;
+    uint64_t hash = template_hash(t);
+    if (!is_news(d, t->id, hash)) return PG_OK;
+    remember(d, t->id, hash);
     char *p = bulk_room(bulk, 128 + strlen(t->name), &status);
     if (!p) return status;
     p = copy_bool(copy_row(p, DEFINE_COLUMNS), false);
@@ -108,7 +117,9 @@ static pg_status_t define_source(definitions_t *d, bulk_t *bulk, const wire_batc
                                  const wire_sink_source_t *src, int64_t now)
 {
     pg_status_t status = PG_OK;
-    if (!is_news(d, src->id, text_hash(src->url, src->template_id))) return PG_OK;
+    uint64_t hash = source_hash(src);
+    if (!is_news(d, src->id, hash)) return PG_OK;
+    remember(d, src->id, hash);
     const wire_sink_template_t *t = batch_template(b, src->template_id);
     const char *name = t ? t->name : "";
     char *p = bulk_room(bulk, 128 + strlen(name) + strlen(src->url), &status);
@@ -122,15 +133,10 @@ static pg_status_t define_source(definitions_t *d, bulk_t *bulk, const wire_batc
 
 static bool defines_news(const definitions_t *d, const wire_batch_t *b)
 {
-    for (size_t i = 0; i < b->templates.n; i++) {
-        const wire_sink_template_t *t = &b->templates.v[i];
-        if ((uint64_t)(uintptr_t)map_get(&d->known, t->id) != (template_hash(t) | 1)) return true;
-    }
-    for (size_t i = 0; i < b->sources.n; i++) {
-        const wire_sink_source_t *src = &b->sources.v[i];
-        uint64_t hash = text_hash(src->url, src->template_id);
-        if ((uint64_t)(uintptr_t)map_get(&d->known, src->id) != (hash | 1)) return true;
-    }
+    for (size_t i = 0; i < b->templates.n; i++)
+        if (is_news(d, b->templates.v[i].id, template_hash(&b->templates.v[i]))) return true;
+    for (size_t i = 0; i < b->sources.n; i++)
+        if (is_news(d, b->sources.v[i].id, source_hash(&b->sources.v[i]))) return true;
     return false;
 }
 

@@ -8,7 +8,7 @@
 #include "miner/read/date_words.h"
 #include "miner/read/dates.h"
 
-enum { MAX_TEXT = 120, MAX_AMOUNT = 100000 };
+enum { MAX_TEXT = 120, MAX_DIGITS = 5 };
 enum { MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR, WEEK = 7 * DAY, MONTH = 30 * DAY, YEAR = 365 * DAY };
 
 typedef enum {
@@ -132,11 +132,11 @@ static bool take_word(relative_t *r, const char *word, size_t len)
 
 static bool take_number(relative_t *r, const char *digits, size_t len)
 {
-    if (len > 5 || r->given) return false;
+    if (len > MAX_DIGITS || r->given) return false;
     r->count = 0;
     for (size_t i = 0; i < len; i++) r->count = r->count * 10 + (digits[i] - '0');
     r->given = true;
-    return r->count > 0 && r->count < MAX_AMOUNT;
+    return r->count > 0;
 }
 
 // "3 hours", "2 days and 4 hours".

@@ -1,5 +1,5 @@
-// Date words: names of months, weekdays and zones in dates, for dates.c only. All words are folded: lower
-// case, Latin and Greek letters without marks.
+// Date words: names of months, weekdays and zones in dates, for date_scan.c, and how texts are folded. All
+// words are folded: lower case, Latin and Greek letters without marks.
 #ifndef RTM_MINER_DATE_WORDS_H
 #define RTM_MINER_DATE_WORDS_H
 

@@ -1,6 +1,5 @@
 // HTML: decode, parse, find the items, and put each field's first value into the item.
 #include "miner/read/html.h"
-#include "miner/read/effort.h"
 
 #include <lexbor/html/html.h>
 #include <stdio.h>
@@ -9,6 +8,9 @@
 
 #include "common/check.h"
 #include "miner/read/charset.h"
+#include "miner/read/dom.h"
+#include "miner/read/effort.h"
+#include "miner/read/item.h"
 #include "miner/read/next.h"
 #include "miner/read/select.h"
 #include "miner/read/text.h"

@@ -4,10 +4,7 @@
 
 #include <stdbool.h>
 
-#include "miner/read/dom.h"
-#include "miner/read/item.h"
 #include "miner/read/read.h"
-#include "miner/read/url.h"
 
 typedef struct html_list html_list_t;     // compiled `items`, `key`, `fields`
 typedef struct html_detail html_detail_t; // compiled `detail.fields` and page filters

@@ -374,6 +374,7 @@ static const char *joined(arena_t *arena, const slot_t *s, size_t *len)
 static read_status_t fill_column(item_writer_t *w, const slot_t *s, item_t *item)
 {
     size_t len;
+    if (s->column == COL_PUBLISHED && s->n == 0) item->undated = s->unread;
     if (s->n == 0 || s->column == COL_NONE) return READ_OK;
     bool first = s->column == COL_URL || s->column == COL_IMAGE || s->column == COL_PUBLISHED;
     const char *text = first ? s->first->text : joined(w->arena, s, &len);
@@ -491,8 +492,6 @@ static read_status_t fill(item_writer_t *w, item_t *item)
     read_status_t status = w->completes ? complete_all(w) : READ_OK;
     for (size_t i = 0; status == READ_OK && i < w->n_slots; i++) status = fill_column(w, &w->slots[i], item);
     if (status != READ_OK) return status;
-    for (size_t i = 0; i < w->n_slots; i++)
-        if (w->slots[i].column == COL_PUBLISHED && w->slots[i].n == 0) item->undated = w->slots[i].unread;
     item->content_hash = content_hash(w);
     return write_fields(w, item);
 }

@@ -4,23 +4,20 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "miner/read/blocks.h"
+
 static bool is_plain(unsigned char c)
 {
     return c >= 0x20 && c != '"' && c != '\\';
 }
-
-typedef unsigned char block_t __attribute__((vector_size(16)));
 
 // Copies blocks without anything to escape; how many bytes that was.
 static size_t copy_plain(char *out, const char *s, size_t len)
 {
     size_t i = 0;
     for (block_t b; i + sizeof b <= len; i += sizeof b) {
-        uint64_t halves[2];
-        memcpy(&b, s + i, sizeof b);
-        block_t bad = (block_t)(b < 0x20) | (block_t)(b == '"') | (block_t)(b == '\\');
-        memcpy(halves, &bad, sizeof bad);
-        if (halves[0] | halves[1]) break;
+        b = block_load(s + i);
+        if (block_any((block_t)(b < 0x20) | (block_t)(b == '"') | (block_t)(b == '\\'))) break;
         memcpy(out + i, &b, sizeof b);
     }
     return i;

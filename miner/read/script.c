@@ -8,6 +8,7 @@
 
 #include "common/check.h"
 #include "miner/read/charset.h"
+#include "miner/read/dom.h"
 #include "miner/read/effort.h"
 #include "miner/read/select.h"
 

@@ -2,7 +2,6 @@
 #ifndef RTM_MINER_SCRIPT_H
 #define RTM_MINER_SCRIPT_H
 
-#include "miner/read/html.h"
 #include "miner/read/json.h"
 
 typedef struct script script_t;

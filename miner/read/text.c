@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "miner/read/blocks.h"
 #include "miner/read/charset.h"
 
 // How an element is shown.
@@ -179,22 +180,6 @@ static bool ends_run(unsigned char c)
     return c <= ' ' || c == 0x7F || c == 0xC2;
 }
 
-typedef unsigned char block_t __attribute__((vector_size(16)));
-
-static block_t load(const char *s)
-{
-    block_t b;
-    memcpy(&b, s, sizeof b);
-    return b;
-}
-
-static bool any(block_t b)
-{
-    uint64_t halves[2];
-    memcpy(halves, &b, sizeof b);
-    return halves[0] | halves[1];
-}
-
 // Bytes that folding would not simply copy, given those one and two places before them. feeds: all bits where
 // line feeds are kept, else none.
 static inline __attribute__((always_inline)) block_t folding(block_t now, block_t before, block_t second,
@@ -213,7 +198,7 @@ static size_t plain_prefix(const unsigned char *s, const unsigned char *end)
     const unsigned char *p = s;
     block_t none = {0};
     while ((size_t)(end - p) >= sizeof none &&
-           !any(folding(load((const char *)p), load((const char *)p - 1), none, none)))
+           !block_any(folding(block_load((const char *)p), block_load((const char *)p - 1), none, none)))
         p += sizeof none;
     return (size_t)(p - s);
 }
@@ -325,11 +310,11 @@ static inline __attribute__((always_inline)) bool are_folded(const char *s, size
 {
     block_t none = {0};
     // the first two bytes need none before them: the first one is no white space
-    block_t bad = folding(load(s), none, none, feeds);
+    block_t bad = folding(block_load(s), none, none, feeds);
     for (size_t i = 2; i + sizeof bad <= len; i += sizeof bad)
-        bad |= folding(load(s + i), load(s + i - 1), load(s + i - 2), feeds);
+        bad |= folding(block_load(s + i), block_load(s + i - 1), block_load(s + i - 2), feeds);
     s += len - sizeof bad; // what is left, and some again
-    return !any(bad | folding(load(s), load(s - 1), load(s - 2), feeds));
+    return !block_any(bad | folding(block_load(s), block_load(s - 1), block_load(s - 2), feeds));
 }
 
 // Would folding leave s as it is? Says no to some texts of which it is true.
@@ -360,10 +345,10 @@ bool text_is_clean(const char *s, size_t len)
         size_t stop = len - i < 512 ? len : i + 512;
 #pragma GCC unroll 4
         for (; i + sizeof bad <= stop; i += sizeof bad) {
-            block_t now = load(s + i);
+            block_t now = block_load(s + i);
             bad |= (block_t)(now < ' ') & ~((block_t)(now == '\n') | (block_t)(now == '\t'));
         }
-        if (any(bad)) return false;
+        if (block_any(bad)) return false;
     }
     for (; i < len; i++)
         if (!is_kept(s[i])) return false;
