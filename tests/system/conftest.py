@@ -4,6 +4,7 @@ import os
 import pytest
 
 from pg import Cluster
+from scripted_peers import World
 
 # A machine that runs tests has much to do; miners are not to become lazy over it, but where a test wants them to.
 for name in ("CPU", "LOAD", "MEMORY", "SLOTS"):
@@ -25,3 +26,10 @@ def cluster():
 def database(cluster):
     """Conninfo of an empty database."""
     return cluster.create()
+
+
+@pytest.fixture
+def world():
+    """A miner between a scripted broker, sink and web; not started."""
+    with World() as world:
+        yield world

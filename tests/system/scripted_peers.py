@@ -54,6 +54,19 @@ def row(names, cells):
     return {n: ("" if n in TEXTS else 0) if c is None else c for n, c in zip(names, cells)}
 
 
+def result(outcome):
+    return RESULTS[outcome["result"]]
+
+
+def error(outcome):
+    return ERRORS[outcome["error"]]
+
+
+def polls(world):
+    """What the miner's batches say of their polls, in order."""
+    return [row(POLL, p) for b in world.batches for p in b["polls"]]
+
+
 class Web:
     """An HTTP server whose pages are functions or (status, headers, body). Requests are noted."""
 

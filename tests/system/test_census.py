@@ -1,7 +1,7 @@
 """What a miner tells the sink beyond what is new: once a day all that a source lists, and why items may be late."""
 import pytest
 
-from scripted_peers import ERRORS, POLL, World, listing, row
+from scripted_peers import ERRORS, World, listing, polls
 
 DAY = 86_400_000
 CAUSE_TROUBLE = 200
@@ -11,10 +11,6 @@ CAUSE_TROUBLE = 200
 def world():
     with World() as world:
         yield world.start()
-
-
-def polls(world):
-    return [row(POLL, p) for b in world.batches for p in b["polls"]]
 
 
 def page(world, etag='"1"'):

@@ -8,21 +8,7 @@ import urllib.request
 import pytest
 
 from h2site import RESET, H2Web
-from scripted_peers import DETAIL, ERRORS, RESULTS, Web, World, closed_port, listing
-
-
-@pytest.fixture
-def world():
-    with World() as w:
-        yield w
-
-
-def result(o):
-    return RESULTS[o["result"]]
-
-
-def error(o):
-    return ERRORS[o["error"]]
+from scripted_peers import DETAIL, Web, closed_port, error, listing, result
 
 
 def metrics(world, port):

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import subprocess
-import subprocess
 import threading
 from urllib.parse import urljoin
 
@@ -20,7 +19,7 @@ import psycopg2
 import pytest
 
 from cluster import Cluster, wait_until
-from simsite import ROOT, build_dir, build_dir
+from simsite import ROOT, build_dir
 
 CORPUS = os.environ.get("RTM_CORPUS") or os.path.join(os.path.dirname(ROOT), "shared", "corpus", "visible")
 TEMPLATES = os.path.join(ROOT, "tests", "data", "corpus")

@@ -7,7 +7,6 @@ thread was ready to run and other programs had the cores is told by the kernel, 
 import bisect
 import gzip
 import http.server
-import itertools
 import os
 import random
 import threading

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from scripted_peers import CONTINUITY, DETAIL, ERRORS, GAP_REASONS, LIST, POLL, POLLED, RESULTS, STORED, World, listing, row
+from scripted_peers import CONTINUITY, DETAIL, GAP_REASONS, LIST, POLL, POLLED, STORED, World, error, listing, polls, result, row
 
 
 @pytest.fixture
@@ -23,8 +23,7 @@ def last(outcomes):
 
 def told(outcomes):
     """(result, error) of a poll's last outcome."""
-    o = outcomes[-1]
-    return RESULTS[o["result"]], ERRORS[o["error"]]
+    return result(outcomes[-1]), error(outcomes[-1])
 
 
 def continuity(outcomes):
@@ -55,8 +54,7 @@ def rows(world):
 
 def proofs(world):
     """Polls' rows that tell something of continuity."""
-    found = [row(POLL, p) for b in world.batches for p in b["polls"]]
-    return [p for p in found if p["continuity"] or p["gap_since"]]
+    return [p for p in polls(world) if p["continuity"] or p["gap_since"]]
 
 
 def again(world, template, path, outcome, **state):
@@ -400,9 +398,9 @@ def test_a_list_that_does_not_reach_back_leaves_a_gap(world):
             source = again(world, template, "/a", first)
         batches = len(world.batches)
         world.web.pages["/a"] = page(29, 10)  # one item that was there before: it may be pinned
-        polls = world.poll(source)
-        stored = last(polls)
-        assert continuity(polls) == ("gap", "no_next_page", 0)
+        outcomes = world.poll(source)
+        stored = last(outcomes)
+        assert continuity(outcomes) == ("gap", "no_next_page", 0)
         assert stored["gap_since"] == first["last_ok"] and stored["has_state"]
         proof = [p for b in world.batches[batches:] for p in (row(POLL, c) for c in b["polls"]) if p["gap_since"]]
         assert [CONTINUITY[p["continuity"]] for p in proof] == ["gap"] and proof[0]["gap_since"] == first["last_ok"]

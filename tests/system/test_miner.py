@@ -2,34 +2,12 @@
 import json
 import os
 import signal
-import re
-import socket
-import struct
 import threading
 import time
 
 import pytest
 
-from scripted_peers import (BOTH, DETAIL, ERRORS, HOLDING, LACKS_DETAIL, LIST, POLL, POLLED, PROBE, RESULTS, STORED,
-                            WHOLE, World, closed_port, listing, row)
-
-
-@pytest.fixture
-def world():
-    with World() as w:
-        yield w
-
-
-def result(o):
-    return RESULTS[o["result"]]
-
-
-def error(o):
-    return ERRORS[o["error"]]
-
-
-def polls(world):
-    return [row(POLL, p) for b in world.batches for p in b["polls"]]
+from scripted_peers import BOTH, HOLDING, LIST, POLLED, STORED, closed_port, error, listing, polls, result, row
 
 
 # -- session --
@@ -203,10 +181,10 @@ def test_permanent_redirects_are_adopted(world):
     assert world.poll(source)[-1]["fetch_url"] == world.web.url("/new")
     world.poll(source)
     assert len(world.web.asked("/old")) == 1 and len(world.web.asked("/new")) == 2
-    for polls, status in enumerate((302, 303, 307), 1):
+    for times, status in enumerate((302, 303, 307), 1):
         world.web.pages["/temp"] = (status, {"Location": "/new"}, b"")
         assert world.poll(temporary)[-1]["fetch_url"] == ""
-        assert len(world.web.asked("/temp")) == polls
+        assert len(world.web.asked("/temp")) == times
     o, = world.poll(gone)
     assert error(o) == "not_found" and not o["has_state"]
     # what was adopted and is gone is given up again
@@ -214,214 +192,6 @@ def test_permanent_redirects_are_adopted(world):
     world.web.pages["/old"] = (200, {}, listing((2, "2", "two")))
     assert error(world.poll(source)[-1]) == "not_found"
     assert result(world.poll(source)[-1]) == "changed" and world.outcomes[-1]["fetch_url"] == ""
-
-
-# -- failures --
-
-
-def reset(request):
-    request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    request.close_connection = True
-
-
-def truncated(request):
-    request.answer(200, {"Content-Length": "1000"}, b"<ul>")
-    request.close_connection = True
-
-
-def slow(request):
-    time.sleep(3)
-    return 200, {}, b""
-
-
-FAILURES = [
-    ("not_found", (404, {}, b"")),
-    ("gone", (410, {}, b"")),
-    ("http_4xx", (403, {}, b"")),
-    ("challenge", (403, {"cf-mitigated": "challenge"}, b"")),
-    ("rate_limited", (429, {"Retry-After": "17"}, b"")),
-    ("rate_limited", (503, {"Retry-After": "17"}, b"")),
-    ("http_5xx", (503, {}, b"")),
-    ("http_5xx", (500, {}, b"<li id=1><a href=/>x</a>")),
-    ("reset", reset),
-    ("truncated", truncated),
-    ("timeout", slow),
-    ("redirects", (302, {"Location": "/page"}, b"")),
-    ("redirects", (302, {"Location": "ftp://127.0.0.1/x"}, b"")),
-    ("too_big", (200, {}, b"<p>" + b"x" * (1 << 21))),
-    ("empty_body", (200, {}, b"")),
-    ("rotted", (200, {}, "<html><body><p>nothing of the kind</p></body></html>")),
-]
-
-
-DETAILS = {"http_4xx": r"HTTP 403", "http_5xx": r"HTTP 50[03]", "challenge": "HTTP 403, a challenge", "rotted": "matches nothing",
-           "too_big": "larger than 1024 KiB", "timeout": r"timed out", "rate_limited": r"HTTP (429|503)"}
-
-
-@pytest.mark.parametrize("wanted,page", FAILURES, ids=[f"{w}-{i}" for i, (w, _) in enumerate(FAILURES)])
-def test_failures_have_classes(world, wanted, page):
-    world.options["max_document"] = "1M"
-    world.start()
-    source = world.add(world.template(timeout="1s"), "/page")
-    world.web.pages["/page"] = page
-    o, = world.poll(source)
-    assert (o["kind"], result(o), error(o)) == (BOTH, "failed", wanted)
-    assert not o["has_state"] and not world.batches
-    if wanted == "rate_limited" or page == (503, {}, b""):
-        assert o["retry_after_s"] == 17 if wanted == "rate_limited" else 60 <= o["retry_after_s"] <= 75
-    else:
-        assert o["retry_after_s"] == 0
-    assert re.search(DETAILS.get(wanted, ""), o["detail"]) and len(o["detail"]) <= 200
-
-
-def test_failures_without_a_server(world):
-    world.start()
-    template = world.template()
-    sources = [world.add(template, url=u) for u in (f"http://127.0.0.1:{closed_port()}/", "http://no-such-host.invalid/",
-                                                    f"https://127.0.0.1:{world.web.port}/", "http://[broken/")]
-    assert [error(world.poll(s)[-1]) for s in sources] == ["connect", "dns", "tls", "bad_url"]
-
-
-def test_private_addresses_are_refused(world):
-    del world.options["allow_private"]
-    world.start()
-    for url in (world.web.url("/a"), world.web.url("/a", "localhost"), "http://169.254.169.254/", "http://[::1]/"):
-        assert error(world.poll(world.add(world.template(), url=url))[-1]) == "refused_address"
-    assert not world.web.requests
-
-
-def test_compressed_bodies_are_capped_after_decoding(world):
-    import gzip
-    world.options["max_document"] = "1M"
-    world.start()
-    good, bomb = world.add(world.template(), "/good", "/bomb")
-    world.web.pages["/good"] = (200, {"Content-Encoding": "gzip"}, gzip.compress(listing((1, "/1", "one")).encode()))
-    world.web.pages["/bomb"] = (200, {"Content-Encoding": "gzip"}, gzip.compress(b"<p>" + b"x" * (50 << 20)))
-    assert result(world.poll(good)[-1]) == "changed"
-    assert error(world.poll(bomb)[-1]) == "too_big"
-
-
-def test_a_failure_disturbs_nobody_else(world):
-    world.start()
-    bad, good = world.add(world.template(timeout="1s"), "/bad", "/good")
-    world.web.pages["/bad"] = slow
-    world.web.pages["/good"] = (200, {}, listing((1, "/1", "one")))
-    world.due(bad)
-    assert result(world.poll(good)[-1]) == "changed"
-
-
-# -- details --
-
-
-def follows(world, **more):
-    return world.template(detail={"follow": "url", "fields": {"summary": "p::text"}, **more})
-
-
-def test_details_follow_what_is_new(world):
-    world.start()
-    source = world.add(follows(world), "/a")
-    world.web.pages["/a"] = (200, {"ETag": '"1"'}, listing((1, "/1", "one"), (2, "/gone", "two"), (3, "mailto:x", "three")))
-    world.web.pages["/1"] = (200, {}, "<p>more</p>")
-    world.web.pages["/gone"] = (404, {}, b"")
-    outcomes = world.poll(source)
-    assert [o["kind"] for o in outcomes] == [POLLED, STORED] and outcomes[1]["has_state"]
-    assert outcomes[1]["fresh"] == 3 and world.batches[0]["templates"][0][2] is True
-    details = {i["key"]: i["summary"] for i in world.items() if i["part"] == DETAIL}
-    assert details == {"1": "more", "2": "", "3": ""}
-    assert all(i["part"] in (LIST, DETAIL) for i in world.items()) and len(world.items()) == 6
-    # a known item is not followed again; one whose details the sink lacks is
-    world.stored[(source, "4")] = {LIST}
-    world.web.pages["/a"] = (200, {}, listing((4, "/4", "four"), (1, "/1", "one")))
-    world.web.pages["/4"] = (200, {}, "<p>late</p>")
-    world.poll(source)
-    assert [(i["key"], i["part"]) for i in world.items()[6:]] == [("4", LIST), ("4", DETAIL)]
-    assert len(world.web.asked("/1")) == 1
-
-
-def test_stored_waits_for_the_details(world):
-    world.start()
-    source = world.add(follows(world), "/a")
-    let = threading.Event()
-    world.web.pages["/a"] = (200, {}, listing((1, "/1", "one")))
-    world.web.pages["/1"] = lambda r: (let.wait(10), (200, {}, "<p>more</p>"))[1]
-    due = world.due(source)
-    world.pump(lambda: world.web.asked("/1"))
-    second = world.due(source)  # waits for the first, until a third comes
-    third = world.due(source)
-    world.pump(lambda: world.of_source(source, second))
-    assert error(world.of_source(source, second)[0]) == "still_running"
-    assert [o["kind"] for o in world.of_source(source, due)] == [POLLED]
-    assert not world.of_source(source, third)
-    let.set()
-    world.pump(lambda: len(world.of_source(source, due)) == 2 and world.of_source(source, third))
-    assert error(world.of_source(source, third)[0]) == "none"
-
-
-def test_a_waiting_due_makes_the_poll_leave_details(world):
-    world.start()
-    source = world.add(follows(world), "/a")
-    let = threading.Event()
-    world.web.pages["/a"] = (200, {"ETag": '"1"'}, listing(*((n, f"/{n}", f"item {n}") for n in range(1, 31))))
-    for n in range(1, 31):
-        world.web.pages[f"/{n}"] = lambda r: (let.wait(10), (200, {}, "<p>more</p>"))[1]
-    due = world.due(source)
-    world.pump(lambda: len(world.web.asked("/1")) == 1)
-    second = world.due(source)
-    let.set()
-    world.pump(lambda: len(world.of_source(source, due)) == 2 and len(world.of_source(source, second)) == 2)
-    assert not world.of_source(source, due)[1]["has_state"] and world.of_source(source, second)[1]["has_state"]
-    details = [i["key"] for i in world.items() if i["part"] == DETAIL]
-    assert sorted(details, key=int) == [str(n) for n in range(1, 31)], "each exactly once"
-
-
-def test_details_that_fail_for_now_leave_the_poll_without_state(world):
-    world.start()
-    source = world.add(follows(world), "/a")
-    world.web.pages["/a"] = (200, {"ETag": '"1"'}, listing((1, "/1", "one"), (2, "/2", "two")))
-    world.web.pages["/1"] = (500, {}, b"")
-    world.web.pages["/2"] = (200, {}, "<p>two</p>")
-    stored = world.poll(source)[-1]
-    assert stored["kind"] == STORED and not stored["has_state"]
-    assert not any(i["part"] == DETAIL and i["key"] == "1" for i in world.items())
-    world.web.pages["/1"] = (200, {}, "<p>at last</p>")
-    stored = world.poll(source)[-1]
-    assert stored["has_state"] and "If-None-Match" not in world.web.asked("/a")[1][2]
-    assert {i["key"]: i["summary"] for i in world.items() if i["part"] == DETAIL} == {"1": "at last", "2": "two"}
-    assert len(world.web.asked("/2")) == 1
-
-
-def test_details_that_never_come_are_given_up(world):
-    world.start()
-    source = world.add(follows(world), "/a")
-    world.web.pages["/a"] = (200, {}, listing((1, f"http://127.0.0.1:{closed_port()}/", "one")))
-    states = [world.poll(source)[-1]["has_state"] for _ in range(5)]
-    assert states == [0, 0, 0, 0, True]
-    assert [i["part"] for i in world.items()].count(DETAIL) == 1
-
-
-def prototype(world):
-    document = {"source": "old", "config": {
-        "uri": "http://x.example/", "homepageLinksPath": "li a", "title": "h1", "description": "p.intro",
-        "urlFilters": [], "pageFilters": [{"path": "span.kind", "value": "advert"}]}}
-    world.next_id += 1
-    return [world.next_id, 1, "old", json.dumps(document)]
-
-
-def test_items_that_their_page_lets_through(world):
-    world.start()
-    source = world.add(prototype(world), "/a")
-    world.web.pages["/a"] = (200, {}, listing((1, "/1", "one"), (2, "/2", "two"), (3, "/3", "three")))
-    world.web.pages["/1"] = (200, {}, "<h1>First</h1><p class=intro>of all</p>")
-    world.web.pages["/2"] = (200, {}, "<h1>Buy</h1><span class=kind>advert</span>")
-    world.web.pages["/3"] = (404, {}, b"")
-    stored = world.poll(source)[-1]
-    assert stored["has_state"] and stored["fresh"] == 1
-    assert [i["part"] for i in world.items()] == [PROBE] * 3 + [WHOLE]
-    whole = world.items()[-1]
-    assert whole["title"] == "First" and whole["url"] == world.web.url("/1")
-    world.web.pages["/a"] = (200, {}, listing((1, "/1", "one"), (2, "/2", "two"), (3, "/3", "three"), (4, "/4", "four")))
-    world.poll(source)
-    assert len(world.web.asked("/2")) == len(world.web.asked("/3")) == 1
 
 
 # -- dues --

@@ -11,7 +11,6 @@ import pytest
 from cluster import Cluster, wait_until
 from pg import Cluster as Postgres
 from scripted_miner import NEW, T0, Miner, Sink, batch, item
-from scripted_miner import wait_until as wait
 from truth import differences, settled
 
 pytestmark = pytest.mark.alone

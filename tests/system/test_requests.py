@@ -7,22 +7,8 @@ import time
 import pytest
 
 from packed import brotli, zstd
-from scripted_peers import DETAIL, ERRORS, RESULTS, Web, World, closed_port, listing
+from scripted_peers import DETAIL, Web, World, closed_port, error, listing, result
 from simsite import build_dir
-
-
-@pytest.fixture
-def world():
-    with World() as w:
-        yield w
-
-
-def result(o):
-    return RESULTS[o["result"]]
-
-
-def error(o):
-    return ERRORS[o["error"]]
 
 
 # -- back-off of hosts --
