@@ -10,25 +10,19 @@
 
 #include "common/check.h"
 
-enum { ALIGN = 16, FIRST_BLOCK = 16 * 1024, LARGEST_BLOCK = 1024 * 1024 };
+enum { FIRST_BLOCK = 16 * 1024, LARGEST_BLOCK = 1024 * 1024 };
 
-typedef struct block {
-    struct block *older;
-    size_t size, used;
-    _Alignas(16) char bytes[];
-} block_t;
+typedef struct arena_block {
+    struct arena_block *older;
+    size_t size;
+    _Alignas(ARENA_ALIGN) char bytes[];
+} arena_block_t;
 
-typedef struct deferred {
-    struct deferred *next;
+typedef struct arena_deferred {
+    struct arena_deferred *next;
     void (*release)(void *);
     void *p;
-} deferred_t;
-
-struct arena {
-    block_t *newest;
-    deferred_t *deferred; // in the blocks
-    size_t used, max;     // bytes, over all blocks
-};
+} arena_deferred_t;
 
 arena_t *arena_new(size_t max)
 {
@@ -39,16 +33,16 @@ arena_t *arena_new(size_t max)
 
 int arena_defer(arena_t *a, void (*release)(void *), void *p)
 {
-    deferred_t *d = arena_alloc(a, sizeof *d);
+    arena_deferred_t *d = arena_alloc(a, sizeof *d);
     if (!d) return -1;
-    *d = (deferred_t){a->deferred, release, p};
+    *d = (arena_deferred_t){a->deferred, release, p};
     a->deferred = d;
     return 0;
 }
 
 static void release_deferred(arena_t *a)
 {
-    for (deferred_t *d = a->deferred; d; d = d->next) d->release(d->p);
+    for (arena_deferred_t *d = a->deferred; d; d = d->next) d->release(d->p);
     a->deferred = NULL;
 }
 
@@ -56,7 +50,7 @@ void arena_destroy(arena_t **arena)
 {
     if (!*arena) return;
     release_deferred(*arena);
-    for (block_t *b = (*arena)->newest, *older; b; b = older) {
+    for (arena_block_t *b = (*arena)->newest, *older; b; b = older) {
         older = b->older;
         free(b);
     }
@@ -64,32 +58,39 @@ void arena_destroy(arena_t **arena)
     *arena = NULL;
 }
 
-static block_t *add_block(arena_t *a, size_t need)
+static arena_block_t *new_block(const arena_t *a, size_t need)
 {
     size_t size = a->newest ? a->newest->size * 2 : FIRST_BLOCK;
     if (size > LARGEST_BLOCK) size = LARGEST_BLOCK;
     if (size > a->max) size = a->max;
     if (size < need) size = need;
-    block_t *b = malloc(sizeof *b + size);
-    if (!b) return NULL;
-    *b = (block_t){.older = a->newest, .size = size};
-    a->newest = b;
+    arena_block_t *b = malloc(sizeof *b + size);
+    if (b) *b = (arena_block_t){.older = a->newest, .size = size};
     return b;
 }
 
-void *arena_alloc(arena_t *a, size_t size)
+// Further allocations are from this block.
+static void open_block(arena_t *a, arena_block_t *b)
 {
-    if (size > a->max) return NULL;
-    size = (size + ALIGN - 1) / ALIGN * ALIGN;
-    if (size == 0) size = ALIGN;
-    if (size > a->max - a->used) return NULL;
-    block_t *b = a->newest;
-    if (!b || b->size - b->used < size) b = add_block(a, size);
-    if (!b) return NULL;
-    void *p = b->bytes + b->used;
-    b->used += size;
-    a->used += size;
-    return p;
+    size_t most = a->max - a->used;
+    a->newest = b;
+    a->next = b ? b->bytes : NULL;
+    a->opened = a->left = !b ? 0 : (b->size < most ? b->size : most) / ARENA_ALIGN * ARENA_ALIGN;
+}
+
+void *arena_alloc_block(arena_t *a, size_t size)
+{
+    if (size == 0) size = 1;
+    if (size > a->max - arena_used(a)) return NULL;
+    size = (size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+    if (size > a->max - arena_used(a)) return NULL;
+    if (size > a->left) {
+        arena_block_t *b = new_block(a, size);
+        if (!b) return NULL;
+        a->used = arena_used(a);
+        open_block(a, b);
+    }
+    return arena_alloc(a, size);
 }
 
 void *arena_calloc(arena_t *a, size_t count, size_t size)
@@ -97,16 +98,6 @@ void *arena_calloc(arena_t *a, size_t count, size_t size)
     if (size && count > SIZE_MAX / size) return NULL;
     void *p = arena_alloc(a, count * size);
     if (p) memset(p, 0, count * size);
-    return p;
-}
-
-char *arena_strndup(arena_t *a, const char *src, size_t len)
-{
-    if (len == SIZE_MAX) return NULL;
-    char *p = arena_alloc(a, len + 1);
-    if (!p) return NULL;
-    if (len) memcpy(p, src, len);
-    p[len] = '\0';
     return p;
 }
 
@@ -132,20 +123,20 @@ char *arena_printf(arena_t *a, const char *fmt, ...)
 
 size_t arena_used(const arena_t *a)
 {
-    return a->used;
+    return a->used + a->opened - a->left;
 }
 
 void arena_reset(arena_t *a)
 {
     release_deferred(a);
-    block_t *keep = NULL;
-    for (block_t *b = a->newest, *older; b; b = older) {
+    arena_block_t *keep = NULL;
+    for (arena_block_t *b = a->newest, *older; b; b = older) {
         older = b->older;
         bool better = b->size <= LARGEST_BLOCK && (!keep || b->size > keep->size);
         free(better ? keep : b);
         if (better) keep = b;
     }
-    if (keep) keep->older = NULL, keep->used = 0;
-    a->newest = keep;
+    if (keep) keep->older = NULL;
     a->used = 0;
+    open_block(a, keep);
 }

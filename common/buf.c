@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FIRST = 256 }; // bytes
+
 void buf_init(buf_t *b, size_t max)
 {
     *b = (buf_t){.max = max};
@@ -22,32 +24,17 @@ void buf_reset(buf_t *b)
     b->len = 0;
 }
 
-int buf_reserve(buf_t *b, size_t len)
+int buf_grow(buf_t *b, size_t len)
 {
     if (len > b->max || b->len > b->max - len) return -1;
     size_t need = b->len + len;
-    if (need <= b->cap) return 0;
-    size_t cap = b->cap ? b->cap : 256;
+    size_t cap = b->cap ? b->cap : b->max < FIRST ? b->max : FIRST;
     while (cap < need) cap = cap > b->max / 2 ? b->max : cap * 2;
     char *data = realloc(b->data, cap);
     if (!data) return -1;
     b->data = data;
     b->cap = cap;
     return 0;
-}
-
-int buf_append(buf_t *b, const void *bytes, size_t len)
-{
-    if (len == 0) return 0;
-    if (buf_reserve(b, len)) return -1;
-    memcpy(b->data + b->len, bytes, len);
-    b->len += len;
-    return 0;
-}
-
-int buf_puts(buf_t *b, const char *s)
-{
-    return buf_append(b, s, strlen(s));
 }
 
 int buf_printf(buf_t *b, const char *fmt, ...)

@@ -48,16 +48,29 @@ static unsigned place(const char *text, size_t len)
     return ((unsigned char)text[0] + 2u * (unsigned char)text[len / 2] + 5u * (unsigned)len) % PLACES;
 }
 
-static uint64_t length_bit(size_t len)
+static bool has_length(uint64_t lengths, size_t len)
 {
-    return (uint64_t)1 << len % 64;
+    return lengths >> len % 64 & 1;
+}
+
+// Names are short: a call of memcmp would take longer.
+static inline bool is_same(const char *a, const char *b, size_t len)
+{
+    uint64_t x, y;
+    for (; len >= sizeof x; a += sizeof x, b += sizeof x, len -= sizeof x) {
+        memcpy(&x, a, sizeof x);
+        memcpy(&y, b, sizeof y);
+        if (x != y) return false;
+    }
+    while (len && *a == *b) a++, b++, len--;
+    return len == 0;
 }
 
 // The name below parent that is text; 0: none.
 static inline int find(const jsonpath_names_t *names, const name_t *parent, const char *text, size_t len)
 {
     int i = parent->at[place(text, len)];
-    while (i && (names->v[i].len != len || memcmp(names->v[i].text, text, len) != 0)) i = names->v[i].next;
+    while (i && (names->v[i].len != len || !is_same(names->v[i].text, text, len))) i = names->v[i].next;
     return i;
 }
 
@@ -75,7 +88,7 @@ static int find_or_make(jsonpath_names_t *names, int parent, const selector_t *s
     names->v[names->n] = (name_t){.text = s->name, .len = s->name_len, .next = *first};
     *first = (uint16_t)names->n;
     names->v[parent].below++;
-    names->v[parent].lengths |= length_bit(s->name_len);
+    names->v[parent].lengths |= (uint64_t)1 << s->name_len % 64;
     return names->n++;
 }
 
@@ -98,15 +111,22 @@ int jsonpath_names_add(jsonpath_names_t *names, const jsonpath_t *path, size_t *
     return at;
 }
 
+// Most values are no containers, and a processor that expects that need not wait for their type.
+static inline yyjson_val *next_key(yyjson_val *key)
+{
+    return __builtin_expect(unsafe_yyjson_is_ctn(key + 1), 0) ? unsafe_yyjson_get_next(key + 1) : key + 2;
+}
+
 static bool find_below(jsonpath_names_t *names, const name_t *parent, int64_t *work)
 {
     yyjson_val *object = parent->value;
     if (!yyjson_is_obj(object)) return true;
     size_t missing = parent->below, n = unsafe_yyjson_get_len(object);
+    uint64_t lengths = parent->lengths;
     if ((*work -= 1 + (int64_t)n / 8) < 0) return false;
     yyjson_val *key = unsafe_yyjson_get_first(object);
-    for (; n && missing; n--, key = unsafe_yyjson_get_next(key + 1)) {
-        if (!(parent->lengths & length_bit(unsafe_yyjson_get_len(key)))) continue;
+    for (; n && missing; n--, key = next_key(key)) {
+        if (!has_length(lengths, unsafe_yyjson_get_len(key))) continue;
         int i = find(names, parent, unsafe_yyjson_get_str(key), unsafe_yyjson_get_len(key));
         if (!i || names->v[i].value) continue;
         missing--;
