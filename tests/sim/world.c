@@ -134,11 +134,12 @@ static void tick(world_t *w, const event_t *e)
     sim_schedule(w, wait > 0 ? wait : 1, EV_BROKER_TICK, NULL, 0)->run = w->broker_runs;
 }
 
-static const char *peer_name(const world_t *w, uint64_t peer)
+// Who is connected as peer now, or NULL.
+static sim_miner_t *miner_of(world_t *w, uint64_t peer)
 {
     for (int i = 0; i < MAX_MINERS; i++)
-        if (w->miners[i].alive && w->miners[i].peer == peer) return w->miners[i].name;
-    return "?";
+        if (w->miners[i].alive && w->miners[i].peer == peer) return &w->miners[i];
+    return NULL;
 }
 
 static void to_broker(world_t *w, const event_t *e)
@@ -149,7 +150,8 @@ static void to_broker(world_t *w, const event_t *e)
     if (!w->broker || !e->peer) return;
     arena_reset(w->scratch);
     CHECK(wire_decode(w->scratch, e->bytes, e->len, &type, &message, &why) == 0);
-    sim_trace(w, peer_name(w, e->peer), "broker", type, message);
+    const sim_miner_t *from = miner_of(w, e->peer);
+    sim_trace(w, from ? from->name : "?", "broker", type, message);
     w->turned_away = false;
     broker_message(w->broker, sim_instant(w), e->peer, type, message);
     sim_note_time(w);
@@ -171,9 +173,9 @@ static void to_user(world_t *w, const event_t *e)
 
 static void to_miner(world_t *w, const event_t *e)
 {
+    sim_miner_t *m = miner_of(w, e->peer);
     if (e->peer == CTL_PEER) to_user(w, e);
-    for (int i = 0; i < MAX_MINERS; i++)
-        if (w->miners[i].alive && w->miners[i].peer == e->peer) miner_event(w, &w->miners[i], e);
+    if (m) miner_event(w, m, e);
 }
 
 static void on_fault(world_t *w)
@@ -198,10 +200,9 @@ static void on_page(world_t *w)
 static bool postponed(world_t *w, event_t *e)
 {
     int64_t until = 0;
+    const sim_miner_t *to = e->type == EV_TO_MINER ? miner_of(w, e->peer) : NULL;
     if (e->type == EV_TO_BROKER || e->type == EV_BROKER_TICK) until = w->broker_away_until;
-    if (e->type == EV_TO_MINER)
-        for (int i = 0; i < MAX_MINERS; i++)
-            if (w->miners[i].alive && w->miners[i].peer == e->peer) until = w->miners[i].frozen_until;
+    if (to) until = to->frozen_until;
     if (e->type >= EV_MINER_BEAT && e->type <= EV_DRAINED) until = w->miners[e->miner].frozen_until;
     if (until <= w->now) return false;
     e->at = until;

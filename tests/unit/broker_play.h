@@ -23,24 +23,16 @@ typedef struct {
 
 static given_t given[MOST];
 static size_t n_given, scanned, n_answered;
-// A template with n sources, each on a host of its own that no other template has.
-static wire_reply_t *add_apart(world_t *w, const char *name, int n, const char *more)
-{
-    char *json = xmalloc(200 + (size_t)n * 60 + strlen(more));
-    int len = sprintf(json, "{\"name\": \"%s\", \"kind\": \"feed\"%s, \"urls\": [", name, more);
-    for (int i = 0; i < n; i++)
-        len += sprintf(json + len, "%s\"http://%s%d.example/\"", i ? ", " : "", name, i);
-    sprintf(json + len, "]}");
-    wire_arg_t args[] = {{"template", json}};
-    wire_reply_t *reply = command(w, "add", args, 1);
-    free(json);
-    return reply;
-}
-
 static bool alive[PEERS];
 static int running, most_running; // polls of the template `watched` at once
 static const char *watched;
 static answer_t (*answer)(const given_t *g);
+
+// A template with n sources, each on a host of its own that no other template has.
+static wire_reply_t *add_apart(world_t *w, const char *name, int n, const char *more)
+{
+    return add_on(w, name, name, n, more, false);
+}
 
 static answer_t fine(const given_t *g)
 {

@@ -211,18 +211,24 @@ static wire_reply_t *command(world_t *w, const char *name, wire_arg_t *args, siz
     return reply;
 }
 
-// A template with n sources, each on a host of its own.
-static wire_reply_t *add(world_t *w, const char *name, int n, const char *more, bool replace)
+// A template with n sources, each on a host of its own: number i on HOSTi.example.
+static wire_reply_t *add_on(world_t *w, const char *host, const char *name, int n, const char *more,
+                            bool replace)
 {
-    char *json = xmalloc(200 + (size_t)n * 60 + strlen(more));
+    char *json = xmalloc(200 + (size_t)n * (60 + 2 * MAX_NAME) + strlen(more));
     int len = sprintf(json, "{\"name\": \"%s\", \"kind\": \"feed\"%s, \"urls\": [", name, more);
     for (int i = 0; i < n; i++)
-        len += sprintf(json + len, "%s\"http://h%d.example/%s\"", i ? ", " : "", i, name);
+        len += sprintf(json + len, "%s\"http://%s%d.example/%s\"", i ? ", " : "", host, i, name);
     sprintf(json + len, "]}");
     wire_arg_t args[] = {{"template", json}, {"replace", replace ? "1" : ""}};
     wire_reply_t *reply = command(w, "add", args, 2);
     free(json);
     return reply;
+}
+
+static wire_reply_t *add(world_t *w, const char *name, int n, const char *more, bool replace)
+{
+    return add_on(w, "h", name, n, more, replace);
 }
 
 static size_t count_dues(world_t *w, size_t mark, uint64_t peer)

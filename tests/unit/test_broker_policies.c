@@ -512,7 +512,7 @@ static answer_t slowly(const given_t *g)
 // How long a source of a template that cannot keep up waits for its poll once it is asked for, ms.
 static int64_t waited(world_t *w, const char *key, const char *value)
 {
-    const char *url = "http://busy20.example/";
+    const char *url = "http://busy20.example/busy";
     uint64_t source = source_id("busy", url);
     size_t mark = n_given;
     int64_t since = w->now.mono;
