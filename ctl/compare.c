@@ -52,8 +52,8 @@ static void side_read(side_t *side, const document_t *document)
 // the prototype are compared as a whole.
 static bool read_alike(const char *old_text, const char *new_text)
 {
-    static const char *const members[] = {"kind", "items", "key",    "fields",
-                                          "keep", "drop",  "source", "config"};
+    static const char *const members[] = {"kind", "items", "script", "key",    "fields",
+                                          "keep", "drop",  "dates",  "source", "config"};
     yyjson_doc *a = yyjson_read(old_text, strlen(old_text), 0),
                *b = yyjson_read(new_text, strlen(new_text), 0);
     yyjson_val *x = yyjson_doc_get_root(a), *y = yyjson_doc_get_root(b);

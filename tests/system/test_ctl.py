@@ -459,6 +459,11 @@ def test_a_replacing_template_is_compared_first(empty, pages, tmp_path):
         assert wanted in empty.ctl("add", "--replace", write(tmp_path, "old.json", old), check=True).stdout
         bare = write(tmp_path, "bare.json", {**old["config"], "uri": "http://127.0.0.2:9/"})
         assert wanted in empty.ctl("add", "--replace", bare, check=True).stdout
+    # another script is another document
+    for script, code in (("#a", 0), ("#b", 1)):
+        within = {"name": "within", "kind": "json", "url": pages + "/posts", "script": script, "items": "$.posts[*]",
+                  "fields": {"title": "title"}}
+        assert empty.ctl("add", "--replace", write(tmp_path, "within.json", within)).returncode == code
     # what finds nothing loses all
     rotted = replace("--allow-private", items="li.gone")
     assert rotted.returncode == 1 and "rotted" in rotted.stderr
