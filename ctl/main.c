@@ -8,16 +8,12 @@
 
 static const command_t commands[] = {
     {"add", "FILE...", "add templates: files, folders of *.json, or - for standard input",
-     "Adds templates. FILE is a template, a folder (all its *.json), or - for standard input. Each is "
-     "checked by\n"
-     "the broker; of several, none is added when one is bad. The command returns when the change is "
-     "durable;\n"
-     "first rows follow within seconds. `rtm-ctl try FILE` shows beforehand what a template finds.\n"
-     "With --replace, a template that reads its lists differently from the one in its place is first "
-     "compared "
-     "with\n"
-     "it on a fresh document; where items would be lost, or nothing can be fetched, only --force replaces "
-     "it.",
+     "Adds templates. FILE is a template, a folder (all its *.json), or - for standard input. Each is\n"
+     "checked by the broker; of several, none is added when one is bad. The command returns when the\n"
+     "change is durable; first rows follow within seconds. `rtm-ctl try FILE` shows beforehand what a\n"
+     "template finds. With --replace, a template that reads its lists differently from the one in its\n"
+     "place is first compared with it on a fresh document; where items would be lost, or nothing can\n"
+     "be fetched, only --force replaces it.",
      run_add},
     {"import", "FILE...", "the same as add: for many templates, or a folder of them", NULL, run_add},
     {"list", "", "templates, and how their last polls went", NULL, run_list},
@@ -28,29 +24,23 @@ static const command_t commands[] = {
     {"disable", "NAME...", "stop polling templates, but keep them", NULL, run_change},
     {"wait", "NAME", "wait until every enabled source of a template has been stored", NULL, run_wait},
     {"try", "TEMPLATE", "show what a template finds, without storing anything",
-     "Fetches the template's pages and shows the items found in them, how often each selector matched, and "
-     "how\n"
-     "long it took. Nothing is stored and no broker is needed. --save keeps the documents, and --file reads "
-     "one "
-     "of\n"
-     "them instead of the web, with the URL and type that it came with.",
+     "Fetches the template's pages and shows the items found in them, how often each selector matched,\n"
+     "and how long it took. Nothing is stored and no broker is needed. --save keeps the documents, and\n"
+     "--file reads one of them instead of the web, with the URL and type that it came with.",
      run_try},
     {"select", "SELECTOR [FILE]", "show what a selector finds in a document",
-     "Prints each match as one line of JSON. SELECTOR is CSS (with ::text or ::attr(name)), "
-     "xpath:EXPRESSION, "
-     "or\n"
-     "JSONPath; FILE a saved page or document, standard input without it. XML takes XPath only; `_:name`\n"
-     "is of its default namespace.",
+     "Prints each match as one line of JSON. SELECTOR is CSS (with ::text or ::attr(name)),\n"
+     "xpath:EXPRESSION, or JSONPath; FILE a saved page or document, standard input without it. XML\n"
+     "takes XPath only; `_:name` is of its default namespace.",
      run_select},
     {"url", "URL [BASE]", "what a link means, and the normal form that groups rows of one story",
-     "Prints {\"url\": ..., \"url_norm\": ...}: URL resolved against BASE (a page's URL), and its normal "
-     "form "
-     "as it\nstands in items.url_norm. Exit status: 0, or 1 where it is no http or https URL.",
+     "Prints {\"url\": ..., \"url_norm\": ...}: URL resolved against BASE (a page's URL), and its\n"
+     "normal form as it stands in items.url_norm. Exit status: 0, or 1 where it is no http or https\n"
+     "URL.",
      run_url},
     {"robots", "URL", "whether robots.txt lets a URL be fetched, and which line says so",
-     "Fetches the robots.txt of the URL's host, or reads --file, and says what holds for the URL, the "
-     "crawl\ndelay and sitemaps.\n"
-     "Exit status: 0 allowed, 1 not.",
+     "Fetches the robots.txt of the URL's host, or reads --file, and says what holds for the URL, the\n"
+     "crawl delay and sitemaps. Exit status: 0 allowed, 1 not.",
      run_robots},
     {"status", "", "the cluster in a few lines", NULL, run_status},
     {"miners", "", "miners, their load and last outcome; those that are gone for 10 minutes", NULL,
@@ -58,44 +48,31 @@ static const command_t commands[] = {
     {"sources", "[NAME]", "sources (of one template): who polls them, when, with what result", NULL,
      run_sources},
     {"gaps", "[NAME]", "where posts may have been missed between two polls",
-     "Lists (of one template) whose polls could not prove that nothing was missed since the poll before: "
-     "open, "
-     "or\n"
-     "closed by paging back. With NAME also the sources that can prove nothing: lists in no order of time, "
-     "or\n"
-     "too short.",
+     "Lists (of one template) whose polls could not prove that nothing was missed since the poll\n"
+     "before: open, or closed by paging back. With NAME also the sources that can prove nothing: lists\n"
+     "in no order of time, or too short.",
      run_gaps},
     {"history", "[NAME|SOURCE]", "what became of polls, the newest first",
-     "What became of the polls of a template, or of a source (its id, or its URL); without either, of all. "
-     "What\n"
-     "repeats is one row: count dues from first to last. Changes and the first failure of each kind are rows "
-     "of\n"
-     "their own, with what went wrong in words. The broker's --history-keep and --history-rows bound it, and "
-     "a\n"
-     "source keeps at most 200 rows. What came out unchanged reaches the file every few minutes; asking for "
-     "a\n"
-     "template or source fetches it.",
+     "What became of the polls of a template, or of a source (its id, or its URL); without either, of\n"
+     "all. What repeats is one row: count dues from first to last. Changes and the first failure of\n"
+     "each kind are rows of their own, with what went wrong in words. The broker's --history-keep and\n"
+     "--history-rows bound it, and a source keeps at most 200 rows. What came out unchanged reaches\n"
+     "the file every few minutes; asking for a template or source fetches it.",
      run_history},
     {"errors", "[NAME]", "errors that recur, grouped: how often, since when, where",
-     "Failed polls, grouped by template, kind of error, status and words (without numbers and URLs): first "
-     "and\n"
-     "last time, how often, in how many sources, and an example. At most 2000 groups are kept; sources "
-     "counts\n"
-     "those in the history that is kept.",
+     "Failed polls, grouped by template, kind of error, status and words (without numbers and URLs):\n"
+     "first and last time, how often, in how many sources, and an example. At most 2000 groups are\n"
+     "kept; sources counts those in the history that is kept.",
      run_errors},
     {"replay", "ID", "poll the source of a row of the history again, now",
-     "ID is that of a row of `rtm-ctl history`. Its source is polled again at once, and its document read as "
-     "if\n"
-     "for the first time: validators and what the miner remembers are ignored. Rows stored already stay as "
-     "they\n"
-     "are; what was lost is stored again.",
+     "ID is that of a row of `rtm-ctl history`. Its source is polled again at once, and its document\n"
+     "read as if for the first time: validators and what the miner remembers are ignored. Rows stored\n"
+     "already stay as they are; what was lost is stored again.",
      run_replay},
     {"trigger", "NAME|SOURCE", "poll a template or a source once, now or at a time",
-     "Makes a task: each source of the template (or the one that is named by its id or URL) is polled once, "
-     "beside its\n"
-     "schedule. It is executed at least once, whatever dies meanwhile; rows are stored once. A task whose "
-     "attempts are\n"
-     "used up goes to the dead letters.",
+     "Makes a task: each source of the template (or the one that is named by its id or URL) is polled\n"
+     "once, beside its schedule. It is executed at least once, whatever dies meanwhile; rows are\n"
+     "stored once. A task whose attempts are used up goes to the dead letters.",
      run_trigger},
     {"tasks", "[NAME]", "tasks: those that wait or run, and the last 1000 that ended", NULL, run_tasks},
     {"cancel", "ID", "give up a task that has not ended", NULL, run_one},
@@ -103,27 +80,24 @@ static const command_t commands[] = {
     {"explain", "SOURCE", "why a source is or is not running now, and when it will be next",
      "SOURCE is an id or a URL, or the name of a template that has one source.", run_one},
     {"dlq", "[list|show|retry|drop] [ID|NAME]", "dead letters: work that was given up",
-     "Tasks whose attempts are used up, and sources in quarantine, grouped by source and error. `retry` lets "
-     "the source\n"
-     "out and polls it; `drop` forgets the letter. ID is one letter, NAME all of a template, --all all.",
+     "Tasks whose attempts are used up, and sources in quarantine, grouped by source and error.\n"
+     "`retry` lets the source out and polls it; `drop` forgets the letter. ID is one letter, NAME all\n"
+     "of a template, --all all.",
      run_dlq},
     {"drain", "MINER", "have a miner finish what it does, hand the rest back, and exit", NULL, run_one},
     {"refetch", "", "mine sources again whose stored items are lost",
-     "For a database that was restored to an earlier state. The sources' validators and what miners remember "
-     "of them\n"
-     "are void, so that their next polls send all that is still listed. What is stored already stays as it "
-     "is; what\n"
-     "comes back is marked as backfill, since nobody knows when it appeared.",
+     "For a database that was restored to an earlier state. The sources' validators and what miners\n"
+     "remember of them are void, so that their next polls send all that is still listed. What is\n"
+     "stored already stays as it is; what comes back is marked as backfill, since nobody knows when it\n"
+     "appeared.",
      run_refetch},
     {"backup", "FILE", "have the broker write a copy of its state, while it runs",
-     "The broker writes FILE on its own machine; a path that is not absolute counts from its --state folder. "
-     "A\n"
-     "file that exists is not overwritten. `rtm-broker --restore FILE` starts from a copy.",
+     "The broker writes FILE on its own machine; a path that is not absolute counts from its --state\n"
+     "folder. A file that exists is not overwritten. `rtm-broker --restore FILE` starts from a copy.",
      run_backup},
     {"tail", "", "print items as they are stored",
-     "Follows the stream of a sink that has --api, and goes on where it was when the connection ends. Each "
-     "line is\n"
-     "an item: when it was stored (UTC), template, title, URL; with --json, all of it.",
+     "Follows the stream of a sink that has --api, and goes on where it was when the connection ends.\n"
+     "Each line is an item: when it was stored (UTC), template, title, URL; with --json, all of it.",
      run_tail},
     {"items", "[WORDS]", "print stored items, the newest first",
      "Asks a sink that has --api. WORDS must all occur in title, summary, author or URL.", run_items},
