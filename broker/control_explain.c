@@ -45,9 +45,8 @@ static void explain_trouble(call_t *c, yyjson_mut_val *reasons, const source_t *
             error_class_name(t->why), (unsigned long long)s->id);
     else if (t->quarantined)
         say(c, reasons,
-            "it is in quarantine (%s), after failing %u times in a row; it is probed %s; `rtm-ctl enable "
-            "%016llx` lets it "
-            "out at once",
+            "it is in quarantine (%s), after failing %u times in a row; it is probed %s; `rtm-ctl enable"
+            " %016llx` lets it out at once",
             error_class_name(t->why), t->strikes, in_words(c->broker, t->probe_at, when, sizeof when),
             (unsigned long long)s->id);
     else if (t->suspect)

@@ -48,9 +48,9 @@ static const conf_option_t options[] = {
 static const conf_t conf = {
     .program = "rtm-broker",
     .usage = "[OPTIONS]",
-    .about = "Decides which miner polls which source in which slot. Knows templates, sources and miners; "
-             "never fetches, "
-             "never touches Postgres. Stop it with SIGTERM; it goes on where it was when it starts again.",
+    .about = "Decides which miner polls which source in which slot. Knows templates, sources and miners;"
+             " never fetches, never touches Postgres. Stop it with SIGTERM; it goes on where it was when it"
+             " starts again.",
     .options = options,
     .n_options = sizeof options / sizeof options[0],
 };

@@ -24,19 +24,17 @@ static const char *const migrations[] = {
     " until integer not null, reason text not null, found integer not null, closed integer not null,"
     " unique(source, due));",
     // 3: history and errors, see archive.h
-    "create table history(id integer primary key autoincrement, source integer not null, template text not "
-    "null,"
-    " first_ms integer not null, last_ms integer not null, count integer not null, started_ms integer,"
-    " took_ms integer, miner text not null, result text not null, error text not null, status integer not "
-    "null,"
-    " items integer not null, fresh integer not null, cause text not null, attempt integer not null,"
+    "create table history(id integer primary key autoincrement, source integer not null, template text not"
+    " null, first_ms integer not null, last_ms integer not null, count integer not null, started_ms integer,"
+    " took_ms integer, miner text not null, result text not null, error text not null, status integer not"
+    " null, items integer not null, fresh integer not null, cause text not null, attempt integer not null,"
     " detail text not null, key integer not null, fingerprint integer);"
     "create index history_by_source on history(source);"
     "create index history_by_template on history(template);"
     "create index history_by_error on history(fingerprint, source) where fingerprint is not null;"
-    "create table errors(fingerprint integer primary key, template text not null, error text not null,"
-    " status integer not null, pattern text not null, detail text not null, first_ms integer not null,"
-    " last_ms integer not null, count integer not null, source integer not null);",
+    "create table errors(fingerprint integer primary key, template text not null, error text not null, status"
+    " integer not null, pattern text not null, detail text not null, first_ms integer not null, last_ms"
+    " integer not null, count integer not null, source integer not null);",
     // records.h
     "create table records(kind text not null, id integer not null, json text not null, primary key(kind, id))"
     " without rowid;",

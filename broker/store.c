@@ -561,9 +561,9 @@ int store_load(store_t *s, const store_reader_t *r)
                    read_all(s, r, "select name, json, version, enabled from templates order by name",
                             read_template) ||
                    read_all(s, r,
-                            "select id, template_id, url, ordinal, generation, last_ok, body_hash, etag, "
-                            "last_modified, "
-                            "fetch_url, memory, continuity from sources order by template_id, ordinal",
+                            "select id, template_id, url, ordinal, generation, last_ok, body_hash, etag,"
+                            " last_modified, fetch_url, memory, continuity from sources order by template_id,"
+                            " ordinal",
                             read_source) ||
                    read_all(s, r, "select kind, id, json from records", read_record) ||
                    read_all(

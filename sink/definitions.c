@@ -23,20 +23,18 @@ static const char define_copy_sql[] =
     "BEGIN; SET LOCAL synchronous_commit = off; COPY rtm_define FROM STDIN (FORMAT binary)";
 
 static const char define_sql[] =
-    "INSERT INTO templates AS t (template_id, name, has_detail, fresh_within, keep_age, keep_items)"
-    " SELECT DISTINCT ON (id) id, name, has_detail, ms * interval '1 millisecond',"
-    " keep_ms * interval '1 millisecond', keep_items FROM rtm_define"
-    " WHERE NOT is_source ORDER BY id ON CONFLICT (template_id) DO UPDATE SET"
-    " name = EXCLUDED.name, has_detail = EXCLUDED.has_detail, fresh_within = EXCLUDED.fresh_within,"
-    " keep_age = EXCLUDED.keep_age, keep_items = EXCLUDED.keep_items"
-    " WHERE (t.name, t.has_detail, t.fresh_within, t.keep_age, t.keep_items) IS DISTINCT FROM"
-    " (EXCLUDED.name, EXCLUDED.has_detail, EXCLUDED.fresh_within, EXCLUDED.keep_age, EXCLUDED.keep_items);"
-    "INSERT INTO sources AS s (source_id, template_id, template, url, added_at)"
-    " SELECT DISTINCT ON (id) id, template_id, name, url, to_timestamp(ms / 1000.0) FROM rtm_define"
-    " WHERE is_source ORDER BY id ON CONFLICT (source_id) DO UPDATE SET template_id ="
-    " EXCLUDED.template_id, template = EXCLUDED.template, url = EXCLUDED.url WHERE (s.template_id, "
-    "s.template,"
-    " s.url) IS DISTINCT FROM (EXCLUDED.template_id, EXCLUDED.template, EXCLUDED.url); COMMIT";
+    "INSERT INTO templates AS t (template_id, name, has_detail, fresh_within, keep_age, keep_items) SELECT"
+    " DISTINCT ON (id) id, name, has_detail, ms * interval '1 millisecond', keep_ms * interval '1"
+    " millisecond', keep_items FROM rtm_define WHERE NOT is_source ORDER BY id ON CONFLICT (template_id) DO"
+    " UPDATE SET name = EXCLUDED.name, has_detail = EXCLUDED.has_detail, fresh_within ="
+    " EXCLUDED.fresh_within, keep_age = EXCLUDED.keep_age, keep_items = EXCLUDED.keep_items WHERE (t.name,"
+    " t.has_detail, t.fresh_within, t.keep_age, t.keep_items) IS DISTINCT FROM (EXCLUDED.name,"
+    " EXCLUDED.has_detail, EXCLUDED.fresh_within, EXCLUDED.keep_age, EXCLUDED.keep_items);"
+    "INSERT INTO sources AS s (source_id, template_id, template, url, added_at) SELECT DISTINCT ON (id) id,"
+    " template_id, name, url, to_timestamp(ms / 1000.0) FROM rtm_define WHERE is_source ORDER BY id ON"
+    " CONFLICT (source_id) DO UPDATE SET template_id = EXCLUDED.template_id, template = EXCLUDED.template,"
+    " url = EXCLUDED.url WHERE (s.template_id, s.template, s.url) IS DISTINCT FROM (EXCLUDED.template_id,"
+    " EXCLUDED.template, EXCLUDED.url); COMMIT";
 
 pg_status_t definitions_prepare(definitions_t *d, pg_t *pg)
 {

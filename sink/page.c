@@ -155,15 +155,18 @@ static void add_words(statement_t *st, const char *words)
             param(st, w));
 }
 
-#define JSON                                                                                                 \
-    "(SELECT row_to_json(j)::text FROM (SELECT lpad(to_hex(p.source_id), 16, '0') || ':' || p.key AS id,"    \
-    " p.revision, p.template_name AS template, lpad(to_hex(p.source_id), 16, '0') AS source,"                \
-    " p.source_url, p.key, p.url, p.title, p.author, p.summary, p.content, p.image, p.fields, "              \
-    "p.published_at,"                                                                                        \
-    " p.first_seen_at, p.last_absent_at, p.fetched_at, p.stored_at, p.updated_at, p.detail_at, p.backfill) " \
-    "j)"
+// clang-format off
+#define JSON \
+    "(SELECT row_to_json(j)::text FROM (SELECT lpad(to_hex(p.source_id), 16, '0') || ':' || p.key AS id," \
+    " p.revision, p.template_name AS template, lpad(to_hex(p.source_id), 16, '0') AS source, p.source_url," \
+    " p.key, p.url, p.title, p.author, p.summary, p.content, p.image, p.fields, p.published_at," \
+    " p.first_seen_at, p.last_absent_at, p.fetched_at, p.stored_at, p.updated_at, p.detail_at, p.backfill) j)"
 
-#define SIZE(c) "COALESCE(octet_length(p." #c "), 0)"
+#define LENGTH(c) "COALESCE(octet_length(p." #c "), 0)"
+#define SIZE \
+    "(200 + " LENGTH(url) " + " LENGTH(title) " + " LENGTH(author) " + " LENGTH(summary) " + " LENGTH(content) \
+    " + octet_length(p.fields::text))"
+// clang-format on
 
 // The innermost takes the rows, the next adds up their sizes, the outermost makes JSON of those that fit.
 static void build(statement_t *st, const page_query_t *q, uint64_t horizon, const int64_t *template_id,
@@ -173,13 +176,10 @@ static void build(statement_t *st, const page_query_t *q, uint64_t horizon, cons
     char order[128];
     snprintf(order, sizeof order, "p.tx%s, p.source_id%s, p.key%s", way, way, way);
     ADD(st,
-        "SELECT p.tx, p.source_id, p.key, p.found, COALESCE(p.template_name, ''), COALESCE(p.source_url, "
-        "''), " JSON " FROM (SELECT p.*, t.name AS template_name, s.url AS source_url, count(*) OVER () AS "
-        "found, row_number()"
-        " OVER w AS nth, sum(200 + " SIZE(url) " + " SIZE(title) " + " SIZE(author) " + " SIZE(
-            summary) " + " SIZE(content) " + octet_length(p.fields::text)) OVER w AS size FROM (SELECT i.* "
-                                         "FROM items i WHERE i.tx <"
-                                         " $%d::xid8",
+        "SELECT p.tx, p.source_id, p.key, p.found, COALESCE(p.template_name, ''), COALESCE(p.source_url, ''),"
+        " " JSON " FROM (SELECT p.*, t.name AS template_name, s.url AS source_url, count(*) OVER () AS found,"
+        " row_number() OVER w AS nth, sum" SIZE " OVER w AS size"
+        " FROM (SELECT i.* FROM items i WHERE i.tx < $%d::xid8",
         param_i64(st, (int64_t)horizon));
     if (q->from) add_from(st, q);
     if (template_id) ADD(st, " AND i.template_id = $%d::bigint", param_i64(st, *template_id));
@@ -187,11 +187,11 @@ static void build(statement_t *st, const page_query_t *q, uint64_t horizon, cons
     if (q->since) add_since(st, q->since);
     if (q->words) add_words(st, q->words);
     ADD(st,
-        " ORDER BY i.tx%s, i.source_id%s, i.key%s LIMIT %d) p LEFT JOIN sources s ON s.source_id = "
-        "p.source_id"
-        " LEFT JOIN templates t ON t.template_id = p.template_id WINDOW w AS (ORDER BY %s ROWS UNBOUNDED "
-        "PRECEDING)"
-        ") p WHERE p.size <= %zu OR p.nth = 1 ORDER BY %s",
+        " ORDER BY i.tx%s, i.source_id%s, i.key%s LIMIT %d) p"
+        " LEFT JOIN sources s ON s.source_id = p.source_id"
+        " LEFT JOIN templates t ON t.template_id = p.template_id"
+        " WINDOW w AS (ORDER BY %s ROWS UNBOUNDED PRECEDING)) p"
+        " WHERE p.size <= %zu OR p.nth = 1 ORDER BY %s",
         way, way, way, q->rows, order, q->bytes, order);
 }
 

@@ -21,23 +21,25 @@ enum { ID, POLL, CONTINUITY, SINCE, REASON, FOUND, UNTIL, COLUMNS };
 // A gap that a later poll tells again (the first one's outcome was lost) stays one row, and so do gaps that
 // follow each other without a break, as those of a list that cannot keep up.
 static const char proof_sql[] =
-    "WITH v AS (SELECT id, to_timestamp(poll / 1000.0) AS poll, continuity, to_timestamp(since / 1000.0) AS "
-    "since,"
-    " reason, found, to_timestamp(until / 1000.0) AS until FROM unnest($1::bigint[], $2::bigint[], "
-    "$3::text[],"
-    " $4::bigint[], $5::text[], $6::bigint[], $7::bigint[]) AS t(id, poll, continuity, since, reason, found, "
-    "until)),"
+    "WITH v AS (SELECT id, to_timestamp(poll / 1000.0) AS poll, continuity,"
+    " to_timestamp(since / 1000.0) AS since, reason, found, to_timestamp(until / 1000.0) AS until"
+    " FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::bigint[],"
+    " $7::bigint[]) AS t(id, poll, continuity, since, reason, found, until)),"
+
     " told AS (UPDATE sources s SET continuity = n.continuity, continuity_poll = n.poll FROM"
-    " (SELECT DISTINCT ON (id) id, poll, continuity FROM v WHERE continuity <> 'unknown' ORDER BY id, poll "
-    "DESC) n"
+    " (SELECT DISTINCT ON (id) id, poll, continuity FROM v WHERE continuity <> 'unknown'"
+    " ORDER BY id, poll DESC) n"
     " WHERE s.source_id = n.id AND (s.continuity_poll IS NULL OR s.continuity_poll <= n.poll)),"
-    " g AS (SELECT DISTINCT ON (id, since) *, CASE WHEN continuity = 'continuous' THEN $8::timestamptz END "
-    "AS closed"
+
+    " g AS (SELECT DISTINCT ON (id, since) *,"
+    " CASE WHEN continuity = 'continuous' THEN $8::timestamptz END AS closed"
     " FROM v WHERE since IS NOT NULL ORDER BY id, since, poll DESC),"
+
     " again AS (UPDATE gaps o SET poll = g.poll, until = g.until, reason = g.reason, closed_at = g.closed,"
     " found = CASE WHEN o.since = g.since THEN g.found ELSE o.found + g.found END"
     " FROM g WHERE o.source_id = g.id AND o.poll < g.poll AND (o.since = g.since OR (o.since < g.since AND"
     " o.until >= g.since AND (o.closed_at IS NULL) = (g.closed IS NULL))) RETURNING g.id, g.since)"
+
     " INSERT INTO gaps (source_id, poll, since, until, reason, found, closed_at)"
     " SELECT id, poll, since, until, reason, found, closed FROM g WHERE NOT EXISTS"
     " (SELECT FROM gaps o WHERE o.source_id = g.id AND o.since = g.since) AND NOT EXISTS"

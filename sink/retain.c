@@ -44,9 +44,8 @@ static const char session_sql[] =
 static const char turn_sql[] = "SELECT pg_try_advisory_lock(8246731404)";
 
 static const char templates_sql[] =
-    "SELECT template_id, COALESCE((extract(epoch FROM keep_age) * 1000)::bigint, 0), COALESCE(keep_items, "
-    "0), name"
-    " FROM templates WHERE keep_age IS NOT NULL OR keep_items IS NOT NULL ORDER BY template_id";
+    "SELECT template_id, COALESCE((extract(epoch FROM keep_age) * 1000)::bigint, 0), COALESCE(keep_items, 0),"
+    " name FROM templates WHERE keep_age IS NOT NULL OR keep_items IS NOT NULL ORDER BY template_id";
 
 static const char old_sql[] =
     "INSERT INTO rtm_old SELECT row_number() OVER (), source_id, key FROM (SELECT source_id, key FROM items"

@@ -108,13 +108,12 @@ static void html_row(out_t *out, const world_t *world, const world_item_t *item,
     stamp_t when;
     const char *id = item->key;
     put(out,
-        "<tr class=\"athing submission%s\" id=\"%s\"><td align=\"right\" valign=\"top\" "
-        "class=\"title\"><span "
-        "class=\"rank\">%u.</span></td><td valign=\"top\" class=\"votelinks\"><center><a id='up_%s' "
-        "href='vote?id=%s&amp;how=up'><div class='votearrow' title='upvote'></div></a></center></td>"
-        "<td class=\"title\"><span class=\"titleline\"><a href=\"p/%u\">%s</a><span class=\"sitebit\"> "
-        "(<a href=\"from?site=source%u\"><span "
-        "class=\"sitestr\">source%u</span></a>)</span></span></td></tr>",
+        "<tr class=\"athing submission%s\" id=\"%s\"><td align=\"right\" valign=\"top\" class=\"title\"><span"
+        " class=\"rank\">%u.</span></td><td valign=\"top\" class=\"votelinks\"><center><a id='up_%s'"
+        " href='vote?id=%s&amp;"
+        "how=up'><div class='votearrow' title='upvote'></div></a></center></td><td class=\"title\"><span"
+        " class=\"titleline\"><a href=\"p/%u\">%s</a><span class=\"sitebit\"> (<a"
+        " href=\"from?site=source%u\"><span class=\"sitestr\">source%u</span></a>)</span></span></td></tr>",
         item->pinned ? " pinned" : "", id, rank, id, id, item->post, markup(&title, item->title),
         item->source, item->source);
     put(out,

@@ -47,13 +47,11 @@ static char *lower_copy(const lexbor_str_t *s)
 // selectors").
 static bool value_ignores_case(const char *name)
 {
-    static const char names[] = " accept accept-charset align alink axis bgcolor charset checked clear "
-                                "codetype color compact declare defer dir"
-                                " direction disabled enctype face frame hreflang http-equiv lang language "
-                                "link media method multiple nohref"
-                                " noresize noshade nowrap readonly rel rev rules scope scrolling selected "
-                                "shape target text type valign"
-                                " valuetype vlink ";
+    static const char names[] = " accept accept-charset align alink axis bgcolor charset checked clear"
+                                " codetype color compact declare defer dir direction disabled enctype face"
+                                " frame hreflang http-equiv lang language link media method multiple nohref"
+                                " noresize noshade nowrap readonly rel rev rules scope scrolling selected"
+                                " shape target text type valign valuetype vlink ";
     char padded[40];
     int n = snprintf(padded, sizeof padded, " %s ", name);
     return n < (int)sizeof padded && strstr(names, padded);

@@ -42,9 +42,8 @@ static const struct {
     {UNIT, MINUTE,
      " minute minutes minuten minuto minutos minuti minuut minut minuty минут минуту минуты 분 "},
     {UNIT, HOUR,
-     " hour hours stunde stunden heure heures hora horas ora ore uur uren godzine godziny godzin час часа "
-     "часов "
-     "시간 "},
+     " hour hours stunde stunden heure heures hora horas ora ore uur uren godzine godziny godzin час часа"
+     " часов 시간 "},
     {UNIT, DAY,
      " day days tag tage tagen jour jours dia dias giorno giorni dag dagen dzien dni день дня дней 일 "},
     {UNIT, WEEK,
@@ -67,9 +66,8 @@ static const struct {
     {ONE, 1,
      " a an few ein eine einer einem einen paar un une quelques una unos um uma een kilka несколько "},
     {FILLER, 0,
-     " about around almost over less more than circa etwa environ aproximadamente около and und et y hui at "
-     "om "
-     "as las alle в o "},
+     " about around almost over less more than circa etwa environ aproximadamente около and und et y hui at"
+     " om as las alle в o "},
 };
 static const char *const right_now[] = {"now",   "just now", "right now", "gerade eben", "jetzt",
                                         "ahora", "agora",    "adesso",    "zojuist",     "только что",

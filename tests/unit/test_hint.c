@@ -82,9 +82,9 @@ static void fields_that_get_no_value(void **state)
     assert_string_equal(hints(html, "\"tr:has(.subline)\"",
                               "\"title\":\".hnuser\",\"date\":\".age::text\","
                               "\"n\":{\"select\":\".score\",\"match\":\"x(\\\\d+)\"}"),
-                        "date: `.age::text` -> `a relative date, which `\"dates\": {\"relative\": true}` "
-                        "reads,` 30; "
-                        "n: `.score` -> `no match of `match`, or nothing of the field's type,` 30");
+                        "date: `.age::text` -> `a relative date, which `\"dates\": {\"relative\": true}`"
+                        " reads,` 30; n: `.score` -> `no match of `match`, or nothing of the field's type,`"
+                        " 30");
     assert_string_equal(
         hints(html, "\"tr:has(.subline)\"", "\"date\":\".age\"},\"dates\":{\"relative\":true"), "");
     assert_string_equal(hints(html, "\"tr:has(.subline)\"", "\"date\":\".hnuser\""),

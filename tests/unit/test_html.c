@@ -169,13 +169,12 @@ static void fields_made_of_other_fields(void **state)
 }
 
 static const char prototype[] =
-    "{\"source\":\"Old Site\",\"config\":{\"uri\":\"https://a.example/list/\",\"homepageLinksPath\":[\"h2 "
-    "a\",\".x > a\"],"
-    "\"title\":\"meta[property=\\\"og:title\\\"]\",\"description\":\"p.lead\",\"image\":\"meta[property="
-    "\\\"og:image\\\"]\","
-    "\"keywords\":\"meta[name=keywords]\",\"metaAuthor\":\"meta[name=author]\",\"urlFilters\":[\"/ads/"
-    "\"],\"pageFilters\":"
-    "[{\"path\":\".kind\",\"value\":\"Sponsored post\"}]}}";
+    "{\"source\":\"Old Site\",\"config\":{\"uri\":\"https://a.example/list/\",\"homepageLinksPath\":[\"h2"
+    " a\",\".x >"
+    " a\"],\"title\":\"meta[property=\\\"og:title\\\"]\",\"description\":\"p.lead\",\"image\":\"meta["
+    "property=\\\"og:image\\\"]\",\"keywords\":\"meta[name=keywords]\",\"metaAuthor\":\"meta[name=author]\","
+    "\"urlFilters\":[\"/ads/\"],\"pageFilters\":[{\"path\":\".kind\",\"value\":\"Sponsored"
+    " post\"}]}}";
 
 static read_status_t read_detail(fixture_t *f, const char *html, item_t *item, bool *drop)
 {

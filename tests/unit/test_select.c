@@ -7,17 +7,13 @@
 #include "tests/unit/page.h"
 
 static const char page[] =
-    "<!doctype html><html lang=en><head><title>T</title><meta name=d content='from meta'></head><body id=top>"
-    "<div class='item first' id=i1><h2 class=Title>One <small>small</small></h2>"
-    "<a href='/1' data-X=Y rel='nofollow external' hreflang=en-US>link1</a><p>p1</p><p class=x>p2</p></div>"
-    "<div class=item id=i2><h2>Two</h2><a href='/2.PDF' type=TEXT>link2</a><ul><li>1<li>2<li "
-    "class=x>3<li>4<li>5</ul></div>"
-    "<div id=s1 class=sub><b>sub2</b></div><div id=s2>after</div>"
-    "<form><input id=f1 disabled checked><input id=f2 checked type=checkbox><select id=f3 required><option "
-    "id=o1 "
-    "selected>"
-    "</select></form><p id=e></p><p id=e2><!-- c --></p><my-tag id=m>custom</my-tag>"
-    "</body></html>";
+    "<!doctype html><html lang=en><head><title>T</title><meta name=d content='from meta'></head><body"
+    " id=top><div class='item first' id=i1><h2 class=Title>One <small>small</small></h2><a href='/1' data-X=Y"
+    " rel='nofollow external' hreflang=en-US>link1</a><p>p1</p><p class=x>p2</p></div><div class=item"
+    " id=i2><h2>Two</h2><a href='/2.PDF' type=TEXT>link2</a><ul><li>1<li>2<li"
+    " class=x>3<li>4<li>5</ul></div><div id=s1 class=sub><b>sub2</b></div><div id=s2>after</div><form><input"
+    " id=f1 disabled checked><input id=f2 checked type=checkbox><select id=f3 required><option id=o1"
+    " selected></select></form><p id=e></p><p id=e2><!-- c --></p><my-tag id=m>custom</my-tag></body></html>";
 
 // "i1 i2": ids, or names where there is none; behind a selector with `::...` what it takes.
 static bool list_match(void *ctx, lxb_dom_node_t *node)

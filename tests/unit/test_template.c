@@ -42,21 +42,18 @@ static void the_whole_language(void **state)
 {
     (void)state;
     template_t *t =
-        parse("{\"name\":\"hacker-news\",\"comment\":\"front "
-              "page\",\"kind\":\"html\",\"urls\":[\"https://a.example/\","
-              "\"https://a.example/"
+        parse("{\"name\":\"hacker-news\",\"comment\":\"front"
+              " page\",\"kind\":\"html\",\"urls\":[\"https://a.example/\",\"https://a.example/"
               "new\"],\"items\":[\"tr.a\",\"tr.b\"],\"key\":\"::attr(id)\",\"fields\":{\"title\":\"a\","
-              "\"url\":[\"a\",\"b\"],\"points\":{\"select\":\"+ tr "
-              ".s::text\",\"match\":\"(\\\\d+)\",\"type\":\"integer\","
-              "\"default\":\"0\",\"all\":true,\"required\":true}},\"keep\":{\"title\":\"C\"},\"drop\":{"
-              "\"url\":[\"/ads/\","
-              "\"x\"]},\"detail\":{\"follow\":\"url\",\"fields\":{\"description\":\"meta\"},\"drop\":{"
-              "\"description\":\"n\"}},"
-              "\"order\":\"ranked\",\"track\":[\"title\"],\"every\":\"30s\",\"fresh_within\":\"2m\","
-              "\"timeout\":\"5s\","
-              "\"priority\":\"high\",\"politeness\":{\"concurrency\":1,\"gap\":\"500ms\",\"robots\":false},"
-              "\"headers\":{\"Accept\":\"text/html\"},\"disabled\":true,"
-              "\"retention\":{\"age\":\"90d\",\"items\":100000}}");
+              "\"url\":[\"a\",\"b\"],\"points\":{\"select\":\"+"
+              " tr"
+              " .s::text\",\"match\":\"(\\\\d+)\",\"type\":\"integer\",\"default\":\"0\",\"all\":true,"
+              "\"required\":true}},\"keep\":{\"title\":\"C\"},\"drop\":{\"url\":[\"/ads/"
+              "\",\"x\"]},\"detail\":{\"follow\":\"url\",\"fields\":{\"description\":\"meta\"},\"drop\":{"
+              "\"description\":\"n\"}},\"order\":\"ranked\",\"track\":[\"title\"],\"every\":\"30s\",\"fresh_"
+              "within\":\"2m\",\"timeout\":\"5s\",\"priority\":\"high\",\"politeness\":{\"concurrency\":1,"
+              "\"gap\":\"500ms\",\"robots\":false},\"headers\":{\"Accept\":\"text/"
+              "html\"},\"disabled\":true,\"retention\":{\"age\":\"90d\",\"items\":100000}}");
     assert_string_equal(t->name, "hacker-news");
     assert_int_equal(t->kind, KIND_HTML);
     assert_int_equal(t->n_urls, 2);
@@ -262,13 +259,13 @@ static void bounds_are_kept(void **state)
 }
 
 static const char prototype[] =
-    "{\"source\":\"Hacker News\",\"config\":{\"uri\":\"https://news.ycombinator.com\",\"homepageLinksPath\":"
-    "[\"table.itemlist tr > td > "
-    "a.storylink\",\"a.x\"],\"image\":\"meta[property=\\\"og:image\\\"]\",\"title\":"
-    "\"meta[property=\\\"og:title\\\"]\",\"description\":\"meta[property=\\\"og:description\\\"]\","
-    "\"keywords\":"
-    "\"meta[name=\\\"keywords\\\"]\",\"metaAuthor\":\"meta[name=\\\"author\\\"]\",\"urlFilters\":[\"/ads/\"],"
-    "\"pageFilters\":[{\"path\":\".type\",\"value\":\"Sponsored\"}]},\"disabled\":false}";
+    "{\"source\":\"Hacker"
+    " News\",\"config\":{\"uri\":\"https://news.ycombinator.com\",\"homepageLinksPath\":[\"table.itemlist tr"
+    " > td >"
+    " a.storylink\",\"a.x\"],\"image\":\"meta[property=\\\"og:image\\\"]\",\"title\":\"meta[property=\\\"og:"
+    "title\\\"]\",\"description\":\"meta[property=\\\"og:description\\\"]\",\"keywords\":\"meta[name="
+    "\\\"keywords\\\"]\",\"metaAuthor\":\"meta[name=\\\"author\\\"]\",\"urlFilters\":[\"/ads/"
+    "\"],\"pageFilters\":[{\"path\":\".type\",\"value\":\"Sponsored\"}]},\"disabled\":false}";
 
 static void the_prototypes_dialect(void **state)
 {

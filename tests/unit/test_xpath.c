@@ -199,12 +199,12 @@ static void items_and_fields_by_xpath(void **state)
 {
     (void)state;
     static const char json[] =
-        "{\"name\":\"x\",\"url\":\"https://a.example/l/\",\"items\":\"xpath://div[@class='item']\","
-        "\"key\":\"xpath:@id\",\"fields\":{\"title\":[\"xpath:h3\",\"xpath:h2\"],\"url\":\"xpath:a/@href\","
-        "\"n\":{\"select\":\"xpath:count(.//li)\",\"type\":\"integer\"},\"long\":\"xpath:string-length(h2) > "
-        "3\","
-        "\"markup\":{\"select\":\"xpath:concat('<', h2)\",\"type\":\"html\"},"
-        "\"points\":{\"select\":\"xpath:.//li\",\"all\":true,\"type\":\"list\"}}}";
+        "{\"name\":\"x\",\"url\":\"https://a.example/l/\",\"items\":\"xpath://"
+        "div[@class='item']\",\"key\":\"xpath:@id\",\"fields\":{\"title\":[\"xpath:h3\",\"xpath:h2\"],"
+        "\"url\":\"xpath:a/@href\",\"n\":{\"select\":\"xpath:count(.//"
+        "li)\",\"type\":\"integer\"},\"long\":\"xpath:string-length(h2)"
+        " > 3\",\"markup\":{\"select\":\"xpath:concat('<',"
+        " h2)\",\"type\":\"html\"},\"points\":{\"select\":\"xpath:.//li\",\"all\":true,\"type\":\"list\"}}}";
     arena_t *arena = arena_new(1 << 20), *results = arena_new(DOCUMENT_ARENA);
     template_error_t error;
     template_t *t = template_parse(arena, json, strlen(json), &error);
