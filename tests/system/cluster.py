@@ -14,6 +14,7 @@ every process is stopped, and its log must hold no failed check and no report of
 fails, or RTM_KEEP is set, the folder stays, and the end of each log is printed.
 """
 import ctypes
+import glob
 import json
 import os
 import re
@@ -29,6 +30,7 @@ import psycopg2
 from pg import Cluster as Postgres
 from simsite import ROOT, Site, build_dir
 
+LIBFAKETIME = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
 START_SECONDS = 30
 STOP_SECONDS = 30
 LOG_TAIL = 40  # lines of each log that are printed after a failure
@@ -50,6 +52,16 @@ def wait_until(condition, timeout=30, what="condition", every=0.05, ignore=()):
         if time.monotonic() >= end:
             raise AssertionError(f"after {timeout} s still not: {what} (last: {last!r})")
         time.sleep(every)
+
+
+def preloaded(library, **env):
+    """The environment of a program with this library before its own; a sanitizer's would insist on being the first."""
+    return {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", ""), **env}
+
+
+def wrong_clock(**env):
+    """That of a program with another wall clock, as FAKETIME... says (faketime(1)); time goes on as ever."""
+    return preloaded(LIBFAKETIME, DONT_FAKE_MONOTONIC="1", FAKETIME_DONT_FAKE_MONOTONIC="1", **env)
 
 
 def _die_with_parent():

@@ -1,12 +1,12 @@
 """Connections of a miner: reuse, HTTP/2, TLS, IPv6, names; between a scripted broker, sink and web."""
 import gzip
-import os
 import ssl
 import subprocess
 import urllib.request
 
 import pytest
 
+from cluster import preloaded
 from h2site import RESET, H2Web
 from scripted_peers import DETAIL, Web, closed_port, error, listing, result
 
@@ -240,9 +240,8 @@ def test_names_are_looked_up_once_in_300_seconds(world, shim):
     """Also where each poll needs a new connection; libcurl's own habit would be 60 seconds."""
     (shim / "shift").write_text("0")
     (shim / "lookups").write_text("")
-    world.start("--workers", "1", env={
-        "LD_PRELOAD": str(shim / "shim.so"), "SHIM_SHIFT": str(shim / "shift"), "SHIM_LOOKUPS": str(shim / "lookups"),
-        "ASAN_OPTIONS": "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")})
+    world.start("--workers", "1", env=preloaded(
+        shim / "shim.so", SHIM_SHIFT=str(shim / "shift"), SHIM_LOOKUPS=str(shim / "lookups")))
     world.web.pages["/a"] = (200, {"Connection": "close"}, listing((1, "/1", "one")))
     source = world.add(world.template(politeness={"robots": False}), url=world.web.url("/a", host="pages.example"))
     found = []

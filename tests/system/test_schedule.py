@@ -1,19 +1,17 @@
 """When sources are polled: cron, active hours, continuous and triggered sources, catch-up, and clocks that are wrong."""
 import datetime
-import glob
 import os
 import sqlite3
 import time
 
 import pytest
 
-from cluster import Cluster, wait_until
+from cluster import LIBFAKETIME, Cluster, wait_until, wrong_clock
 from scripted_peers import Web
 
 LATE = 0.9  # seconds from a due to its request, on a busy machine
 FEED = "<rss version='2.0'><channel><title>t</title><item><guid>1</guid><title>one</title></item></channel></rss>"
 EVEN = {"gap": "0ms", "concurrency": 32}  # the gate of the one host is out of the way
-LIBFAKETIME = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
 
 
 class Polled:
@@ -160,13 +158,12 @@ def test_wrong_clocks_change_nothing(cluster, web, tmp_path):
         new.replace(clock)
     wall("+0")
     with Cluster(miners=0, slot="2s", postgres=cluster, start=False) as c:
-        fake = {"LD_PRELOAD": LIBFAKETIME, "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-        c.env = {**fake, "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
+        c.env = wrong_clock(FAKETIME_TIMESTAMP_FILE=str(clock), FAKETIME_NO_CACHE="1")
         c.broker.start()
         c.env = {}
         c.sink.start()
         for name, offset in (("early", "-1h"), ("late", "+1h")):
-            c.env = {**fake, "FAKETIME": offset}
+            c.env = wrong_clock(FAKETIME=offset)
             c.add_miner(name)
         c.env = {}
         for i in range(6):
