@@ -126,7 +126,7 @@ static int name_columns(print_t *print, yyjson_val *row)
 {
     yyjson_obj_iter it = yyjson_obj_iter_with(row);
     for (yyjson_val *key; (key = yyjson_obj_iter_next(&it));) {
-        if (print->n == PRINT_COLUMNS_MAX) return -1;
+        if (print->n == PRINT_COLUMNS_MAX) break;
         struct print_column *c = &print->columns[print->n++];
         char title[64];
         snprintf(c->name, sizeof c->name, "%s", yyjson_get_str(key));

@@ -11,7 +11,7 @@
 
 #include "ctl/term.h"
 
-#define PRINT_COLUMNS_MAX 32
+#define PRINT_COLUMNS_MAX 96
 
 typedef struct {
     FILE *out;

@@ -2,8 +2,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/check.h"
+#include "common/civil.h"
 #include "common/clock.h"
 #include "ctl/ctl.h"
 #include "ctl/page.h"
@@ -70,28 +72,37 @@ static int load_template(try_t *t)
 
 // -- reading --------------------------------------------------------------------------------------
 
+static void give_hints(try_t *t, look_t *look, bool detail)
+{
+    if (look->read != READ_OK && look->read != READ_ROTTED) return;
+    look->n_hints = hint_all(t->template, detail, t->arena, &look->document, look->items.selector_matches,
+                             look->hints, HINTS_MAX);
+}
+
 static void read_list(try_t *t, look_t *look)
 {
     int64_t start = clock_mono_us();
     look->read = reader_items(t->reader, t->arena, &look->document, &look->items);
     look->read_us = clock_mono_us() - start;
-    if (look->read == READ_OK || look->read == READ_ROTTED)
-        look->n_hints = hint_html(t->template, t->arena, &look->document, look->items.selector_matches,
-                                  look->hints, HINTS_MAX);
+    give_hints(t, look, false);
 }
 
 static void read_detail(try_t *t, look_t *look)
 {
     int64_t start = clock_mono_us();
-    look->items.items = arena_calloc(t->arena, 1, sizeof *look->items.items);
-    CHECK(look->items.items);
-    look->items.items->published_ms = TIME_NONE;
-    look->read = reader_detail(t->reader, t->arena, &look->document, look->items.items, &look->dropped);
+    look->read = reader_detail_page(t->reader, t->arena, &look->document, &look->items, &look->dropped);
     look->read_us = clock_mono_us() - start;
     look->items.n_items = look->items.matched = look->read == READ_OK && !look->dropped;
+    give_hints(t, look, true);
 }
 
 // -- as JSON values -------------------------------------------------------------------------------
+
+// What at least one item has.
+typedef struct {
+    item_t item;
+    yyjson_mut_val *fields;
+} filled_t;
 
 static void put_text(yyjson_mut_doc *doc, yyjson_mut_val *row, const char *name, const char *text)
 {
@@ -119,6 +130,15 @@ static void put_fields(yyjson_mut_doc *doc, yyjson_mut_val *row, const item_t *i
     yyjson_doc_free(parsed);
 }
 
+// A table has the same columns in each row.
+static void put_missing(yyjson_mut_doc *doc, yyjson_mut_val *row, yyjson_mut_val *names)
+{
+    yyjson_mut_obj_iter it = yyjson_mut_obj_iter_with(names);
+    for (yyjson_mut_val *key; (key = yyjson_mut_obj_iter_next(&it));)
+        if (!yyjson_mut_obj_get(row, yyjson_mut_get_str(key)))
+            yyjson_mut_obj_add_null(doc, row, yyjson_mut_get_str(key));
+}
+
 // Takes the place of a member of `fields` that has its name.
 static void put_column(yyjson_mut_doc *doc, yyjson_mut_val *row, const char *name, const char *text)
 {
@@ -138,52 +158,64 @@ static void put_row(yyjson_mut_doc *doc, yyjson_mut_val *row, const item_t *item
     yyjson_doc_free(fields);
 }
 
-// Without `all` a column that no item fills is left out, so that a table shows what there is.
-static yyjson_mut_val *item_row(yyjson_mut_doc *doc, const item_t *item, const item_t *filled)
+// For people to the minute, so that a wrong time zone is seen.
+static void put_published(yyjson_mut_doc *doc, yyjson_mut_val *row, int64_t ms, bool full)
 {
+    char text[20];
+    time_t t = (time_t)civil_floor(ms, 1000);
+    struct tm tm;
+    const char *name = full ? "published_ms" : "published_utc";
+    if (ms == TIME_NONE)
+        yyjson_mut_obj_add_null(doc, row, name);
+    else if (full)
+        yyjson_mut_obj_add_int(doc, row, name, ms);
+    else if (gmtime_r(&t, &tm) && strftime(text, sizeof text, "%Y-%m-%d %H:%M", &tm))
+        yyjson_mut_obj_add_strcpy(doc, row, name, text);
+}
+
+// A column that no item fills is left out, so that a table shows what there is.
+static yyjson_mut_val *item_row(yyjson_mut_doc *doc, const item_t *item, const filled_t *all, bool full)
+{
+    const item_t *filled = &all->item;
     yyjson_mut_val *row = yyjson_mut_obj(doc);
     if (filled->key) put_text(doc, row, "key", item->key);
-    if (filled->published_ms != TIME_NONE) {
-        if (item->published_ms == TIME_NONE)
-            yyjson_mut_obj_add_null(doc, row, "published_ms");
-        else
-            yyjson_mut_obj_add_int(doc, row, "published_ms", item->published_ms);
-    }
+    if (filled->published_ms != TIME_NONE) put_published(doc, row, item->published_ms, full);
     if (filled->title) put_text(doc, row, "title", item->title);
     if (filled->url) put_text(doc, row, "url", item->url);
     if (filled->author) put_text(doc, row, "author", item->author);
     put_fields(doc, row, item);
+    if (!full) put_missing(doc, row, all->fields);
     if (filled->summary) put_column(doc, row, "summary", item->summary);
     if (filled->content) put_column(doc, row, "content", item->content);
     if (filled->image) put_column(doc, row, "image", item->image);
     return row;
 }
 
-// What at least one item has.
-static item_t filled_of(const items_t *items)
+static filled_t filled_of(yyjson_mut_doc *doc, const items_t *items)
 {
-    item_t filled = {.published_ms = TIME_NONE};
+    filled_t all = {.item = {.published_ms = TIME_NONE}, .fields = yyjson_mut_obj(doc)};
     for (size_t i = 0; i < items->n_items; i++) {
         const item_t *it = &items->items[i];
-        if (it->key) filled.key = it->key;
-        if (it->url) filled.url = it->url;
-        if (it->title) filled.title = it->title;
-        if (it->author) filled.author = it->author;
-        if (it->summary) filled.summary = it->summary;
-        if (it->content) filled.content = it->content;
-        if (it->image) filled.image = it->image;
-        if (it->published_ms != TIME_NONE) filled.published_ms = it->published_ms;
+        put_fields(doc, all.fields, it);
+        if (it->key) all.item.key = it->key;
+        if (it->url) all.item.url = it->url;
+        if (it->title) all.item.title = it->title;
+        if (it->author) all.item.author = it->author;
+        if (it->summary) all.item.summary = it->summary;
+        if (it->content) all.item.content = it->content;
+        if (it->image) all.item.image = it->image;
+        if (it->published_ms != TIME_NONE) all.item.published_ms = it->published_ms;
     }
-    return filled;
+    return all;
 }
 
 // full: with what programs want and people do not.
 static yyjson_mut_val *item_rows(yyjson_mut_doc *doc, const items_t *items, bool full)
 {
     yyjson_mut_val *rows = yyjson_mut_arr(doc);
-    item_t filled = filled_of(items);
+    filled_t all = filled_of(doc, items);
     for (size_t i = 0; i < items->n_items; i++) {
-        yyjson_mut_val *row = item_row(doc, &items->items[i], &filled);
+        yyjson_mut_val *row = item_row(doc, &items->items[i], &all, full);
         if (full) put_row(doc, row, &items->items[i]);
         yyjson_mut_arr_append(rows, row);
     }
@@ -202,19 +234,21 @@ static void add_selectors(yyjson_mut_doc *doc, yyjson_mut_val *rows, const char 
     }
 }
 
-static yyjson_mut_val *selector_rows(yyjson_mut_doc *doc, const template_t *template, const size_t *matches)
+static yyjson_mut_val *selector_rows(yyjson_mut_doc *doc, const template_t *t, bool detail,
+                                     const size_t *matches)
 {
     yyjson_mut_val *rows = yyjson_mut_arr(doc);
+    const field_t *fields = detail ? t->detail_fields : t->fields;
+    size_t n_fields = detail ? t->n_detail_fields : t->n_fields,
+           n_items = detail ? t->n_detail_items : t->n_items;
     if (!matches) return rows;
-    add_selectors(doc, rows, "items", template->items, template->n_items, matches);
-    matches += template->n_items;
-    for (size_t i = 0; i < template->n_fields; i++) {
-        const field_t *field = &template->fields[i];
-        add_selectors(doc, rows, field->name, field->selectors, field->n_selectors, matches);
-        matches += field->n_selectors;
+    add_selectors(doc, rows, "items", detail ? t->detail_items : t->items, n_items, matches);
+    matches += n_items;
+    for (size_t i = 0; i < n_fields; i++) {
+        add_selectors(doc, rows, fields[i].name, fields[i].selectors, fields[i].n_selectors, matches);
+        matches += fields[i].n_selectors;
     }
-    if (template->key)
-        add_selectors(doc, rows, "key", template->key->selectors, template->key->n_selectors, matches);
+    if (t->key && !detail) add_selectors(doc, rows, "key", t->key->selectors, t->key->n_selectors, matches);
     return rows;
 }
 
@@ -228,7 +262,8 @@ static yyjson_mut_val *hint_rows(yyjson_mut_doc *doc, const look_t *look)
         if (look->hints[i].instead)
             yyjson_mut_obj_add_str(doc, row, "instead", look->hints[i].instead);
         else
-            yyjson_mut_obj_add_str(doc, row, "value", look->hints[i].value);
+            yyjson_mut_obj_add_str(doc, row, "why", look->hints[i].why);
+        if (look->hints[i].value) yyjson_mut_obj_add_str(doc, row, "value", look->hints[i].value);
         yyjson_mut_obj_add_uint(doc, row, "matches", look->hints[i].matches);
     }
     return rows;
@@ -259,7 +294,7 @@ static void tell_json(const try_t *t, const look_t *look, bool detail)
     yyjson_mut_obj_add_val(doc, o, "items", item_rows(doc, &look->items, true));
     put_text(doc, o, "next_url", look->items.next_url);
     yyjson_mut_obj_add_val(doc, o, "selectors",
-                           selector_rows(doc, t->template, detail ? NULL : look->items.selector_matches));
+                           selector_rows(doc, t->template, detail, look->items.selector_matches));
     yyjson_mut_obj_add_val(doc, o, "hints", hint_rows(doc, look));
     size_t len;
     char *json = yyjson_mut_write(doc, 0, &len);
@@ -290,9 +325,10 @@ static void tell_hints(const look_t *look)
             term_print(stdout, h->instead, false);
             printf("` matches %zu\n", h->matches);
         } else {
-            printf("` gives no value: %s in \"", h->why);
-            term_print(stdout, h->value, false);
-            puts("\"");
+            fputs("` gives no value: ", stdout);
+            term_print(stdout, h->why, false);
+            if (h->value) fputs(" \"", stdout), term_print(stdout, h->value, false), putchar('"');
+            putchar('\n');
         }
     }
 }
@@ -323,8 +359,8 @@ static void tell_table(const try_t *t, const look_t *look, bool detail)
         }
     }
     if (look->items.n_items) puts(""), print_rows_of(item_rows(doc, &look->items, false));
-    if (!detail && look->items.selector_matches)
-        puts(""), print_rows_of(selector_rows(doc, t->template, look->items.selector_matches));
+    if (look->items.selector_matches)
+        puts(""), print_rows_of(selector_rows(doc, t->template, detail, look->items.selector_matches));
     tell_hints(look);
     puts("");
     yyjson_mut_doc_free(doc);

@@ -79,23 +79,22 @@ static bool is_null(const document_t *document)
     return len == 4 && memcmp(s, "null", 4) == 0;
 }
 
-static read_status_t read_json(details_t *d, arena_t *arena, const document_t *document, item_t *out,
+static read_status_t read_json(details_t *d, arena_t *arena, const document_t *document, items_t *out,
                                bool *drop)
 {
-    items_t items;
-    *out = (item_t){.published_ms = TIME_NONE};
+    *out = (items_t){.items = NULL};
     *drop = false;
     if (!d->script && is_null(document)) return READ_EMPTY_BODY;
-    read_status_t status = d->script ? script_items(d->script, d->json, arena, document, &items)
-                                     : json_items(d->json, arena, document, &items);
+    read_status_t status = d->script ? script_items(d->script, d->json, arena, document, out)
+                                     : json_items(d->json, arena, document, out);
     if (status != READ_OK && status != READ_ROTTED) return status;
-    *drop = status == READ_ROTTED || items.n_items == 0; // without what `items` or a required field selects
-    if (!*drop) *out = items.items[0];
-    out->key = NULL;
+    *drop = status == READ_ROTTED || out->n_items == 0; // without what `items` or a required field selects
+    out->n_items = !*drop;
+    if (!*drop) out->items->key = NULL;
     return READ_OK;
 }
 
-read_status_t details_read(details_t *d, arena_t *arena, const document_t *document, item_t *out, bool *drop)
+read_status_t details_read(details_t *d, arena_t *arena, const document_t *document, items_t *out, bool *drop)
 {
     return d->html ? html_details(d->html, arena, document, out, drop)
                    : read_json(d, arena, document, out, drop);

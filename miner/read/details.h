@@ -13,8 +13,8 @@ typedef struct details details_t;
 details_t *details_new(const template_t *template, template_error_t *error);
 void details_destroy(details_t **details);
 
-// As reader_detail, without the template's filters.
-read_status_t details_read(details_t *details, arena_t *arena, const document_t *document, item_t *out,
+// As reader_detail_page, without the template's filters.
+read_status_t details_read(details_t *details, arena_t *arena, const document_t *document, items_t *out,
                            bool *drop);
 
 #endif

@@ -43,6 +43,7 @@ typedef struct {
     size_t *ends, *bytes; // by place in the page: where an element ends, bytes of text in it
     candidate_t *table;
     size_t n_candidates;
+    bool one_item; // the whole page: what it has much of is not what was meant
 } page_t;
 
 // What is known of the selector that fails.
@@ -214,9 +215,9 @@ static bool understand(const char *selector, const char *field, wish_t *w)
     size_t len = suffix ? (size_t)(suffix - selector) : strlen(selector), n = 0;
     while (len && selector[len - 1] == ' ') len--;
     const char *s = last_compound(selector, len), *end = selector + len;
-    if (s >= end) return false;
     if (suffix) snprintf(w->suffix, sizeof w->suffix, "%s", suffix);
     if (sscanf(w->suffix, "::attr( %39[^) ]", w->attribute) != 1) w->attribute[0] = 0;
+    if (s >= end && !*w->attribute) return false;
     while (s + n < end && is_name_char(s[n]) && n + 1 < sizeof w->tag) n++;
     snprintf(w->tag, sizeof w->tag, "%.*s", (int)n, s);
     snprintf(w->names, sizeof w->names, "%s %.*s", field, (int)(end - s - (long)n), s + n);
@@ -236,11 +237,13 @@ static bool is_similar(const char *names, const char *text)
     return false;
 }
 
-static size_t score(const candidate_t *c, const wish_t *w, size_t least, bool any_tag)
+static size_t score(const page_t *p, const candidate_t *c, const wish_t *w, size_t least, bool any_tag)
 {
     if (!c->text || c->n < least || (!any_tag && *w->tag && strcasecmp(c->tag, w->tag) != 0)) return 0;
+    bool similar = is_similar(w->names, c->text);
+    if (p->one_item && !similar) return 0;
     // much text, and much in each: a list's entries rather than their parts
-    return (c->bytes * c->bytes / c->n + c->n) * (is_similar(w->names, c->text) ? SIMILAR_IS_WORTH : 1);
+    return (c->bytes * c->bytes / c->n + c->n) * (similar ? SIMILAR_IS_WORTH : 1);
 }
 
 static const candidate_t *best_of(const page_t *p, const wish_t *w, size_t least)
@@ -249,7 +252,7 @@ static const candidate_t *best_of(const page_t *p, const wish_t *w, size_t least
     for (int any_tag = 0; any_tag < 2 && !best; any_tag++) {
         size_t most = 0;
         for (size_t i = 0; i < SLOTS; i++) {
-            size_t s = score(&p->table[i], w, least, any_tag);
+            size_t s = score(p, &p->table[i], w, least, any_tag);
             // of equals the shorter, so that the answer does not depend on the table
             if (s < most || s == 0 || (s == most && strcmp(best->text, p->table[i].text) <= 0)) continue;
             most = s;
@@ -327,27 +330,29 @@ typedef struct {
     const field_t *field;
     const selector_t *selector;
     raw_t first;
+    size_t nodes; // that give one, be it empty
 } trial_t;
 
 static bool take_first(void *ctx, node_t *node)
 {
     trial_t *t = ctx;
     raw_t raw;
-    if (select_take(t->selector, node, t->field->type, true, t->page->arena, &raw) == READ_OK && raw.text &&
-        raw.len)
-        t->first = raw;
+    if (select_take(t->selector, node, t->field->type, true, t->page->arena, &raw) == READ_OK && raw.text) {
+        t->nodes++;
+        if (raw.len) t->first = raw;
+    }
     return t->first.text == NULL;
 }
 
-static const char *why_none(const field_t *f)
+const char *hint_why_none(const field_t *f)
 {
-    if (f->match) return "no match of `match`, or nothing of the field's type,";
+    if (f->match) return "no match of `match`, or nothing of the field's type, in";
     switch (f->type) {
-    case TYPE_TIME: return "no date";
-    case TYPE_URL: return "no http link";
+    case TYPE_TIME: return "no date in";
+    case TYPE_URL: return "no http link in";
     case TYPE_INTEGER:
-    case TYPE_NUMBER: return "no number";
-    default: return "nothing";
+    case TYPE_NUMBER: return "no number in";
+    default: return "nothing in";
     }
 }
 
@@ -358,7 +363,7 @@ static bool hint_value(page_t *p, const field_t *f, const list_t *items, hint_t 
     int64_t steps = STEPS;
     selector_t *s = selector_new(f->selectors[0], "", &error);
     trial_t t = {.page = p, .field = f, .selector = s};
-    *out = (hint_t){.field = f->name, .selector = f->selectors[0], .why = why_none(f)};
+    *out = (hint_t){.field = f->name, .selector = f->selectors[0], .why = hint_why_none(f)};
     for (size_t i = 0; s && i < items->n; i++) {
         t.first.text = NULL;
         (void)select_each(s, items->nodes[i], &steps, take_first, &t);
@@ -367,7 +372,11 @@ static bool hint_value(page_t *p, const field_t *f, const list_t *items, hint_t 
         if (!out->value) out->value = text_clean(p->arena, t.first.text, t.first.len, TEXT_LINE, MAX_TEXT);
     }
     selector_destroy(&s);
-    return out->value && *out->value;
+    if (out->value && *out->value) return true;
+    out->value = NULL;
+    out->matches = t.nodes;
+    out->why = "what it matches is empty";
+    return t.nodes > 0;
 }
 
 // "3 hours ago" where the date of an item is wanted.
@@ -383,9 +392,9 @@ static size_t hint_field(page_t *p, const field_t *f, const list_t *items, hint_
 {
     wish_t w;
     if (hint_value(p, f, items, out)) {
-        if (!is_counted_back(f, out->value)) return 1;
-        out->why = "a relative date, which `\"dates\": {\"relative\": true}` reads,";
-        return !f->dates->relative;
+        if (!out->value || !is_counted_back(f, out->value)) return 1;
+        out->why = "a relative date, which `\"dates\": {\"relative\": true}` reads, in";
+        return 1;
     }
     if (!understand(f->selectors[0], f->name, &w)) return 0;
     if (f->type == TYPE_URL && !*w.suffix) snprintf(w.attribute, sizeof w.attribute, "href");
@@ -405,42 +414,56 @@ static bool all_zero(const size_t *matches, size_t n)
     return n > 0;
 }
 
-static size_t hint_fields(page_t *p, const template_t *t, const size_t *matches, hint_t *out, size_t max)
+static size_t hint_fields(page_t *p, const field_t *fields, size_t n_fields, const list_t *items,
+                          const size_t *matches, hint_t *out, size_t max)
 {
-    size_t n = 0, which = 0;
-    while (which < t->n_items && matches[which] == 0) which++;
-    list_t items = find(p, t->items[which]);
-    matches += t->n_items;
-    for (size_t i = 0; i < t->n_fields && n < max && items.n; i++) {
-        const field_t *f = &t->fields[i];
-        if (all_zero(matches, f->n_selectors)) n += hint_field(p, f, &items, &out[n]);
+    size_t n = 0;
+    for (size_t i = 0; i < n_fields && n < max && items->n; i++) {
+        const field_t *f = &fields[i];
+        if (all_zero(matches, f->n_selectors)) n += hint_field(p, f, items, &out[n]);
         matches += f->n_selectors;
     }
     return n;
 }
 
-static size_t hint_page(page_t *p, const template_t *t, const size_t *matches, hint_t *out, size_t max)
+static size_t hint_page(page_t *p, const template_t *t, bool detail, const size_t *matches, hint_t *out,
+                        size_t max)
 {
+    size_t which = 0;
     p->table = arena_calloc(p->arena, SLOTS, sizeof *p->table);
     if (!p->table || max == 0 || measure(p) != 0) return 0;
+    list_t whole = {.nodes = &p->root, .n = 1};
+    if (detail) return hint_fields(p, t->detail_fields, t->n_detail_fields, &whole, matches, out, max);
     if (all_zero(matches, t->n_items)) return hint_items(p, t, out);
-    return hint_fields(p, t, matches, out, max);
+    while (which < t->n_items && matches[which] == 0) which++;
+    list_t items = find(p, t->items[which]);
+    return hint_fields(p, t->fields, t->n_fields, &items, matches + t->n_items, out, max);
 }
 
-size_t hint_html(const template_t *t, arena_t *arena, const document_t *document, const size_t *matches,
-                 hint_t *out, size_t max)
+static size_t hint_html(const template_t *t, bool detail, arena_t *arena, const document_t *document,
+                        const size_t *matches, hint_t *out, size_t max)
 {
-    char detail[200];
+    char why[200];
     const char *html;
     size_t len, n = 0;
-    page_t page = {.arena = arena};
-    if (t->kind != KIND_HTML || !matches) return 0;
+    page_t page = {.arena = arena, .one_item = detail};
     if (charset_to_utf8(arena, document->bytes, document->len, document->content_type, CHARSET_HTML, &html,
                         &len, NULL) != 0)
         return 0;
     dom_t *dom = dom_new();
-    if (dom_parse(dom, html, len, &page.root, detail) == READ_OK) n = hint_page(&page, t, matches, out, max);
+    if (dom_parse(dom, html, len, &page.root, why) == READ_OK)
+        n = hint_page(&page, t, detail, matches, out, max);
     dom_clean(dom);
     dom_destroy(&dom);
     return n;
+}
+
+size_t hint_all(const template_t *t, bool detail, arena_t *arena, const document_t *document,
+                const size_t *matches, hint_t *out, size_t max)
+{
+    template_kind_t kind = detail ? t->detail_kind : t->kind;
+    const char *script = detail ? t->detail_script : t->script;
+    if (!matches) return 0;
+    if (kind == KIND_HTML) return hint_html(t, detail, arena, document, matches, out, max);
+    return kind == KIND_JSON && !script ? hint_json(t, detail, arena, document, matches, out, max) : 0;
 }

@@ -48,6 +48,7 @@ struct html_list {
 struct html_detail {
     const template_t *template;
     fieldset_t fields;
+    size_t n_counts;
     selector_t **filters; // of the page filters
 };
 
@@ -169,9 +170,8 @@ static int compile_filters(html_detail_t *d, const template_t *t, template_error
 html_detail_t *html_detail_new(const template_t *t, template_error_t *error)
 {
     html_detail_t *d = xcalloc(1, sizeof *d);
-    size_t counts = 0;
     d->template = t;
-    if (compile_filters(d, t, error) != 0 || compile_fields(&d->fields, t, true, &counts, error) != 0)
+    if (compile_filters(d, t, error) != 0 || compile_fields(&d->fields, t, true, &d->n_counts, error) != 0)
         html_detail_destroy(&d);
     return d;
 }
@@ -255,20 +255,24 @@ static bool take_match(void *ctx, node_t *node)
     return field->all || field->type == TYPE_LIST || !item_has(t->writer, t->index);
 }
 
-// Tries a field's selectors until one gives a value; its count grows.
+// Tries a field's selectors until one gives a value; its count grows, as does that of one that gives a date
+// to be counted back.
 static read_status_t read_field(page_t *page, item_writer_t *writer, const reading_t *r, int index,
                                 node_t *scope, size_t *counts)
 {
     taking_t t = {.page = page, .writer = writer, .reading = r, .index = index, .status = READ_OK};
     t.one_line = item_is_one_line(writer, index);
+    bool words = false;
     for (size_t i = 0; i < r->field->n_selectors; i++) {
         t.selector = r->selectors[i];
         read_status_t status = select_each(t.selector, scope, &page->steps, take_match, &t);
         if (t.status != READ_OK) return t.status;
         if (status != READ_OK) return status;
-        if (!item_has(writer, index)) continue;
-        if (counts) counts[r->first_count + i]++;
-        return READ_OK;
+        bool has = item_has(writer, index);
+        bool back = !has && !words && item_counts_back(writer, index);
+        words = words || back;
+        counts[r->first_count + i] += has || back;
+        if (has) return READ_OK;
     }
     return READ_OK;
 }
@@ -431,26 +435,29 @@ static read_status_t apply_page_filters(html_detail_t *d, page_t *page, bool *dr
     return READ_OK;
 }
 
-static read_status_t read_details(html_detail_t *d, page_t *page, item_t *out, bool *drop)
+static read_status_t read_details(html_detail_t *d, page_t *page, items_t *out, bool *drop)
 {
     bool keep = true;
     item_document(d->fields.writer, page->arena, page->urls, 0);
-    read_status_t status = read_fields(page, &d->fields, page->root, NULL);
-    if (status == READ_OK) status = item_end(d->fields.writer, out, &keep);
+    read_status_t status = read_fields(page, &d->fields, page->root, out->selector_matches);
+    if (status == READ_OK) status = item_end(d->fields.writer, out->items, &keep);
+    out->n_items = status == READ_OK;
     *drop = !keep;
     return status == READ_OK && keep ? apply_page_filters(d, page, drop) : status;
 }
 
-read_status_t html_details(html_detail_t *d, arena_t *arena, const document_t *document, item_t *out,
+read_status_t html_details(html_detail_t *d, arena_t *arena, const document_t *document, items_t *out,
                            bool *drop)
 {
-    char detail[200] = "";
     page_t page = {.dom = dom_of_thread(), .urls = urls_of_thread(), .arena = arena};
+    *out = (items_t){.items = arena_calloc(arena, 1, sizeof *out->items),
+                     .selector_matches = arena_calloc(arena, d->n_counts + 1, sizeof(size_t))};
     *drop = false;
-    *out = (item_t){.published_ms = TIME_NONE};
-    read_status_t status = open_page(&page, document, detail);
+    read_status_t status =
+        out->items && out->selector_matches ? open_page(&page, document, out->detail) : READ_TOO_BIG;
     if (status == READ_OK) status = read_details(d, &page, out, drop);
     if (status != READ_OK) *drop = false;
+    explain(status, out->detail);
     dom_clean(page.dom);
     return status;
 }

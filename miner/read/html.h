@@ -15,9 +15,9 @@ void html_list_destroy(html_list_t **list);
 html_detail_t *html_detail_new(const template_t *template, template_error_t *error);
 void html_detail_destroy(html_detail_t **detail);
 
-// As reader_items and reader_detail, without the template's filters.
+// As reader_items and reader_detail_page, without the template's filters.
 read_status_t html_items(html_list_t *list, arena_t *arena, const document_t *document, items_t *out);
-read_status_t html_details(html_detail_t *detail, arena_t *arena, const document_t *document, item_t *out,
+read_status_t html_details(html_detail_t *detail, arena_t *arena, const document_t *document, items_t *out,
                            bool *drop);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "common/buf.h"
 #include "common/check.h"
+#include "miner/read/date_relative.h"
 #include "miner/read/identity.h"
 #include "miner/read/json_text.h"
 #include "miner/read/text.h"
@@ -283,6 +284,14 @@ read_status_t item_put_json(item_writer_t *w, int index, const char *json, size_
 bool item_has(const item_writer_t *w, int index)
 {
     return slot_at(w, index)->n > 0;
+}
+
+bool item_counts_back(const item_writer_t *w, int index)
+{
+    static const int64_t late = INT64_C(253402300799999); // the last moment of a day
+    const slot_t *s = slot_at(w, index);
+    return s->column == COL_PUBLISHED && s->n == 0 && s->unread && s->field->dates &&
+           s->field->dates->relative && date_relative(s->unread, s->field->dates, late) != TIME_NONE;
 }
 
 bool item_is_one_line(const item_writer_t *w, int index)

@@ -38,6 +38,8 @@ read_status_t item_put_kept(item_writer_t *writer, int index, const char *raw, s
 read_status_t item_put_json(item_writer_t *writer, int index, const char *json, size_t len);
 // The field has a value already.
 bool item_has(const item_writer_t *writer, int index);
+// Whether it has none, but words that are a relative date, which the template lets count.
+bool item_counts_back(const item_writer_t *writer, int index);
 // The field's text is one line, so line breaks need not be kept.
 bool item_is_one_line(const item_writer_t *writer, int index);
 // The column of an item that the field is, e.g. "title", or NULL: it goes to `fields`.

@@ -345,11 +345,10 @@ static read_status_t put_value(json_reader_t *r, const source_t *source, yyjson_
 
 // What is behind the names of an alternative.
 static read_status_t put_nodes(json_reader_t *r, const source_t *source, const alternative_t *a,
-                               yyjson_val *item, yyjson_val *v, size_t *matches)
+                               yyjson_val *item, yyjson_val *v)
 {
     if (jsonpath_select_from(a->path, a->names, item, v, &r->work, &r->nodes) != JSONPATH_OK)
         return READ_TOO_COMPLEX;
-    *matches += r->nodes.n;
     for (size_t k = 0; k < r->nodes.n; k++) {
         read_status_t status = put_value(r, source, r->nodes.nodes[k]);
         if (status != READ_OK) return status;
@@ -359,23 +358,26 @@ static read_status_t put_nodes(json_reader_t *r, const source_t *source, const a
 }
 
 static read_status_t put_alternative(json_reader_t *r, const source_t *source, const alternative_t *a,
-                                     yyjson_val *item, size_t *matches)
+                                     yyjson_val *item)
 {
-    if (a->from_root) return put_nodes(r, source, a, r->root, r->root, matches);
+    if (a->from_root) return put_nodes(r, source, a, r->root, r->root);
     yyjson_val *v = jsonpath_names_get(r->names, a->name);
     if (!v) return READ_OK;
-    if (!a->whole) return put_nodes(r, source, a, item, v, matches);
-    ++*matches;
-    return put_value(r, source, v);
+    return a->whole ? put_value(r, source, v) : put_nodes(r, source, a, item, v);
 }
 
 static read_status_t read_field(json_reader_t *r, const source_t *source, yyjson_val *item, size_t *matches)
 {
     const paths_t *paths = &source->paths;
     read_status_t status = READ_OK;
+    bool words = false;
     for (size_t i = 0; i < paths->n && status == READ_OK; i++) {
-        if (i && item_has(r->writer, source->index)) break;
-        status = put_alternative(r, source, &paths->v[i], item, &matches[i]);
+        status = put_alternative(r, source, &paths->v[i], item);
+        bool has = item_has(r->writer, source->index);
+        bool back = !has && !words && item_counts_back(r->writer, source->index);
+        words = words || back;
+        matches[i] += has || back;
+        if (has) break;
     }
     return status;
 }
@@ -422,6 +424,8 @@ static read_status_t read_items(json_reader_t *r, yyjson_val *root, arena_t *are
     yyjson_val *container = container_of(r, root);
     if (status != READ_OK) return status;
     out->matched = !container ? r->found.n : yyjson_is_arr(container) ? yyjson_arr_size(container) : 1;
+    for (size_t i = 0; container && i < r->items.n; i++)
+        if (out->selector_matches[i]) out->selector_matches[i] = out->matched;
     if (out->matched > MAX_ITEMS) return READ_TOO_BIG;
     out->items = arena_calloc(arena, out->matched + 1, sizeof *out->items);
     if (!out->items) return READ_TOO_BIG;

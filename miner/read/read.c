@@ -208,28 +208,38 @@ read_status_t reader_event(reader_t *r, arena_t *arena, const char *url, const e
     return status;
 }
 
-static read_status_t read_detail(reader_t *r, arena_t *arena, const document_t *document, item_t *out,
+static read_status_t read_detail(reader_t *r, arena_t *arena, const document_t *document, items_t *out,
                                  bool *drop)
 {
-    char detail[200];
     document_t plain = *document;
-    read_status_t status = unpack(arena, &plain, detail);
+    read_status_t status = unpack(arena, &plain, out->detail);
     if (status != READ_OK) return status;
     status = details_read(r->detail, arena, &plain, out, drop);
     if (status != READ_OK || *drop) return status;
-    date_items(r->template, document, out, 1);
+    date_items(r->template, document, out->items, 1);
     bool wanted = true;
-    status = filters_judge(r->detail_filters, out, &wanted);
+    status = filters_judge(r->detail_filters, out->items, &wanted);
     *drop = !wanted;
+    return status;
+}
+
+read_status_t reader_detail_page(reader_t *r, arena_t *arena, const document_t *document, items_t *out,
+                                 bool *drop)
+{
+    CHECK(r->detail != NULL);
+    *out = (items_t){.items = NULL};
+    *drop = false;
+    effort_begin();
+    read_status_t status = read_detail(r, arena, document, out, drop);
+    effort_end();
     return status;
 }
 
 read_status_t reader_detail(reader_t *r, arena_t *arena, const document_t *document, item_t *out, bool *drop)
 {
-    CHECK(r->detail != NULL);
-    effort_begin();
-    read_status_t status = read_detail(r, arena, document, out, drop);
-    effort_end();
+    items_t page;
+    read_status_t status = reader_detail_page(r, arena, document, &page, drop);
+    *out = page.n_items ? *page.items : (item_t){.published_ms = TIME_NONE};
     return status;
 }
 

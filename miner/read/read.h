@@ -50,11 +50,13 @@ typedef enum {
 typedef struct {
     item_t *items; // in document order
     size_t n_items;
-    bool unordered;           // kind auto found a sitemap, which is in no order of time
-    size_t matched;           // items before filters and without-key drops
-    size_t *selector_matches; // per selector of `items` then fields in order, for `rtm-ctl try`; may be NULL
-    const char *next_url;     // where to go on, or NULL: see reader_items
-    char detail[200];         // for a status other than READ_OK: what was found where
+    bool unordered; // kind auto found a sitemap, which is in no order of time
+    size_t matched; // items before filters and without-key drops
+    // for `rtm-ctl try`: how many items each selector of `items` found, then of how many each one of the
+    // fields gave the value, in the template's order; may be NULL
+    size_t *selector_matches;
+    const char *next_url; // where to go on, or NULL: see reader_items
+    char detail[200];     // for a status other than READ_OK: what was found where
 } items_t;
 
 typedef struct reader reader_t;
@@ -82,6 +84,11 @@ read_status_t reader_event(reader_t *reader, arena_t *arena, const char *url, co
 // is when a filter or a missing required field says that the item is not wanted.
 read_status_t reader_detail(reader_t *reader, arena_t *arena, const document_t *document, item_t *out,
                             bool *drop);
+
+// The same for people: with n_items at most 1, how often the selectors of `detail` gave a value, and the
+// reason.
+read_status_t reader_detail_page(reader_t *reader, arena_t *arena, const document_t *document, items_t *out,
+                                 bool *drop);
 
 const char *read_status_name(read_status_t status); // "rotted", "parse", ...
 

@@ -191,3 +191,31 @@ def test_try_hints_at_what_matches(tmp_path):
     assert "`a.storylink` matched 0; `span.titleline > a` matches 30" in table.stdout
     told = json.loads(ctl("try", "--json", "--file", tmp_path / "page.html", tmp_path / "t.json").stdout)
     assert told["hints"] == [{"field": "items", "selector": "a.storylink", "instead": "span.titleline > a", "matches": 30}]
+
+
+def test_try_shows_what_each_item_has(tmp_path):
+    """Columns that the first item has not, dates to the minute, and how many items each selector gave a value."""
+    (tmp_path / "d.json").write_text(json.dumps({"posts": [
+        {"id": 1, "at": "2026-07-24T23:30:00+02:00", "tag": None}, {"id": 2, "at": "soon", "tag": "x"}]}))
+    (tmp_path / "t.json").write_text(json.dumps(
+        {"name": "t", "kind": "json", "url": "https://a.example/", "items": "$.posts", "key": "$.id",
+         "fields": {"published": "$.at", "tag": "$.tag", "title": "$.titel"}}))
+    shown = [line.split() for line in ctl("try", "--file", tmp_path / "d.json", tmp_path / "t.json").stdout.splitlines()]
+    assert ["KEY", "PUBLISHED", "UTC", "PUBLISHED", "TAG"] in shown
+    assert ["1", "2026-07-24", "21:30", "-", "-"] in shown and ["2", "-", "soon", "x"] in shown
+    assert [["items", "$.posts", "2"], ["published", "$.at", "1"], ["tag", "$.tag", "1"], ["title", "$.titel", "0"]] == \
+        [row for row in shown if row[1:2] and row[1].startswith("$")][:4]
+    assert "hint: `$.titel` gives no value: an item has \"id, at, tag\"".split() in shown
+
+
+def test_try_says_what_a_detail_page_gave(tmp_path):
+    (tmp_path / "page.html").write_text("<h1>T</h1><p class=post-body>text")
+    (tmp_path / "t.json").write_text(json.dumps(
+        {"name": "t", "kind": "html", "url": "https://a.example/", "items": "li", "fields": {"url": "a"},
+         "detail": {"fields": {"title": "h1", "content": ".postbody"}}}))
+    options = "--detail", "--file", tmp_path / "page.html", tmp_path / "t.json"
+    assert "hint: `.postbody` matched 0; `p.post-body` matches 1" in ctl("try", *options).stdout
+    told = json.loads(ctl("try", "--json", *options).stdout)
+    assert [(row["field"], row["matches"]) for row in told["selectors"]] == [("title", 1), ("content", 0)]
+    (tmp_path / "page.html").write_text("{}")
+    assert "there is no markup in it; it looks like JSON" in ctl("try", *options).stdout

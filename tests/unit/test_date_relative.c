@@ -181,6 +181,21 @@ static void where_the_template_says_so(void **state)
     reading_refused(ITEMS ",\"dates\":{\"relative\":\"yes\"}", "dates.relative", "true");
 }
 
+// What a selector gave is counted, also where it will be reckoned.
+static void are_counted_as_matches(void **state)
+{
+    (void)state;
+    static const char page[] = "<li><i>3 hours ago</i><li><i>soon</i><li><i>24 Jul 2026</i>";
+    reading_t r;
+    reading_open(
+        &r,
+        "\"items\":\"li\",\"fields\":{\"title\":\"i\",\"date\":[\"b\",\"i\"]},\"dates\":{\"relative\":true}");
+    assert_int_equal(reading_text(&r, page), READ_OK);
+    assert_int_equal(r.items.selector_matches[2], 0);
+    assert_int_equal(r.items.selector_matches[3], 2);
+    reading_close(&r);
+}
+
 static void of_detail_pages(void **state)
 {
     (void)state;
@@ -201,6 +216,7 @@ int main(void)
         cmocka_unit_test(amounts),
         cmocka_unit_test(days),
         cmocka_unit_test(where_the_template_says_so),
+        cmocka_unit_test(are_counted_as_matches),
         cmocka_unit_test(of_detail_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

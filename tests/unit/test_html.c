@@ -179,7 +179,10 @@ static const char prototype[] =
 static read_status_t read_detail(fixture_t *f, const char *html, item_t *item, bool *drop)
 {
     document_t document = {.bytes = html, .len = strlen(html), .url = "https://a.example/p/1"};
-    return html_details(f->detail, f->arena, &document, item, drop);
+    items_t page;
+    read_status_t status = html_details(f->detail, f->arena, &document, &page, drop);
+    *item = *page.items;
+    return status;
 }
 
 static void the_prototypes_pages(void **state)
