@@ -178,29 +178,45 @@ static bool is_disabled(const node_t *n)
     return false;
 }
 
-static bool is_read_write(const node_t *n)
+// The attribute's value is one of words ("a b"), without case.
+static bool attribute_is(const node_t *n, const char *name, const char *words)
 {
-    if (has_attribute(n, "contenteditable")) return true;
-    bool text = is_tag(n, LXB_TAG_INPUT) || is_tag(n, LXB_TAG_TEXTAREA);
-    return text && !has_attribute(n, "readonly") && !is_disabled(n);
+    size_t len = 0;
+    const char *value = (const char *)lxb_dom_element_get_attribute(
+        (lxb_dom_element_t *)n, (const lxb_char_t *)name, strlen(name), &len);
+    return value && has_word(words, strlen(words), value, len, true);
 }
 
-// A checkbox or radio button, and not a text that carries `checked` along.
-static bool can_be_checked(const node_t *n)
+// By the nearest contenteditable upwards that says yes or no.
+static bool is_editable(const node_t *n)
 {
-    static const char *const types[] = {"checkbox", "radio"};
-    size_t len = 0;
-    const char *type = (const char *)lxb_dom_element_get_attribute((lxb_dom_element_t *)n,
-                                                                   (const lxb_char_t *)"type", 4, &len);
-    for (size_t i = 0; type && is_tag(n, LXB_TAG_INPUT) && i < 2; i++)
-        if (len == strlen(types[i]) && strncasecmp(type, types[i], len) == 0) return true;
+    for (; n && n->ns == LXB_NS_HTML && is_element(n); n = n->parent) {
+        size_t len = 0;
+        if (!has_attribute(n, "contenteditable")) continue;
+        lxb_dom_element_get_attribute((lxb_dom_element_t *)n, (const lxb_char_t *)"contenteditable", 15,
+                                      &len);
+        if (len == 0 || attribute_is(n, "contenteditable", "true plaintext-only")) return true;
+        if (attribute_is(n, "contenteditable", "false")) return false;
+    }
     return false;
+}
+
+// Of <input>, types that do not exist are text.
+static bool is_read_write(const node_t *n)
+{
+    bool input = is_tag(n, LXB_TAG_INPUT);
+    if (!input && !is_tag(n, LXB_TAG_TEXTAREA)) return is_editable(n);
+    if (input && attribute_is(n, "type", "hidden range color checkbox radio file submit image reset button"))
+        return false;
+    return !has_attribute(n, "readonly") && !is_disabled(n);
 }
 
 static bool is_checked(const node_t *n)
 {
-    return is_tag(n, LXB_TAG_OPTION) ? has_attribute(n, "selected")
-                                     : has_attribute(n, "checked") && can_be_checked(n);
+    if (is_tag(n, LXB_TAG_OPTION)) return has_attribute(n, "selected");
+    // a text may carry `checked` along
+    return is_tag(n, LXB_TAG_INPUT) && has_attribute(n, "checked") &&
+           attribute_is(n, "type", "checkbox radio");
 }
 
 static bool is_empty(const node_t *n)

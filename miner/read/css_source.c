@@ -7,7 +7,7 @@
 #include <strings.h>
 
 typedef struct {
-    const char *p, *end;
+    const char *text, *p, *end;
     buf_t *out;
     bool *forgiving;
     char *why;
@@ -286,6 +286,21 @@ static int copy_to(source_t *s, const char *end)
     return put(s, from, (size_t)(end - from));
 }
 
+// "|a": an a of no namespace, of which HTML has none.
+static bool is_without_namespace(const source_t *s)
+{
+    const char *p = s->p, *next = p + 1;
+    bool led = p > s->text && (is_name(p[-1]) || p[-1] == '*' || p[-1] == '|');
+    return *p == '|' && !led && next < s->end && (is_name(*next) || *next == '*' || *next == '\\');
+}
+
+static int put_never(source_t *s)
+{
+    const char *from = s->p + 1;
+    s->p = *from == '*' ? from + 1 : name_end(from, s->end);
+    return put_name(s, from, s->p) || put_text(s, "[\\20" CSS_NEVER "]");
+}
+
 static int put_next(source_t *s)
 {
     const char *p = s->p;
@@ -295,6 +310,7 @@ static int put_next(source_t *s)
     if (*p & 0x80) return put_letter(s);
     if (*p == ':' && s->end - p > 1 && p[1] == ':') return copy_to(s, p + 2);
     if (*p == ':') return put_pseudo(s);
+    if (is_without_namespace(s)) return put_never(s);
     const char *next = *p == ',' && !*s->forgiving ? skip_spaces(p + 1, s->end) : s->end;
     if (next < s->end && *next == ')') return refuse(s, "nothing stands behind a comma");
     const char *behind = *p == '[' ? group_end(p, s->end) : NULL;
@@ -303,7 +319,13 @@ static int put_next(source_t *s)
 
 int css_source(const char *text, size_t len, buf_t *out, bool *forgiving, char *why, size_t size)
 {
-    source_t s = {.p = text, .end = text + len, .out = out, .forgiving = forgiving, .why = why, .size = size};
+    source_t s = {.text = text,
+                  .p = text,
+                  .end = text + len,
+                  .out = out,
+                  .forgiving = forgiving,
+                  .why = why,
+                  .size = size};
     *forgiving = false;
     while (s.p < s.end)
         if (put_next(&s) != 0) return -1;

@@ -19,6 +19,7 @@
 #include "common/check.h"
 #include "miner/read/effort.h"
 #include "miner/read/xml_sax.h"
+#include "miner/read/xpath_functions.h"
 #include "miner/read/xpath_pool.h"
 
 enum {
@@ -121,73 +122,26 @@ void xpath_setup(void)
     pthread_once(&once, install);
 }
 
-// contains, substring-before and substring-after of libxml2 take quadratic time; glibc's search does not.
-typedef struct {
-    xmlChar *text, *part;
-    const char *at; // of part in text, or NULL
-} search_t;
-
-static bool pop_search(xmlXPathParserContextPtr ctxt, int nargs, search_t *s)
-{
-    if (nargs != 2) {
-        xmlXPathSetArityError(ctxt);
-        return false;
-    }
-    s->part = xmlXPathPopString(ctxt);
-    s->text = xmlXPathPopString(ctxt);
-    bool ok = s->part && s->text && ctxt->error == XPATH_EXPRESSION_OK;
-    s->at = ok ? strstr((const char *)s->text, (const char *)s->part) : NULL;
-    if (ok) return true;
-    xmlFree(s->part), xmlFree(s->text);
-    return false;
-}
-
-static void end_search(xmlXPathParserContextPtr ctxt, search_t *s, xmlXPathObjectPtr result)
-{
-    valuePush(ctxt, result);
-    xmlFree(s->part), xmlFree(s->text);
-}
-
-static void contains(xmlXPathParserContextPtr ctxt, int nargs)
-{
-    search_t s;
-    if (pop_search(ctxt, nargs, &s)) end_search(ctxt, &s, xmlXPathNewBoolean(s.at != NULL));
-}
-
-static void substring_before(xmlXPathParserContextPtr ctxt, int nargs)
-{
-    search_t s;
-    if (!pop_search(ctxt, nargs, &s)) return;
-    if (s.at) s.text[s.at - (const char *)s.text] = 0;
-    end_search(ctxt, &s, xmlXPathNewString(s.at ? s.text : BAD_CAST ""));
-}
-
-static void substring_after(xmlXPathParserContextPtr ctxt, int nargs)
-{
-    search_t s;
-    if (!pop_search(ctxt, nargs, &s)) return;
-    const char *behind = s.at ? s.at + strlen((const char *)s.part) : "";
-    end_search(ctxt, &s, xmlXPathNewString(BAD_CAST behind));
-}
-
 static xmlXPathContextPtr new_context(xmlDoc *document, xmlStructuredErrorFunc on_error, void *ctx)
 {
     xmlXPathContextPtr c = xmlXPathNewContext(document);
     CHECK(c);
     c->error = on_error;
     c->userData = ctx;
-    xmlXPathRegisterFunc(c, BAD_CAST "contains", contains);
-    xmlXPathRegisterFunc(c, BAD_CAST "substring-before", substring_before);
-    xmlXPathRegisterFunc(c, BAD_CAST "substring-after", substring_after);
+    xpath_functions(c);
     return c;
 }
 
 // -- compiling ------------------------------------------------------------------------------------
 
+static bool begins_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (unsigned char)c >= 0x80;
+}
+
 static bool is_name(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.' || (unsigned char)c >= 0x80;
+    return begins_name(c) || (c >= '0' && c <= '9') || c == '-' || c == '.';
 }
 
 static bool may_stand_before_parenthesis(const char *name, size_t len)
@@ -232,8 +186,15 @@ static bool may_stand_before_parenthesis(const char *name, size_t len)
     return false;
 }
 
-// What libxml2 would only find out when it comes to that part of the expression. 0 or -1.
-static int check_names(const char *s, char *why, size_t size)
+static void to_lower(char *name, size_t len)
+{
+    for (; len--; name++)
+        if (*name >= 'A' && *name <= 'Z') *name |= 0x20;
+}
+
+// Refuses what libxml2 would only find out when it comes to that part of the expression, and puts names into
+// the case that they have in HTML. 0 or -1.
+static int check_names(char *s, char *why, size_t size)
 {
     for (; *s; s++) {
         if (*s == '"' || *s == '\'') {
@@ -241,8 +202,8 @@ static int check_names(const char *s, char *why, size_t size)
             if (!s) return 0; // libxml2 will say so
         } else if (*s == '$') {
             return snprintf(why, size, "there are no variables"), -1;
-        } else if (is_name(*s)) {
-            const char *name = s;
+        } else if (begins_name(*s)) {
+            char *name = s;
             while (is_name(*s)) s++;
             size_t len = (size_t)(s - name), gap = strspn(s, " \t\r\n");
             if (s[0] == ':' && s[1] != ':')
@@ -252,6 +213,7 @@ static int check_names(const char *s, char *why, size_t size)
                 return snprintf(why, size, "XPath 1.0 has no function %.*s()", (int)(len > 40 ? 40 : len),
                                 name),
                        -1;
+            to_lower(name, len);
             s--;
         }
     }
@@ -278,6 +240,7 @@ static bool can_be_evaluated(xmlXPathCompExprPtr expression, xmlXPathContextPtr 
     CHECK(empty);
     c->doc = empty;
     c->node = (xmlNodePtr)empty;
+    c->contextSize = c->proximityPosition = 1;
     xmlXPathObjectPtr result = xmlXPathCompiledEval(expression, c);
     bool ok = result != NULL;
     xmlXPathFreeObject(result);
@@ -285,7 +248,7 @@ static bool can_be_evaluated(xmlXPathCompExprPtr expression, xmlXPathContextPtr 
     return ok;
 }
 
-static xmlXPathCompExprPtr compile(const char *text, char *why, size_t size)
+static xmlXPathCompExprPtr compile(char *text, char *why, size_t size)
 {
     report_t report = {why, size};
     snprintf(why, size, "no valid XPath");
@@ -524,6 +487,7 @@ static xmlXPathObjectPtr evaluate(const xpath_t *xpath, copy_t *copy, node_t *sc
     c->node = scope->type == LXB_DOM_NODE_TYPE_DOCUMENT ? (xmlNode *)copy->document : scope->user;
     c->opLimit = (unsigned long)(*steps / cost);
     c->opCount = 0;
+    c->contextSize = c->proximityPosition = 1;
     if (!c->node) return NULL;
     xmlXPathObjectPtr result = run(xpath, c);
     *steps = c->opCount == ULONG_MAX ? 0 : *steps - (int64_t)c->opCount * cost;

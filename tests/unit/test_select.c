@@ -80,6 +80,8 @@ static void from_a_document(void **state)
         {":link", "a a"},
         {"my-tag", "m"},
         {"*|div.sub", "s1"},
+        {"|div, |*, #i1 > |h2", ""},
+        {"div:not(|div).sub", "s1"},
         {"div:first-of-type", "i1"},
         {"div:last-of-type", "s2"},
         {"h2:only-of-type", "h2 h2"},
@@ -158,6 +160,20 @@ static void from_an_item(void **state)
     page_open(&f, page);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         expect(&f, page_element(&f, "i2"), cases[i][0], cases[i][1]);
+    page_close(&f);
+}
+
+static void what_can_be_edited_is_read_write(void **state)
+{
+    (void)state;
+    page_t f;
+    page_open(
+        &f,
+        "<!doctype html><body id=b><div id=d contenteditable><p id=p><i id=i contenteditable=False><u id=u>"
+        "</u></i><s id=s contenteditable=maybe></s></p></div><input id=i1 type=Checkbox><input id=i2 "
+        "readonly><input id=i3 type=nonsense><textarea id=t></textarea>");
+    expect(&f, f.root, "[id]:read-write", "d p s i3 t");
+    expect(&f, f.root, "[id]:read-only", "b i u i1 i2");
     page_close(&f);
 }
 
@@ -307,6 +323,7 @@ int main(void)
         cmocka_unit_test(from_an_item),
         cmocka_unit_test(names_beyond_ascii),
         cmocka_unit_test(a_page_says_its_language),
+        cmocka_unit_test(what_can_be_edited_is_read_write),
         cmocka_unit_test(bad_selectors_are_refused_with_a_reason),
         cmocka_unit_test(explosive_selectors_end_at_the_budget),
         cmocka_unit_test(long_selectors_take_little_memory),

@@ -20,7 +20,7 @@ static const char page[] =
     "<!doctype html><html><head><title>T</title></head><body id=top><!-- note -->"
     "<div class='item' id=i1><h2>One <small>small</small></h2><a href='/1'>link1</a><p>p1</p></div>"
     "<div class='item' id=i2><h2>Two</h2><a href='/2'>link2</a><ul><li>1<li>2<li>3</ul></div>"
-    "<p id=n>price: 12.50 EUR</p><svg id=v viewBox='0 0 1 1'><linearGradient id=g /></svg></body></html>";
+    "<p id=n lang=it-CH>price: 12.50 EUR</p><svg id=v viewBox='0 0 1 1'><linearGradient id=g /></svg></body></html>";
 
 // "i1 i2": ids of elements, text of all else.
 static bool list_match(void *ctx, lxb_dom_node_t *node)
@@ -64,6 +64,15 @@ static void from_a_document(void **state)
         {"xpath://comment()", " note "},
         {"xpath://lineargradient", "g"},
         {"xpath:id('x')", ""},
+        {"xpath:id(' i2  top ')", "top i2"},
+        {"xpath:id('i2')/h2", "Two"},
+        {"xpath:id(//small | //div/@id)", "i1 i2"},
+        {"xpath://p[id('i1') and lang('it')]", "n"},
+        {"xpath://small[lang('it-ch')] | //a[lang('it')]", ""},
+        {"xpath://LI[last()-position()=1]", "2"},
+        {"xpath://Div[substring(@ID, string-length(@ID)-string-length('2')+1) = '2']", "i2"},
+        {"xpath:position()=last()", "true"},
+        {"xpath:translate('Bar','B','C')", "Car"},
         {"xpath://div[2]/preceding-sibling::div", "i1"},
         {"xpath://*[@id='i2']/ancestor::body", "top"},
         {"xpath://p[. = 'p1']/../@id", "i1"},
@@ -108,6 +117,7 @@ static void bad_expressions_are_refused_with_a_reason(void **state)
         {"xpath:count('x')", "no valid XPath"},
         {"xpath://a[ends-with(@href, 'x')]", "no function ends-with()"},
         {"xpath://a[matches(., 'x')]", "no function matches()"},
+        {"xpath://a[Contains(., 'x')]", "no function Contains()"},
         {"xpath://a[$x]", "variables"},
         {"xpath://svg:rect", "prefixes"},
         {"xpath://a/text()::text", "no valid XPath"},
