@@ -11,6 +11,7 @@
 
 struct next {
     const field_t *field;
+    const char *query; // the template's, or NULL
     value_rule_t *rule;
 };
 
@@ -18,6 +19,7 @@ next_t *next_new(const template_t *t, template_error_t *error)
 {
     next_t *n = xcalloc(1, sizeof *n);
     n->field = t->next;
+    n->query = t->request.query;
     n->rule = value_rule_new(t->next, "next", error);
     if (!n->rule) next_destroy(&n);
     return n;
@@ -40,7 +42,36 @@ int next_append_escaped(buf_t *out, const char *s)
     return rc;
 }
 
-static const char *put_together(const field_t *field, urls_t *urls, arena_t *arena, const char *value)
+// Is there a member of that name in url's query?
+static bool names(const char *url, const char *name, size_t len)
+{
+    for (const char *at = strchr(url, '?'); at; at = strchr(at + 1, '&'))
+        if (strncmp(at + 1, name, len) == 0 && (!at[1 + len] || strchr("=&#", at[1 + len]))) return true;
+    return false;
+}
+
+// The URL that a format made, with what it lacks of the template's query. NULL: it is too long.
+static const char *with_query(arena_t *arena, const char *url, const char *query)
+{
+    size_t path = strcspn(url, "#"), len;
+    buf_t out;
+    if (!query) return url;
+    buf_init(&out, MAX_URL);
+    int rc = buf_append(&out, url, path);
+    bool first = !memchr(url, '?', path);
+    for (const char *at = query; *at && rc == 0; at += len + (at[len] == '&')) {
+        len = strcspn(at, "&");
+        if (names(url, at, strcspn(at, "=&"))) continue;
+        rc = buf_printf(&out, "%c%.*s", first ? '?' : '&', (int)len, at);
+        first = false;
+    }
+    const char *made = rc == 0 ? arena_strndup(arena, out.data, out.len) : NULL;
+    buf_free(&out);
+    return made;
+}
+
+static const char *put_together(const field_t *field, const char *query, urls_t *urls, arena_t *arena,
+                                const char *value)
 {
     const char *url = NULL, *at = strstr(field->format, "{}");
     buf_t out;
@@ -49,7 +80,7 @@ static const char *put_together(const field_t *field, urls_t *urls, arena_t *are
         next_append_escaped(&out, value) == 0 && buf_puts(&out, at + 2) == 0)
         url = urls_resolve(urls, arena, out.data, out.len);
     buf_free(&out);
-    return url;
+    return url ? with_query(arena, url, query) : NULL;
 }
 
 read_status_t next_read(next_t *n, urls_t *urls, arena_t *arena, const document_t *document, const char *raw,
@@ -62,14 +93,16 @@ read_status_t next_read(next_t *n, urls_t *urls, arena_t *arena, const document_
     case VALUE_EFFORT: return READ_TOO_COMPLEX;
     case VALUE_NO_SPACE: return READ_TOO_BIG;
     }
-    const char *url = n->field->format ? put_together(n->field, urls, arena, value.text) : value.text;
+    const char *url =
+        n->field->format ? put_together(n->field, n->query, urls, arena, value.text) : value.text;
     if (url && !(document->url && strcmp(url, document->url) == 0)) *out = url;
     return READ_OK;
 }
 
-const char *next_by_number(const char *format, urls_t *urls, arena_t *arena, const char *url, uint32_t page,
+const char *next_by_number(const template_t *t, urls_t *urls, arena_t *arena, const char *url, uint32_t page,
                            size_t offset)
 {
+    const char *format = t->next->format;
     const char *at = strstr(format, "{page}"), *made = NULL;
     size_t number = at ? page : offset, len = at ? strlen("{page}") : strlen("{offset}");
     if (!at) at = strstr(format, "{offset}");
@@ -80,5 +113,5 @@ const char *next_by_number(const char *format, urls_t *urls, arena_t *arena, con
     if (buf_printf(&out, "%.*s%zu%s", (int)(at - format), format, number, at + len) == 0)
         made = urls_resolve(urls, arena, out.data, out.len);
     buf_free(&out);
-    return made;
+    return made ? with_query(arena, made, t->request.query) : NULL;
 }

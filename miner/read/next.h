@@ -19,9 +19,10 @@ void next_destroy(next_t **next);
 read_status_t next_read(next_t *next, urls_t *urls, arena_t *arena, const document_t *document,
                         const char *raw, size_t len, const char **out);
 
-// The URL that a format with {page} or {offset} makes; url: its base, may be NULL. NULL: it is none.
-const char *next_by_number(const char *format, urls_t *urls, arena_t *arena, const char *url, uint32_t page,
-                           size_t offset);
+// The URL that the format of the template's `next` makes with {page} or {offset}; url: its base, may be NULL.
+// NULL: it is none.
+const char *next_by_number(const template_t *template, urls_t *urls, arena_t *arena, const char *url,
+                           uint32_t page, size_t offset);
 
 // Appends what a {} of a URL stands for: a token may hold anything, and is one part of a query or path. -1:
 // out is full.

@@ -170,8 +170,8 @@ static read_status_t apply_filters(const filters_t *filters, items_t *out)
 const char *reader_page_url(const reader_t *r, arena_t *arena, const char *url, uint32_t page, size_t offset)
 {
     if (!r->template->next || r->template->next->n_selectors) return NULL;
-    return next_by_number(r->template->next->format, urls_of_thread(), arena, url,
-                          r->template->first_page + page - 1, offset);
+    return next_by_number(r->template, urls_of_thread(), arena, url, r->template->first_page + page - 1,
+                          offset);
 }
 
 static read_status_t read_list(reader_t *r, arena_t *arena, const document_t *document, items_t *out)

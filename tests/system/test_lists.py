@@ -106,14 +106,16 @@ def test_a_new_owner_reads_no_further_than_what_the_sink_knows(world):
     assert [r[1] for r in world.web.requests[asked:]] == ["/a"]
 
 
-@pytest.mark.parametrize("next_,wanted", [
-    ({"format": "?p={page}"}, ["/a", "/a?p=2", "/a?p=3", "/a?p=4"]),
-    ({"format": "/a?from={offset}"}, ["/a", "/a?from=3", "/a?from=6", "/a?from=9"]),
+@pytest.mark.parametrize("more,wanted", [
+    ({"next": {"format": "?p={page}"}}, ["/a", "/a?p=2", "/a?p=3", "/a?p=4"]),
+    ({"next": {"format": "/a?from={offset}"}}, ["/a", "/a?from=3", "/a?from=6", "/a?from=9"]),
+    ({"next": {"format": "?p={page}"}, "query": {"key": "x", "p": 1}},
+     ["/a?key=x&p=1", "/a?p=2&key=x", "/a?p=3&key=x", "/a?p=4&key=x"]),
 ])
-def test_pages_that_are_counted(world, next_, wanted):
+def test_pages_that_are_counted(world, more, wanted):
     for i, path in enumerate(wanted):
         world.web.pages[path] = page(9 - 3 * i, 3) if i < 3 else (404, {}, "no more")
-    source = world.add(world.template(pages=10, next=next_), "/a")
+    source = world.add(world.template(pages=10, **more), "/a")
     assert told(world.poll(source)) == ("changed", "none")
     assert [r[1] for r in world.web.requests] == wanted
     assert keys(world) == [str(i) for i in range(9, 0, -1)]

@@ -204,6 +204,14 @@ static void the_next_page_of_json(void **state)
     assert_string_equal(next_of(token, "{\"d\":[{\"t\":1}],\"after\":12345678901234567890}"),
                         "https://a.example/list?after=12345678901234567890");
     assert_string_equal(next_of(token, "{\"d\":[{\"t\":1}],\"after\":\"\"}"), "none");
+    static const char asked[] =
+        JSON "\"query\":{\"after\":0,\"n\":9},\"next\":{\"select\":\"$.after\",\"format\":\"?after={}\"}}";
+    assert_string_equal(next_of(asked, "{\"d\":[{\"t\":1}],\"after\":5}"),
+                        "https://a.example/list?after=5&n=9");
+    // a link is the server's own
+    static const char linked[] = JSON "\"query\":{\"n\":9},\"next\":\"$.next\"}";
+    assert_string_equal(next_of(linked, "{\"d\":[{\"t\":1}],\"next\":\"?c=1\"}"),
+                        "https://a.example/list?c=1");
 }
 
 static void the_next_page_of_a_feed(void **state)
@@ -232,6 +240,15 @@ static void pages_that_are_counted(void **state)
     reading_close(&f);
     reading_open(&f, HTML "\"next\":{\"format\":\"?p={page}\",\"first\":0}}");
     assert_string_equal(reader_page_url(f.reader, f.arena, URL, 2, 40), "https://a.example/list?p=1");
+    reading_close(&f);
+    // what the template asks with goes on; what the format says itself, counts
+    reading_open(&f, HTML
+                 "\"query\":{\"key\":\"a b\",\"p\":1,\"pp\":[2,3]},\"next\":{\"format\":\"?p={page}#x\"}}");
+    assert_string_equal(reader_page_url(f.reader, f.arena, URL, 2, 40),
+                        "https://a.example/list?p=2&key=a%20b&pp=2&pp=3");
+    reading_close(&f);
+    reading_open(&f, HTML "\"query\":{\"key\":1},\"next\":{\"format\":\"/p/{page}\"}}");
+    assert_string_equal(reader_page_url(f.reader, f.arena, URL, 2, 40), "https://a.example/p/2?key=1");
     reading_close(&f);
     reading_open(&f, HTML "\"next\":\"a\"}");
     assert_null(reader_page_url(f.reader, f.arena, URL, 9, 40));
