@@ -106,6 +106,7 @@ void broker_destroy(broker_t **broker)
     backoffs_free(&b->backoffs);
     gaps_free(&b->gaps);
     catalog_free(&b->catalog);
+    unreadables_free(&b->unreadable);
     registry_free(&b->registry);
     departed_free(&b->departed);
     free(b);
@@ -129,8 +130,11 @@ void broker_load_template(broker_t *b, const char *name, const char *json, int64
     template_t *t = template_parse(arena, json, strlen(json), &error);
     if (t && template_zone(t, &zone, &error)) t = NULL;
     if (!t || strcmp(t->name, name) != 0) {
-        log_error("template_unreadable", "name=%s field=%s error=\"%s\"", name, t ? "name" : error.field,
-                  t ? "another name" : error.text);
+        char why[sizeof error];
+        if (t) error = (template_error_t){.field = "name", .text = "another name"};
+        snprintf(why, sizeof why, "%s: %s", error.field, error.text);
+        log_error("template_unreadable", "name=%s why=\"%s\"", name, why);
+        unreadables_add(&b->unreadable, name, json, why);
         arena_destroy(&arena);
         return;
     }

@@ -346,6 +346,7 @@ static void command_add(call_t *c)
         listing_t *l =
             old ? replace(b, old, arena, t, zone, json) : catalog_add(&b->catalog, arena, t, zone, json, 1);
         if (!old) catalog_add_sources(&b->catalog, l);
+        unreadables_forget(&b->unreadable, t->name);
         for (size_t i = 0; i < l->n_sources; i++) {
             if (l->sources[i]->ordinal == NO_ORDINAL) source_set_ordinal(l->sources[i], NO_ORDINAL);
             broker_store_source(b, l->sources[i]);
@@ -370,10 +371,14 @@ static void command_add(call_t *c)
 
 listing_t *call_listing(call_t *c)
 {
-    listing_t *l = catalog_find(&c->broker->catalog, call_arg(c, "name"));
-    if (!l)
-        call_refuse(c, 404, "name", "there is no template '%s'; `rtm-ctl list` shows those there are",
-                    call_arg(c, "name"));
+    const char *name = call_arg(c, "name");
+    listing_t *l = catalog_find(&c->broker->catalog, name);
+    const unreadable_t *u = unreadables_find(&c->broker->unreadable, name);
+    if (u)
+        call_refuse(c, 409, "name", "the template '%s' is not taken any more (%s): add it anew, or remove it",
+                    name, u->why);
+    else if (!l)
+        call_refuse(c, 404, "name", "there is no template '%s'; `rtm-ctl list` shows those there are", name);
     return l;
 }
 
@@ -384,9 +389,20 @@ static void put_done(call_t *c, const char *name, const char *action)
     put_str(c, o, "action", action);
 }
 
+static bool remove_unreadable(call_t *c, const char *name)
+{
+    store_op_t op = {.kind = STORE_TEMPLATE_GONE, .name = name};
+    if (!unreadables_find(&c->broker->unreadable, name)) return false;
+    put_done(c, name, "removed");
+    broker_store(c->broker, &op);
+    unreadables_forget(&c->broker->unreadable, name);
+    return true;
+}
+
 static void command_remove(call_t *c)
 {
     broker_t *b = c->broker;
+    if (remove_unreadable(c, call_arg(c, "name"))) return;
     listing_t *l = call_listing(c);
     if (!l) return;
     put_done(c, l->template->name, "removed");
@@ -454,36 +470,59 @@ static void put_listing(call_t *c, yyjson_mut_val *rows, const listing_t *l)
     put_str(c, o, "last_error", l->last_error);
 }
 
+static void put_unreadable(call_t *c, yyjson_mut_val *rows, const unreadable_t *u)
+{
+    yyjson_mut_val *o = yyjson_mut_arr_add_obj(c->doc, rows);
+    put_str(c, o, "name", u->name);
+    put_str(c, o, "kind", "");
+    yyjson_mut_obj_add_bool(c->doc, o, "enabled", false);
+    char text[sizeof(template_error_t) + 40];
+    snprintf(text, sizeof text, "not taken any more: %s", u->why);
+    put_str(c, o, "last_error", text);
+}
+
+// Pages through both kinds by name.
 static void command_list(call_t *c)
 {
-    size_t n;
+    const unreadables_t *refused = &c->broker->unreadable;
+    size_t n, i = 0, k = 0, left = PAGE_ROWS;
     listing_t **all = catalog_sorted(&c->broker->catalog, &n);
     yyjson_mut_val *rows = call_table(c);
-    const char *after = call_arg(c, "cursor");
-    size_t shown = 0, i = 0;
-    for (; i < n && shown < PAGE_ROWS; i++) {
-        if (after[0] && strcmp(all[i]->template->name, after) <= 0) continue;
-        put_listing(c, rows, all[i]);
-        shown++;
+    const char *after = call_arg(c, "cursor"), *name = after;
+    while (i < n && strcmp(all[i]->template->name, after) <= 0) i++;
+    while (k < refused->n && strcmp(refused->v[k].name, after) <= 0) k++;
+    for (; left && (i < n || k < refused->n); left--) {
+        bool taken = k == refused->n || (i < n && strcmp(all[i]->template->name, refused->v[k].name) < 0);
+        name = taken ? all[i]->template->name : refused->v[k].name;
+        if (taken)
+            put_listing(c, rows, all[i++]);
+        else
+            put_unreadable(c, rows, &refused->v[k++]);
     }
-    if (i < n) snprintf(c->cursor, sizeof c->cursor, "%s", all[i - 1]->template->name);
+    if (i < n || k < refused->n) snprintf(c->cursor, sizeof c->cursor, "%s", name);
     free(all);
 }
 
-static void command_show(call_t *c)
+static void put_template(call_t *c, yyjson_mut_val *o, const char *json)
 {
-    listing_t *l = call_listing(c);
-    if (!l) return;
-    yyjson_mut_val *o = call_object(c);
-    put_str(c, o, "name", l->template->name);
-    yyjson_mut_obj_add_bool(c->doc, o, "enabled", l->enabled);
-    put_int(c, o, "version", (int64_t)l->version);
     yyjson_doc *doc =
-        yyjson_read(l->json, strlen(l->json), YYJSON_READ_ALLOW_COMMENTS | YYJSON_READ_ALLOW_TRAILING_COMMAS);
+        yyjson_read(json, strlen(json), YYJSON_READ_ALLOW_COMMENTS | YYJSON_READ_ALLOW_TRAILING_COMMAS);
     yyjson_mut_val *copy =
         doc ? yyjson_val_mut_copy(c->doc, yyjson_doc_get_root(doc)) : yyjson_mut_null(c->doc);
     yyjson_mut_obj_add_val(c->doc, o, "template", copy);
     yyjson_doc_free(doc);
+}
+
+static void command_show(call_t *c)
+{
+    const unreadable_t *u = unreadables_find(&c->broker->unreadable, call_arg(c, "name"));
+    listing_t *l = u ? NULL : call_listing(c);
+    if (!u && !l) return;
+    yyjson_mut_val *o = call_object(c);
+    put_str(c, o, "name", call_arg(c, "name"));
+    yyjson_mut_obj_add_bool(c->doc, o, "enabled", l && l->enabled);
+    put_int(c, o, "version", l ? (int64_t)l->version : 0);
+    put_template(c, o, u ? u->json : l->json);
 }
 
 static const char *state_of(const source_t *s)

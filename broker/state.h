@@ -14,11 +14,13 @@
 #include "broker/runs.h"
 #include "broker/slots.h"
 #include "broker/tasks.h"
+#include "broker/unreadable.h"
 
 struct broker {
     broker_config_t config;
     broker_out_t out;
     catalog_t catalog;
+    unreadables_t unreadable;
     registry_t registry;
     departed_t departed;
     runs_t runs;

@@ -379,6 +379,39 @@ def test_a_time_that_the_clock_skips_or_shows_twice_fires_once(cluster, web):
         assert c.ctl_json("explain", "a")["next_ms"] == at("2024-10-28T01:30:00")  # and not at the second 02:30
 
 
+def test_a_template_that_is_not_taken_any_more_stays_until_it_is_mended(cluster, web):
+    """As when a newer version checks more than the one that took it."""
+    web.pages["/a"] = page
+    with Cluster(miners=1, slot="500ms", postgres=cluster) as c:
+        given = {name: template(web, name, "/a") for name in ("a", "b", "c", "d")}
+        for t in given.values():
+            c.add(t)
+        c.broker.kill()
+        db = sqlite3.connect(os.path.join(c.broker.options["state"], "broker.db"))
+        for name in "bd":
+            db.execute("update templates set json = ? where name = ?", (json.dumps({**given[name], "drop": {"nothing": "x"}}), name))
+        db.commit()
+        db.close()
+        for _ in range(2):
+            c.broker.start()
+            rows = c.ctl_json("list")
+            assert [r["name"] for r in rows] == ["a", "b", "c", "d"]
+            assert [r["last_error"].startswith("not taken any more: drop.nothing: ") for r in rows] == [False, True, False, True]
+            assert c.ctl_json("show", "b")["template"]["drop"] == {"nothing": "x"}
+            refused = c.ctl("enable", "b")
+            assert refused.returncode == 1 and "add it anew, or remove it" in refused.stderr
+            c.broker.kill()
+        c.broker.start()
+        assert c.add(given["b"])[0]["action"] == "added"
+        c.ctl("remove", "d", check=True)
+        trigger(c, "b")
+        wait_until(lambda: c.sql("select count(*) from items where template_id = (select template_id from templates where name = 'b')")[0][0],
+                   what="its items")
+        c.broker.kill()
+        c.broker.start()
+        assert [(r["name"], r["last_error"]) for r in c.ctl_json("list")] == [("a", ""), ("b", ""), ("c", "")]
+
+
 @pytest.mark.parametrize("version", [1, 5])
 def test_a_broker_goes_on_with_the_file_of_an_earlier_version(cluster, version):
     with open(os.path.join(ROOT, "tests", "data", "store", f"version-{version}.sql"), encoding="utf-8") as dump:
