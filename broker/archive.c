@@ -5,6 +5,7 @@
 #include "common/check.h"
 
 enum {
+    KNOWN_ROWS = 8,       // of a source, that an outcome is looked for in
     SWEEP_ROWS = 4000,    // looked at for their age at once
     EXCESS_MAX = 20000,   // rows above the bound that leave at once
     ERRORS_AT_ONCE = 100, // groups that leave together
@@ -15,6 +16,7 @@ enum {
 
 typedef enum {
     PUT,
+    KNOWN,
     LATEST,
     EXTEND,
     OVER_SOURCE,
@@ -34,6 +36,9 @@ static const char *const sql[STATEMENTS] = {
         "insert into history(source, template, first_ms, last_ms, count, started_ms, took_ms, miner, result,"
         " error, status, items, fresh, cause, attempt, detail, key, fingerprint, task)"
         " values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+    [KNOWN] =
+        "select 1 from (select last_ms, result from history where source = ?1 order by id desc limit ?4)"
+        " where last_ms = ?2 and result = ?3",
     [LATEST] = "select id, key, fingerprint, result in ('failed', 'skipped') from history"
                " where source = ?1 order by id desc limit ?2",
     [EXTEND] = "update history set last_ms = max(last_ms, ?2), count = count + ?3, result = ?4 where id = ?1",
@@ -264,9 +269,24 @@ static int extend(archive_t *a, const store_history_t *r)
     return run(st);
 }
 
+// A miner that did not hear that its outcome was committed reports it again to the broker's next process. 1:
+// it is there.
+static int is_known(archive_t *a, const store_history_t *r)
+{
+    sqlite3_stmt *st = a->statements[KNOWN];
+    sqlite3_bind_int64(st, 1, (sqlite3_int64)r->source);
+    sqlite3_bind_int64(st, 2, r->last);
+    bind_text(st, 3, r->result);
+    sqlite3_bind_int64(st, 4, KNOWN_ROWS);
+    int known = sqlite3_step(st) == SQLITE_ROW;
+    return sqlite3_reset(st) ? -1 : known;
+}
+
 int archive_put(archive_t *a, const store_history_t *r)
 {
     if (count_rows(a)) return -1;
+    int known = r->started ? is_known(a, r) : 0;
+    if (known) return known < 0 ? -1 : 0;
     if (r->last > a->latest) a->latest = r->last;
     if (r->gathered) {
         int done = extend(a, r);

@@ -172,6 +172,27 @@ static void old_rows_leave_while_others_come(void **state)
     assert_int_equal(number(f, "select min(last_ms) from history"), 16000);
 }
 
+static void an_outcome_that_comes_again_counts_once(void **state)
+{
+    file_t *f = *state;
+    store_history_t changed = row(1, 1000, 0, 1), failed = failure(1, 2000, 11), later = failure(1, 3000, 11);
+    changed.started = 1001;
+    failed.started = 2001;
+    later.started = 3001;
+    later.gathered = failed.gathered = true;
+    put(f, changed);
+    put(f, failed);
+    put(f, changed);
+    put(f, failed);
+    put(f, later);
+    put(f, later);
+    assert_int_equal(number(f, "select count(*) from history"), 2);
+    assert_int_equal(number(f, "select sum(count) from history"), 3);
+    changed.source = 2;
+    put(f, changed);
+    assert_int_equal(number(f, "select count(*) from history"), 3);
+}
+
 static void errors_are_grouped_and_counted(void **state)
 {
     file_t *f = *state;
@@ -293,6 +314,7 @@ int main(void)
         WITH_FILE(a_source_keeps_so_many_rows),
         WITH_FILE(old_rows_leave_and_so_does_what_is_too_much),
         WITH_FILE(old_rows_leave_while_others_come),
+        WITH_FILE(an_outcome_that_comes_again_counts_once),
         WITH_FILE(errors_are_grouped_and_counted),
         WITH_FILE(what_takes_turns_goes_on_with_its_rows),
         WITH_FILE(the_oldest_groups_leave),
