@@ -25,7 +25,7 @@ const char *task_state_name(task_state_t state)
 
 void tasks_init(tasks_t *t, int64_t patience_ms)
 {
-    *t = (tasks_t){.next_id = 1};
+    *t = (tasks_t){.next_id = 1, .verdicts_last = &t->verdicts};
     turns_init(&t->queue, patience_ms);
     heap_init(&t->deadlines);
     map_init(&t->by_id);
@@ -42,6 +42,10 @@ void tasks_free(tasks_t *tasks)
 {
     size_t pos = 0;
     for (task_t *t; (t = map_next(&tasks->by_id, &pos));) task_free(t);
+    for (verdict_t *v; (v = tasks->verdicts);) {
+        tasks->verdicts = v->next;
+        free(v);
+    }
     map_free(&tasks->by_id);
     map_free(&tasks->legs);
     heap_free(&tasks->deadlines);
@@ -142,21 +146,26 @@ void task_load(broker_t *b, uint64_t id, yyjson_val *o)
 static void link_leg(tasks_t *tasks, task_leg_t *leg)
 {
     leg->next = map_get(&tasks->legs, leg->source);
+    if (leg->next) leg->next->prev = leg;
     map_put(&tasks->legs, leg->source, leg);
 }
 
 static void unlink_leg(tasks_t *tasks, task_leg_t *leg)
 {
-    task_leg_t *first = map_get(&tasks->legs, leg->source);
-    if (first == leg) {
-        if (leg->next)
-            map_put(&tasks->legs, leg->source, leg->next);
-        else
-            map_del(&tasks->legs, leg->source);
+    task_leg_t *next = leg->next;
+    if (next) next->prev = leg->prev;
+    if (leg->prev) {
+        leg->prev->next = next;
+    } else if (leg->verdict) {
+        leg->verdict->first = next;
+        if (next) next->verdict = leg->verdict;
+    } else if (next) {
+        map_put(&tasks->legs, leg->source, next);
+    } else {
+        map_del(&tasks->legs, leg->source);
     }
-    for (task_leg_t *l = first; l && l != leg; l = l->next)
-        if (l->next == leg) l->next = leg->next;
-    leg->next = NULL;
+    leg->prev = leg->next = NULL;
+    leg->verdict = NULL;
 }
 
 static void close_leg(broker_t *b, task_leg_t *leg, error_class_t error, const char *detail);
@@ -228,6 +237,7 @@ void tasks_start(broker_t *b)
     tasks->finished_last = n ? all[n - 1] : NULL;
     free(all);
     drop_surplus(b);
+    tasks->closable = b->config.budget;
 }
 
 static void miss_deadline(broker_t *b, task_t *t)
@@ -301,15 +311,46 @@ priority_t tasks_urgency(const broker_t *b, const source_t *s, priority_t own, i
     return most;
 }
 
+// True: more wait, for the next tick.
+static bool close_some(broker_t *b)
+{
+    tasks_t *tasks = &b->tasks;
+    for (verdict_t *v; (v = tasks->verdicts);) {
+        for (; v->first && tasks->closable > 0; tasks->closable--)
+            close_leg(b, v->first, v->error, v->detail);
+        if (v->first) return true;
+        tasks->verdicts = v->next;
+        if (!v->next) tasks->verdicts_last = &tasks->verdicts;
+        free(v);
+    }
+    return false;
+}
+
+// leg and the older ones of its source are not open any more.
+static void pronounce(tasks_t *tasks, task_leg_t *leg, error_class_t error, const char *detail)
+{
+    size_t size = strlen(detail) + 1;
+    verdict_t *v = xmalloc(sizeof *v + size);
+    *v = (verdict_t){.first = leg, .error = error};
+    memcpy(v->detail, detail, size);
+    if (leg->prev)
+        leg->prev->next = NULL;
+    else
+        map_del(&tasks->legs, leg->source);
+    leg->prev = NULL;
+    leg->verdict = v;
+    *tasks->verdicts_last = v;
+    tasks->verdicts_last = &v->next;
+}
+
 void tasks_outcome(broker_t *b, source_t *s, const wire_outcome_t *o, bool retried)
 {
     if (o->result == RESULT_skipped || retried) return;
-    for (task_leg_t *leg = map_get(&b->tasks.legs, s->id), *next; leg; leg = next) {
-        next = leg->next;
-        if (o->due < leg->task->started) continue; // it was under way before
-        bool failed = o->result == RESULT_failed;
-        close_leg(b, leg, failed ? (error_class_t)o->error : ERR_none, o->detail);
-    }
+    task_leg_t *leg = map_get(&b->tasks.legs, s->id);
+    while (leg && o->due < leg->task->started) leg = leg->next; // it was under way before
+    if (!leg) return;
+    pronounce(&b->tasks, leg, o->result == RESULT_failed ? (error_class_t)o->error : ERR_none, o->detail);
+    close_some(b);
 }
 
 // -- starting -------------------------------------------------------------------------------------------
@@ -388,9 +429,11 @@ static bool sweep(broker_t *b)
 
 bool tasks_tick(broker_t *b)
 {
+    b->tasks.closable = b->config.budget;
+    bool closing = close_some(b);
     note_deadlines(b);
-    if (b->grace_until) return false;
-    bool more = sweep(b);
+    if (b->grace_until) return closing;
+    bool more = sweep(b) || closing;
     for (int n = 0; n < b->config.budget;) {
         turn_t *e = turns_pop(&b->tasks.queue, b->now);
         if (!e) return more;
@@ -401,6 +444,7 @@ bool tasks_tick(broker_t *b)
 
 int64_t tasks_next(const broker_t *b)
 {
+    if (b->tasks.verdicts) return b->now;
     if (b->grace_until) return INT64_MAX;
     int64_t at = turns_next(&b->tasks.queue);
     heap_node_t *late = heap_min(&b->tasks.deadlines);

@@ -26,9 +26,18 @@ typedef enum { TASK_WAITING, TASK_RUNNING, TASK_DONE, TASK_FAILED, TASK_CANCELLE
 typedef struct task_leg {
     struct task *task;
     uint64_t source;
-    struct task_leg *next; // of the same source
-    bool asked;            // its poll was, once at least
+    struct task_leg *prev, *next; // of the same source, the latest first
+    struct verdict *verdict;      // of the first of those that wait to be closed; NULL: it is open
+    bool asked;                   // its poll was, once at least
 } task_leg_t;
+
+// What came of a poll, and the legs that it closes: some in each step, as they may be very many.
+typedef struct verdict {
+    struct verdict *next;
+    task_leg_t *first;
+    error_class_t error;
+    char detail[];
+} verdict_t;
 
 typedef struct task {
     turn_t entry;            // first
@@ -52,6 +61,8 @@ typedef struct {
     task_t *finished_first, *finished_last;
     size_t n_finished;
     uint64_t next_id;
+    verdict_t *verdicts, **verdicts_last; // oldest first
+    int closable;                         // legs that may be closed before the next tick
     int64_t swept_at;
     size_t sweep_pos; // in legs, of the round that is under way; 0: none is
     uint64_t missed;  // deadlines, since start

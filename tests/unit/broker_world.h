@@ -276,6 +276,7 @@ static void outcome_of(world_t *w, uint64_t peer, uint64_t source, int64_t due, 
                           .last_modified = "",
                           .fetch_url = "",
                           .memory = "",
+                          .detail = "",
                           .last_ok = last_ok};
     wire_outcomes_t o = {0};
     o.outcomes.v = &row, o.outcomes.n = 1;

@@ -256,6 +256,44 @@ static int64_t latest_due(world_t *w, uint64_t peer)
     return due;
 }
 
+// Very many tasks that wait for one poll are done in several steps; one that is cancelled meanwhile stays so.
+static void very_many_tasks_end_in_steps(void **state)
+{
+    enum { N = 9000 };
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "t", 1, ", \"mode\": \"triggered\"", false);
+    wire_arg_t name[] = {{"name", "t"}};
+    for (int i = 0; i < N; i++) {
+        request(w, "trigger", name, 1);
+        if (i % 1000 == 0 || i == N - 1) broker_tick(w->broker, w->now); // all start at one time
+    }
+    pass(w, 100);
+    int64_t due = latest_due(w, 1);
+    assert_int_equal(broker_counts(w->broker).tasks, N);
+    request(w, "trigger", name, 1); // it is not answered by that poll
+    pass(w, 100);
+    outcome(w, 1, source_id("t", "http://h0.example/t"), due, OUTCOME_BOTH, RESULT_unchanged, "\"1\"",
+            w->now.wall);
+    size_t left = broker_counts(w->broker).tasks;
+    assert_true(left > 1 && left < N);
+    const task_t *last;
+    size_t pos = 0;
+    do {
+        last = map_next(&w->broker->tasks.by_id, &pos);
+        assert_non_null(last);
+    } while (last->state != TASK_RUNNING || last->started > due);
+    char number[24];
+    snprintf(number, sizeof number, "%llu", (unsigned long long)last->id);
+    wire_arg_t id[] = {{"id", number}};
+    assert_int_equal(command(w, "cancel", id, 1)->code, 0);
+    assert_int_equal(broker_counts(w->broker).tasks, left - 1);
+    assert_true(broker_deadline(w->broker) <= w->now.mono);
+    pass(w, 100);
+    assert_int_equal(broker_counts(w->broker).tasks, 1);
+}
+
 // A number that makes no sense is taken for the nearest one that does: what comes after it counts.
 static void numbers_without_sense_do_no_harm(void **state)
 {
@@ -436,6 +474,7 @@ int main(void)
         TEST(the_pages_of_a_long_name_end),
         TEST(long_urls_make_pages_shorter),
         TEST(very_many_sources_are_scheduled_in_steps),
+        TEST(very_many_tasks_end_in_steps),
         TEST(what_is_next_among_many_takes_several_steps),
         TEST(letters_that_leave_meanwhile_end_no_table),
         TEST(numbers_without_sense_do_no_harm),
