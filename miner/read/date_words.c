@@ -507,8 +507,8 @@ static uint32_t fold(uint32_t c)
     if (c < 0x80) return c;
     if (c >= 0x2010 && c <= 0x2015) return '-';
     if (c == 0x2212) return '-';
-    if (c > 0xFF00 && c < 0xFF5F) return fold(c - 0xFEE0); // ASCII, as wide as Chinese signs
-    if (c == 0x60C || c == 0x3001) return ',';
+    if (c > 0xFF00 && c < 0xFF5F) return fold(c - 0xFEE0);                 // ASCII, as wide as Chinese signs
+    if (c == 0x60C || c == 0x3001 || c == 0xB7 || c == 0x2022) return ','; // between a date and its time
     int digit = digit_of(c);
     if (digit >= 0) return (uint32_t)('0' + digit);
     if (c >= 0x410 && c <= 0x42F) return c + 32;

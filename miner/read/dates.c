@@ -139,6 +139,15 @@ static bool may_be_date(const char *text, size_t len)
     return false;
 }
 
+// Folds text; what of it may be a date, at *start of folded. Its length.
+static size_t fold(const char *text, size_t len, char folded[MAX_TEXT + 4], size_t *start)
+{
+    size_t n = date_fold(text, len, folded, MAX_TEXT + 4);
+    for (*start = 0; *start < n && folded[*start] == ' ';) ++*start;
+    while (n > *start && folded[n - 1] == ' ') n--;
+    return n - *start;
+}
+
 int64_t date_parse(const char *text, size_t len, const date_sense_t *sense)
 {
     static const date_sense_t usual;
@@ -147,16 +156,43 @@ int64_t date_parse(const char *text, size_t len, const date_sense_t *sense)
     if (ms != TIME_NONE) return ms;
     if (!may_be_date(text, len)) return TIME_NONE;
     char folded[MAX_TEXT + 4];
-    size_t n = date_fold(text, len, folded, sizeof folded);
-    size_t start = 0;
-    while (start < n && folded[start] == ' ') start++;
-    while (n > start && folded[n - 1] == ' ') n--;
-    if (n == start || folded[start] == '-') return TIME_NONE; // a year before Christ, or without its century
-    if (n - start > 1 && folded[start] == '@') start++;
-    ms = date_unix(folded + start, n - start);
+    size_t start, n = fold(text, len, folded, &start);
+    if (!n || folded[start] == '-') return TIME_NONE; // a year before Christ, or without its century
+    if (n > 1 && folded[start] == '@') start++, n--;
+    ms = date_unix(folded + start, n);
     if (ms != TIME_NONE) return ms;
     date_t d;
     if (!sense) sense = &usual;
-    return date_scan(folded + start, n - start, &d) && assign(&d, sense->order) ? moment(&d, sense)
-                                                                                : TIME_NONE;
+    return date_scan(folded + start, n, &d) && assign(&d, sense->order) ? moment(&d, sense) : TIME_NONE;
+}
+
+// The month and day of a date that has no year.
+static bool assign_day(date_t *d, date_order_t order)
+{
+    if (d->year >= 0 || d->era || d->week > 0 || d->day_of_year > 0) return false;
+    for (int i = 0; i < d->n_numbers; i++)
+        if (d->numbers[i].digits > 2) return false;
+    if (d->month > 0 && d->day > 0) return d->n_numbers == 0;
+    if (d->month > 0) return d->n_numbers == 1 && set_date(d, -1, -1, 0);
+    if (d->n_numbers != 2 || d->day > 0) return false;
+    bool dots = d->numbers[1].before == '.' && d->separator == '.';
+    if (order == DATE_ORDER_USUAL && !dots) return false;
+    bool day_first = order == DATE_ORDER_USUAL || order == DATE_ORDER_DMY;
+    return day_first ? set_date(d, -1, 1, 0) : set_date(d, -1, 0, 1);
+}
+
+int64_t date_without_year(const char *text, size_t len, const date_sense_t *sense, int64_t now)
+{
+    char folded[MAX_TEXT + 4];
+    date_t d;
+    size_t start, n = fold(text, len, folded, &start);
+    if (!n || !date_scan(folded + start, n, &d) || !assign_day(&d, sense->order)) return TIME_NONE;
+    int64_t today = civil_floor(zone_local(sense->zone, now / 1000), 86400);
+    for (int back = 0; back < 2; back++) {
+        date_t that = d;
+        that.year = civil_of(today).year - back;
+        int64_t ms = moment(&that, sense);
+        if (ms != TIME_NONE && ms <= now) return ms;
+    }
+    return TIME_NONE;
 }

@@ -16,4 +16,8 @@
 // err in it more often than in the date. Month names in the large languages are known. sense may be NULL.
 int64_t date_parse(const char *text, size_t len, const date_sense_t *sense);
 
+// "24 Jul", "11月27日 15:20", "24.11.": the latest such moment that is not after now (ms); or TIME_NONE. Of
+// two bare numbers the order must be sense's, unless both end with a dot.
+int64_t date_without_year(const char *text, size_t len, const date_sense_t *sense, int64_t now);
+
 #endif

@@ -1,9 +1,11 @@
 // Feed item: see feed_item.h.
 #include "miner/read/feed_item.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "miner/read/date_relative.h"
 #include "miner/read/dates.h"
 #include "miner/read/effort.h"
 #include "miner/read/feed_links.h"
@@ -310,26 +312,32 @@ static bool fill(feed_list_t *l, feed_item_t *from, item_t *item)
                      .content = from->texts[SLOT_CONTENT],
                      .image = from->texts[SLOT_IMAGE],
                      .published_ms = from->published_ms};
-    if (from->published_ms == TIME_NONE && from->unread_date)
+    if (from->published_ms == TIME_NONE && from->unread_date) {
+        item->undated = from->unread_date;
         feed_item_text(l, from, "published", from->unread_date, strlen(from->unread_date));
+    }
     return write_fields(l, from, &item->fields);
 }
 
 // Whether a change of the value is a change of the post: texts are; counters and times, which may change with
 // each poll, are not, and neither are elements of attributes alone, as those of statistics.
-static bool is_tracked(const char *json, size_t len)
+static bool is_tracked(const template_t *t, const char *json, size_t len)
 {
+    char text[48];
     if (*json != '"' || len <= 2) return false;
     if (strncmp(json + 1, "http", 4) == 0) return true; // no date begins like this
     if (strspn(json + 1, "0123456789.,:+-% ") + 2 >= len) return false;
-    return len > 42 || date_parse(json + 1, len - 2, NULL) == TIME_NONE;
+    if (len > 42) return true;
+    snprintf(text, sizeof text, "%.*s", (int)len - 2, json + 1);
+    if (t->dates.relative && date_is_relative(text, &t->dates)) return false;
+    return date_parse(json + 1, len - 2, NULL) == TIME_NONE;
 }
 
-static uint64_t tracked_fields(const feed_item_t *from)
+static uint64_t tracked_fields(const template_t *t, const feed_item_t *from)
 {
     uint64_t hash = 0;
     for (const feed_pair_t *p = from->pairs; p; p = p->next)
-        if (is_tracked(p->json, p->len))
+        if (is_tracked(t, p->json, p->len))
             hash = identity_mix(identity_mix(hash, p->name, strlen(p->name)), p->json, p->len);
     return hash;
 }
@@ -354,7 +362,7 @@ static read_status_t finish_items(feed_list_t *l, identity_t *identity, items_t 
         item_t *item = &out->items[out->n_items];
         out->matched++;
         if (!fill(l, from, item)) return READ_TOO_BIG;
-        item->content_hash = identity_content_hash(l->template, item, tracked_fields(from));
+        item->content_hash = identity_content_hash(l->template, item, tracked_fields(l->template, from));
         int rc = identity_assign(identity, item, wanted_key(l, from), from->texts[SLOT_GUID]);
         if (rc < 0) return READ_TOO_BIG;
         out->n_items += rc == 0;

@@ -383,9 +383,8 @@ static bool hint_value(page_t *p, const field_t *f, const list_t *items, hint_t 
 static bool is_counted_back(const field_t *f, const char *value)
 {
     static const date_sense_t usual;
-    static const int64_t late = INT64_C(253402300799999); // the last moment of a day
     const char *column = item_column(f);
-    return column && !strcmp(column, "published") && date_relative(value, &usual, late) != TIME_NONE;
+    return column && !strcmp(column, "published") && date_is_relative(value, &usual);
 }
 
 static size_t hint_field(page_t *p, const field_t *f, const list_t *items, hint_t *out)

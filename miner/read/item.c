@@ -288,10 +288,9 @@ bool item_has(const item_writer_t *w, int index)
 
 bool item_counts_back(const item_writer_t *w, int index)
 {
-    static const int64_t late = INT64_C(253402300799999); // the last moment of a day
     const slot_t *s = slot_at(w, index);
     return s->column == COL_PUBLISHED && s->n == 0 && s->unread && s->field->dates &&
-           s->field->dates->relative && date_relative(s->unread, s->field->dates, late) != TIME_NONE;
+           s->field->dates->relative && date_is_relative(s->unread, s->field->dates);
 }
 
 bool item_is_one_line(const item_writer_t *w, int index)

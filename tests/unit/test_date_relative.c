@@ -69,7 +69,29 @@ static void amounts(void **state)
         {"hace 3 horas", "07-24 06:30"},
         {"hace un día", "07-23 09:30"},
         {"há 3 horas", "07-24 06:30"},
-        {"3 horas atrás", "none"},
+        {"3 horas atrás", "07-24 06:30"},
+        {"hace 2 sem.", "07-10 09:30"},
+        {"il y a 2 j", "07-22 09:30"},
+        {"för 3 timmar sedan", "07-24 06:30"},
+        {"for 3 timer siden", "07-24 06:30"},
+        {"3 tuntia sitten", "07-24 06:30"},
+        {"3 saat önce", "07-24 06:30"},
+        {"před 3 hodinami", "07-24 06:30"},
+        {"acum 3 ore", "07-24 06:30"},
+        {"3 órája", "07-24 06:30"},
+        {"πριν από 3 ώρες", "07-24 06:30"},
+        {"3 години тому", "07-24 06:30"},
+        {"час назад", "07-24 08:30"},
+        {"2 дня назад", "07-22 09:30"},
+        {"3 jam yang lalu", "07-24 06:30"},
+        {"3 giờ trước", "07-24 06:30"},
+        {"3 घंटे पहले", "07-24 06:30"},
+        {"3 ชั่วโมงที่แล้ว", "07-24 06:30"},
+        {"منذ ٣ ساعات", "07-24 06:30"},
+        {"قبل ساعة", "07-24 08:30"},
+        {"منذ ساعتين", "07-24 07:30"},
+        {"לפני 3 שעות", "07-24 06:30"},
+        {"לפני יומיים", "07-22 09:30"},
         {"3 ore fa", "07-24 06:30"},
         {"3 uur geleden", "07-24 06:30"},
         {"3 godziny temu", "07-24 06:30"},
@@ -87,7 +109,7 @@ static void amounts(void **state)
         {"3 hours", "none"},
         {"hours ago", "none"},
         {"ago", "none"},
-        {"3 ago", "none"},
+        {"3 ago", "08-03 00:00"}, // Spanish: of August
         {"3 4 hours ago", "none"},
         {"0 hours ago", "none"},
         {"123456 hours ago", "none"},
@@ -131,6 +153,23 @@ static void days(void **state)
         {"сегодня, 08:15", "07-24 08:15"},
         {"昨天 10:30", "07-23 10:30"},
         {"今日 08:15", "07-24 08:15"},
+        {"Yesterday · 10:30", "07-23 10:30"},
+        {"i går kl. 12:30", "07-23 12:30"},
+        {"hôm qua", "07-23 00:00"},
+        {"أمس 10:30", "07-23 10:30"},
+        // the latest of its name; 24 July is a Friday
+        {"Thu 11:02", "07-23 11:02"},
+        {"Friday at 8:02 AM", "07-24 08:02"},
+        {"Friday at 11:02 AM", "07-17 11:02"},
+        {"Montag, 11:02 Uhr", "07-20 11:02"},
+        {"vendredi", "07-24 00:00"},
+        {"09:30", "07-24 09:30"},
+        {"20:41:08", "07-23 20:41"},
+        {"9:41 PM", "07-23 21:41"},
+        {"10.30", "none"},
+        {"10", "none"},
+        {"Thu Fri", "none"},
+        {"Thu today", "none"},
         {"tomorrow", "none"},
         {"today yesterday", "none"},
         {"Today 25:00", "none"},
@@ -146,6 +185,64 @@ static void days(void **state)
     CHECK_CASES(in_berlin, &berlin);
     static const char *const in_tokyo[][2] = {{"今日 18:15", "07-24 09:15"}, {"昨日", "07-22 15:00"}};
     CHECK_CASES(in_tokyo, &tokyo);
+}
+
+static void days_without_a_year(void **state)
+{
+    (void)state;
+    static const date_sense_t usual, day_first = {.order = DATE_ORDER_DMY},
+                                     month_first = {.order = DATE_ORDER_YMD};
+    static const char *const cases[][2] = {
+        {"23 Jul", "07-23 00:00"},
+        {"Jul 23, 3:20 PM", "07-23 15:20"},
+        {"Thu, 23. Juli, 15:20 Uhr", "07-23 15:20"},
+        {"24 Jul 09:30", "07-24 09:30"},
+        {"24 Jul 10:30", "07-24 10:30"}, // of the year before
+        {"31 Dec", "12-31 00:00"},
+        {"7月23日 15:20", "07-23 15:20"},
+        {"23.7.", "07-23 00:00"},
+        {"23.07. 15:20", "07-23 15:20"},
+        {"23.07", "none"},
+        {"07-23", "none"},
+        {"31 Jun", "none"},
+        {"July", "none"},
+        {"week 5", "none"},
+        {"Page 3", "none"},
+        {"23 Jul 10", "none"},
+        {"3 Jul Jun", "none"},
+    };
+    CHECK_CASES(cases, &usual);
+    static const char *const days_first[][2] = {
+        {"05-07 15:20", "07-05 15:20"}, {"23/7", "07-23 00:00"}, {"07-23", "none"}};
+    CHECK_CASES(days_first, &day_first);
+    static const char *const months_first[][2] = {{"07-05 15:20", "07-05 15:20"}, {"07/23", "07-23 00:00"}};
+    CHECK_CASES(months_first, &month_first);
+    // the year: of 24 July 2026
+    assert_true(date_relative("31 Dec", &usual, NOW) == INT64_C(1767139200000));
+    assert_true(date_relative("1 Jan", &usual, NOW) == INT64_C(1767225600000));
+}
+
+// A feed's, which make no revision either.
+static void of_feeds(void **state)
+{
+    (void)state;
+    uint64_t hashes[2];
+    reading_t r;
+    reading_open(&r, "\"kind\":\"feed\",\"dates\":{\"relative\":true}");
+    static const char *const words[] = {"3 hours ago", "4 hours ago"};
+    for (int i = 0; i < 2; i++) {
+        char feed[300];
+        int n = snprintf(feed, sizeof feed,
+                         "<rss><channel><item><title>A</title><pubDate>%s</pubDate></item></channel></rss>",
+                         words[i]);
+        document_t document = {.bytes = feed, .len = (size_t)n, .url = r.url, .fetched = NOW};
+        assert_int_equal(reader_items(r.reader, r.arena, &document, &r.items), READ_OK);
+        assert_true(r.items.items[0].published_ms == NOW / 60000 * 60000 - (3 + i) * 3600000);
+        assert_non_null(strstr(r.items.items[0].fields, words[i]));
+        hashes[i] = r.items.items[0].content_hash;
+    }
+    assert_true(hashes[0] == hashes[1]);
+    reading_close(&r);
 }
 
 #define ITEMS \
@@ -215,6 +312,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(amounts),
         cmocka_unit_test(days),
+        cmocka_unit_test(days_without_a_year),
+        cmocka_unit_test(of_feeds),
         cmocka_unit_test(where_the_template_says_so),
         cmocka_unit_test(are_counted_as_matches),
         cmocka_unit_test(of_detail_pages),
