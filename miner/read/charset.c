@@ -40,6 +40,25 @@ size_t charset_put_utf8(char *out, uint32_t cp)
     return 4;
 }
 
+uint32_t charset_meant(uint32_t cp)
+{
+    static const uint16_t windows_1252[32] = {0x20AC, 0x81,   0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021,
+                                              0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0x8D,   0x017D, 0x8F,
+                                              0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014,
+                                              0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D,   0x017E, 0x0178};
+    return cp >= 0x80 && cp < 0xA0 ? windows_1252[cp - 0x80] : cp;
+}
+
+const char *charset_find_c1(const char *s, size_t len)
+{
+    const char *end = s + len;
+    while ((s = memchr(s, 0xC2, (size_t)(end - s)))) {
+        if (end - s > 1 && (unsigned char)s[1] < 0xA0) return s;
+        s++;
+    }
+    return NULL;
+}
+
 // -- UTF-8 ----------------------------------------------------------------------------------------
 
 // The length of the sequence at s; 0 where there is none, and then *bad is the length of what to replace by

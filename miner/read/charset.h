@@ -27,6 +27,13 @@ __attribute__((warn_unused_result)) int charset_to_utf8(arena_t *arena, const ch
 // Writes one code point as UTF-8 (U+FFFD for what is none) to out, at most 4 bytes; returns their number.
 size_t charset_put_utf8(char *out, uint32_t cp);
 
+// What a code point means on the web: C1 controls are the characters of windows-1252 with that number (five
+// of them none: they stay), as who wrote them meant.
+uint32_t charset_meant(uint32_t cp);
+
+// The first C1 control (two bytes) in s, valid UTF-8; NULL: there is none.
+const char *charset_find_c1(const char *s, size_t len);
+
 // Length of the longest prefix of s that is valid UTF-8 (RFC 3629: no surrogates, no overlong forms).
 size_t charset_valid_prefix(const char *s, size_t len);
 

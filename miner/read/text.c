@@ -165,13 +165,14 @@ static bool is_space(unsigned char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-// Bytes at s that are no character to keep: C0 and DEL (1), C1 (2), a no-break space (2, as a space); else 0.
+// Bytes at s that are not to be kept as they are: C0 and DEL (1), C1 (2), a no-break space (2, as a space);
+// else 0.
 static size_t special(const unsigned char *s, size_t n, bool *space)
 {
     *space = is_space(*s);
     if (*s < 0x20 || *s == ' ' || *s == 0x7F) return 1;
     if (*s != 0xC2 || n < 2 || s[1] > 0xA0) return 0;
-    *space = s[1] == 0xA0 || s[1] == 0x85;
+    *space = s[1] == 0xA0;
     return 2;
 }
 
@@ -218,6 +219,12 @@ static size_t run_length(const unsigned char *s, const unsigned char *end)
     return (size_t)(p - s);
 }
 
+static void put_c1(writer_t *w, unsigned char c)
+{
+    char meant[4];
+    if (charset_meant(c) != c) put(w, meant, charset_put_utf8(meant, charset_meant(c)));
+}
+
 // Text in which white space folds.
 static void put_folded(writer_t *w, const char *text, size_t n)
 {
@@ -231,6 +238,7 @@ static void put_folded(writer_t *w, const char *text, size_t n)
         size_t skip = special(s, (size_t)(end - s), &space);
         if (space) want_gap(w, GAP_SPACE);
         if (!skip) put(w, (const char *)s, skip = 1); // a lead byte with nothing behind it
+        if (skip == 2 && !space) put_c1(w, s[1]);
         s += skip;
     }
 }
@@ -270,6 +278,12 @@ static const char *finish(writer_t *w)
     return w->out;
 }
 
+// An upper bound of what plain text becomes: C1 controls take two bytes, what they mean three.
+static size_t most_of(const char *s, size_t len)
+{
+    return len + (charset_find_c1(s, len) ? len / 2 : 0);
+}
+
 // most: an upper bound of the text's length.
 static bool writer_init(writer_t *w, arena_t *arena, text_mode_t mode, size_t most, size_t max)
 {
@@ -292,7 +306,8 @@ static const char *valid_utf8(arena_t *arena, const char *s, size_t len, size_t 
 const char *text_clean(arena_t *arena, const char *s, size_t len, text_mode_t mode, size_t max)
 {
     writer_t w;
-    if (!(s = valid_utf8(arena, s, len, &len)) || !writer_init(&w, arena, mode, len, max)) return NULL;
+    if (!(s = valid_utf8(arena, s, len, &len)) || !writer_init(&w, arena, mode, most_of(s, len), max))
+        return NULL;
     w.pre = 1;
     put_text(&w, s, len);
     return finish(&w);
@@ -438,7 +453,7 @@ static size_t length_below(const lxb_dom_node_t *root)
     size_t sum = 0;
     for (const lxb_dom_node_t *n = root; n; n = following(n, root, true, NULL)) {
         const lexbor_str_t *s = characters(n);
-        sum += (s ? s->length : 0) + 2; // a node can add an empty line
+        sum += (s ? most_of((const char *)s->data, s->length) : 0) + 2; // a node can add an empty line
     }
     return sum;
 }
@@ -466,7 +481,9 @@ const char *text_of_node(arena_t *arena, const lxb_dom_node_t *root, text_mode_t
 {
     writer_t w;
     const lexbor_str_t *only = only_text(root);
-    if (!writer_init(&w, arena, mode, only ? only->length : length_below(root), max)) return NULL;
+    if (!writer_init(&w, arena, mode,
+                     only ? most_of((const char *)only->data, only->length) : length_below(root), max))
+        return NULL;
     if (root->type == LXB_DOM_NODE_TYPE_ELEMENT && root->ns == LXB_NS_HTML)
         w.pre = root->local_name == LXB_TAG_PRE || root->local_name == LXB_TAG_TEXTAREA;
     if (only) {
@@ -485,16 +502,6 @@ const char *text_of_node(arena_t *arena, const lxb_dom_node_t *root, text_mode_t
 
 // -- raw markup -----------------------------------------------------------------------------------
 
-static size_t put_point(char *out, unsigned long cp)
-{
-    static const unsigned short windows_1252[32] = {
-        0x20AC, 0x81,   0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
-        0x2039, 0x0152, 0x8D,   0x017D, 0x8F,   0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
-        0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D,   0x017E, 0x0178};
-    if (cp >= 0x80 && cp < 0xA0) cp = windows_1252[cp - 0x80];
-    return charset_put_utf8(out, cp ? (uint32_t)cp : 0xFFFD);
-}
-
 // &#...; at s (behind the ampersand). Returns its length, 0 for none.
 static size_t numeric_reference(const char *s, const char *end, char *out, size_t *out_len)
 {
@@ -511,7 +518,8 @@ static size_t numeric_reference(const char *s, const char *end, char *out, size_
         if (cp <= 0x10FFFF) cp = cp * (hex ? 16 : 10) + (unsigned)v;
     }
     if (p == digits) return 0;
-    *out_len = put_point(out, cp);
+    cp = charset_meant((uint32_t)cp);
+    *out_len = charset_put_utf8(out, cp ? (uint32_t)cp : 0xFFFD);
     return (size_t)(p - s) + (p < end && *p == ';');
 }
 
@@ -618,8 +626,9 @@ static const char *take_tag(writer_t *w, const char *s, const char *end)
 const char *text_from_html(arena_t *arena, const char *html, size_t len, text_mode_t mode, size_t max)
 {
     writer_t w;
-    // some references of two characters are longer than their name: &nGt; takes 5 bytes and gives 6
-    if (!(html = valid_utf8(arena, html, len, &len)) || !writer_init(&w, arena, mode, len + len / 4 + 1, max))
+    // some references of two characters are longer than their name: &nGt; takes 5 bytes and gives 6; see
+    // most_of
+    if (!(html = valid_utf8(arena, html, len, &len)) || !writer_init(&w, arena, mode, len + len / 2 + 1, max))
         return NULL;
     for (const char *s = html, *end = html + len; s < end && !w.full;) {
         const char *tag = memchr(s, '<', (size_t)(end - s));

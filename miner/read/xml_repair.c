@@ -92,13 +92,8 @@ static bool is_xml_char(uint32_t c)
 
 static void put_char(repair_t *r, uint32_t c)
 {
-    // as browsers do: these numbers mean windows-1252
-    static const uint16_t windows1252[32] = {0x20AC, 0x81,   0x201A, 0x192,  0x201E, 0x2026, 0x2020, 0x2021,
-                                             0x2C6,  0x2030, 0x160,  0x2039, 0x152,  0x8D,   0x17D,  0x8F,
-                                             0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014,
-                                             0x2DC,  0x2122, 0x161,  0x203A, 0x153,  0x9D,   0x17E,  0x178};
     char text[16];
-    if (c >= 0x80 && c < 0xA0) c = windows1252[c - 0x80];
+    c = charset_meant(c);
     if (!is_xml_char(c)) return;
     int n = snprintf(text, sizeof text, "&#%u;", (unsigned)c);
     put(r, text, (size_t)n);

@@ -97,6 +97,11 @@ static void add_with_id(xmlXPathParserContextPtr ctxt, const char *ids, xmlNodeS
     ctxt->context->opCount += seen / NODES_PER_OP;
 }
 
+static bool is_over(xmlXPathParserContextPtr ctxt)
+{
+    return ctxt->context->opLimit && ctxt->context->opCount > ctxt->context->opLimit;
+}
+
 static void id(xmlXPathParserContextPtr ctxt, int nargs)
 {
     CHECK_ARITY(1);
@@ -105,11 +110,12 @@ static void id(xmlXPathParserContextPtr ctxt, int nargs)
     bool set = of && of->type == XPATH_NODESET;
     for (int i = 0; i < (!set ? 1 : from ? from->nodeNr : 0); i++) {
         xmlChar *ids = set ? xmlXPathCastNodeToString(from->nodeTab[i]) : xmlXPathCastToString(of);
-        if (ids) add_with_id(ctxt, (const char *)ids, found);
+        if (ids && !is_over(ctxt)) add_with_id(ctxt, (const char *)ids, found);
         xmlFree(ids);
     }
     xmlXPathFreeObject(of);
     valuePush(ctxt, xmlXPathWrapNodeSet(found));
+    if (is_over(ctxt)) xmlXPatherror(ctxt, __FILE__, __LINE__, XPATH_OP_LIMIT_EXCEEDED);
 }
 
 // By the attribute `lang`, as :lang() does it.

@@ -169,6 +169,7 @@ static void test_titles(void **state)
         {"std::vector&lt;int&gt; explained", "std::vector<int> explained"},
         {"inline <b>mark</b>up", "inline markup"},
         {"&#8220;q&#8221;", "“q”"},
+        {"&#147;q&#x94; \xC2\x96 r", "“q” – r"},
     };
     for (size_t i = 0; i < sizeof rss / sizeof *rss; i++) {
         char xml[500];
@@ -381,6 +382,9 @@ static void test_markup_inside(void **state)
         rss_item("<title>t</title><description>a &amp; b <i>c</i> <img src='x?a&amp;b'/></description>")
             ->summary,
         "a &amp; b <i>c</i> <img src=\"http://h.example/dir/x?a&amp;b\">");
+    assert_string_equal(
+        rss_item("<title>t</title><description>&lt;i&gt;it&#146;s\xC2\x85</description>")->summary,
+        "<i>it’s…");
     assert_string_equal(atom_item("<id>1</id><content type='xhtml' xmlns:x='http://www.w3.org/1999/xlink'>"
                                   "<div><a x:href='/y' x:show='new'>y</a></div></content>")
                             ->content,

@@ -98,7 +98,8 @@ static void plain_text_is_cleaned(void **state)
     (void)state;
     arena_t *arena = arena_new(1 << 20);
     assert_string_equal(text_clean(arena, "\x01 a\0b\x7F \xC2\x85 c\n\n\n d ", 16, TEXT_LINES, 100),
-                        "ab c\n\nd");
+                        "ab … c\n\nd");
+    assert_string_equal(text_clean(arena, "it\xC2\x92s\xC2\x97\xC2\x81", 9, TEXT_LINE, 100), "it’s—");
     assert_string_equal(text_clean(arena, "a <b> &amp;", 11, TEXT_LINE, 100), "a <b> &amp;");
     assert_string_equal(text_clean(arena, "bad \xFF\xC3", 6, TEXT_LINE, 100), "bad \xEF\xBF\xBD\xEF\xBF\xBD");
     assert_string_equal(text_verbatim(arena, " a\r\n b\0c\rd", 10, 100), " a\n bc\nd");
