@@ -46,6 +46,7 @@ void feed_capture_begin(feed_t *f, element_t e, const attributes_t *a, bool atom
     f->markup = f->has_part = false;
     f->part[0] = '\0';
     f->type = text_type(a, atom);
+    f->said_plain = f->type == TYPE_PLAIN && attributes_get(a, "type").len > 0;
     f->no_permalink = span_is(attributes_get(a, "isPermaLink"), "false");
     f->atom = atom;
     bool elsewhere = attributes_get(a, "src").len > 0, binary = is_binary(attributes_get(a, "type"));
@@ -298,6 +299,13 @@ static bool is_text(span_t s)
     return s.len && !memchr(s.s, '\0', s.len);
 }
 
+// Where no type is given, tags in an Atom text mean that it was forgotten.
+static span_t as_markup(feed_t *f, span_t text)
+{
+    if (f->said_plain && !f->markup) feed_escape_plain(&f->list, &text.s, &text.len);
+    return text;
+}
+
 void feed_capture_end(feed_t *f)
 {
     span_t text = captured(f);
@@ -312,12 +320,12 @@ void feed_capture_end(feed_t *f)
     case EL_TITLE: offer(f, SLOT_TITLE, text, f->type != TYPE_PLAIN || f->markup); break;
     case EL_LINK: feed_set(f, SLOT_URL, URL_LINK, text); break;
     case EL_GUID: take_guid(f, text); break;
-    case EL_SUMMARY: offer(f, SLOT_SUMMARY, text, false); break;
+    case EL_SUMMARY: offer(f, SLOT_SUMMARY, as_markup(f, text), false); break;
     case EL_CONTENT:
         if (f->no_text && !(f->base64 && is_text(text)))
             take_other(f, (span_t){NULL, 0});
         else
-            feed_set(f, SLOT_CONTENT, rank, text);
+            feed_set(f, SLOT_CONTENT, rank, as_markup(f, text));
         break;
     case EL_DATE: take_date(f, text); break;
     case EL_CATEGORY: feed_item_text(&f->list, f->item, "category", text.s, text.len); break;

@@ -98,6 +98,30 @@ bool feed_looks_like_html(const char *text, size_t len)
     return false;
 }
 
+static bool is_special(char c)
+{
+    return c == '&' || c == '<' || c == '>';
+}
+
+void feed_escape_plain(feed_list_t *l, const char **text, size_t *len)
+{
+    buf_t out;
+    int rc = 0;
+    if (!feed_looks_like_html(*text, *len)) return;
+    buf_init(&out, 5 * (size_t)MAX_CONTENT);
+    for (size_t i = 0, n; i < *len && rc == 0; i += n + 1) {
+        for (n = 0; i + n < *len && !is_special((*text)[i + n]);) n++;
+        rc = buf_append(&out, *text + i, n);
+        if (rc == 0 && i + n < *len)
+            rc = buf_puts(&out, (*text)[i + n] == '&' ? "&amp;" : (*text)[i + n] == '<' ? "&lt;" : "&gt;");
+    }
+    // beyond the bound it is cut as any text is
+    const char *escaped = arena_strndup(l->arena, out.data ? out.data : "", out.len);
+    if (escaped) *text = escaped, *len = out.len;
+    if (!escaped) too_big(l);
+    buf_free(&out);
+}
+
 // -- slots ----------------------------------------------------------------------------------------
 
 // Can text be used as it is, where there is nothing to clean? A kept text is ours alone, so its end may be

@@ -87,6 +87,10 @@ void feed_item_pair(feed_list_t *list, feed_item_t *item, const char *name, cons
 // Is text markup rather than plain text: does it hold a tag or character reference of HTML?
 bool feed_looks_like_html(const char *text, size_t len);
 
+// Plain text that is to stand where markup does: if it would be read as markup, it is escaped (in the list's
+// arena).
+void feed_escape_plain(feed_list_t *list, const char **text, size_t *len);
+
 // Turns the list into items: keys, hashes, filters. The items that are not `done` or empty are left out.
 read_status_t feed_list_finish(feed_list_t *list, items_t *out);
 

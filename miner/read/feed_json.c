@@ -16,7 +16,17 @@ enum { KEPT_SCRATCH = 8 << 10 }; // bytes
 typedef struct {
     const char *name;
     size_t len; // of name
-    enum { AS_TEXT, AS_OTHER, AS_MARKUP, AS_DATE, AS_AUTHOR, AS_ENCLOSURE, AS_SOURCE, AS_NOTHING } as;
+    enum {
+        AS_TEXT,
+        AS_PLAIN,
+        AS_OTHER,
+        AS_MARKUP,
+        AS_DATE,
+        AS_AUTHOR,
+        AS_ENCLOSURE,
+        AS_SOURCE,
+        AS_NOTHING
+    } as;
     feed_slot_t slot;
     int rank;
 } member_t;
@@ -29,8 +39,8 @@ static const member_t json_feed[] = {
     {NAME("external_url"), AS_OTHER, SLOT_URL, 1},
     {NAME("title"), AS_TEXT, SLOT_TITLE, 0},
     {NAME("content_html"), AS_TEXT, SLOT_CONTENT, 0},
-    {NAME("content_text"), AS_TEXT, SLOT_CONTENT, 1},
-    {NAME("summary"), AS_TEXT, SLOT_SUMMARY, 0},
+    {NAME("content_text"), AS_PLAIN, SLOT_CONTENT, 1},
+    {NAME("summary"), AS_PLAIN, SLOT_SUMMARY, 0},
     {NAME("image"), AS_OTHER, SLOT_IMAGE, 0},
     {NAME("banner_image"), AS_OTHER, SLOT_IMAGE, 1},
     {NAME("date_published"), AS_DATE, 0, 0},
@@ -115,6 +125,10 @@ static void take_member(feed_list_t *l, feed_item_t *item, const member_t *m, yy
     case AS_DATE:
         if (text) feed_item_date(l, item, m->rank, text, len);
         if (m->rank) keep(l, item, m->name, v); // when it was changed
+        return;
+    case AS_PLAIN:
+        if (text) feed_escape_plain(l, &text, &len);
+        if (text) (void)feed_item_set(l, item, m->slot, m->rank, text, len, false);
         return;
     default:
         if (text) (void)feed_item_set(l, item, m->slot, m->rank, text, len, m->as == AS_MARKUP);

@@ -55,7 +55,7 @@ typedef struct {
     bool has_part; // of an author or image: an inner element gave the value
     char part[16]; // name of the element right in it
     text_type_t type;
-    bool no_permalink, no_text, base64, atom;
+    bool no_permalink, no_text, base64, atom, said_plain;
     const char *attributes; // JSON, or NULL
 
     struct {
