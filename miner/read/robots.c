@@ -131,6 +131,12 @@ static bool is_unreserved(unsigned char c)
            (c && strchr("-._~", c) != NULL);
 }
 
+// Others stand in no URL (RFC 3986, 2): who writes them means their percent-encoded form.
+static bool is_in_urls(unsigned char c)
+{
+    return is_unreserved(c) || (c && strchr("%:/?#[]@!$&'()*+,;=", c) != NULL);
+}
+
 static size_t put_encoded(char *out, unsigned char c)
 {
     static const char digits[] = "0123456789ABCDEF";
@@ -156,7 +162,7 @@ static size_t normalize(span_t s, bool pattern, char *out)
                 out[n++] = (char)c;
             else
                 n += put_encoded(out + n, c);
-        } else if (c >= 0x80 || c <= ' ' || c == '$' || (c == '*' && !pattern)) {
+        } else if (!is_in_urls(c) || c == '$' || (c == '*' && !pattern)) {
             n += put_encoded(out + n, c);
         } else {
             out[n++] = (char)c;

@@ -187,6 +187,8 @@ static void test_encoding(void **state)
         {RULE("/a%2Fb"), "rtm", "/a/b", true, 0},
         {RULE("/a%2fb"), "rtm", "/a%2Fb", false, 2},
         {RULE("/a%3cd"), "rtm", "/a%3Cd", false, 2},
+        {RULE("/find/{words}?q=\"|"), "rtm", "/find/%7Bwords%7D?q=%22%7c", false, 2},
+        {RULE("/a%3c%5e"), "rtm", "/a<^", false, 2},
         {RULE("/a%zz"), "rtm", "/a%zz", false, 2},
         {RULE("/a%"), "rtm", "/a%", false, 2},
         {RULE("/~joe/"), "rtm", "/%7Ejoe/x", false, 2},
