@@ -73,8 +73,9 @@ static bool hint_members(arena_t *arena, const char *path, size_t len, const cha
                          hint_t *out)
 {
     out->value = names_of(arena, object);
+    bool of_document = path[1] == '$' || strcmp(out->field, "items") == 0;
     out->why = len > strspn(path, "$@") ? arena_printf(arena, "`%.*s%s` has", (int)len, path, within)
-               : path[1] == '$'         ? "the document has"
+               : of_document            ? "the document has"
                                         : "an item has";
     return out->value && out->why;
 }
@@ -100,6 +101,14 @@ static size_t hint_field(arena_t *arena, const field_t *f, yyjson_val *root, yyj
     walk_t w = walk(strncmp(path, "$$", 2) == 0 ? root : item, path);
     if (w.missing) return hint_members(arena, path, w.len, "", w.at, out);
     return w.whole && hint_end(arena, f, path, w.at, out);
+}
+
+// Where a path that should have led to the items ends before.
+static size_t hint_items(arena_t *arena, const char *path, yyjson_val *root, hint_t *out)
+{
+    *out = (hint_t){.field = "items", .selector = path};
+    walk_t w = walk(root, path);
+    return w.missing && hint_members(arena, path, w.len, "", w.at, out);
 }
 
 // The first item; NULL: there is none.
@@ -130,6 +139,7 @@ size_t hint_json(const template_t *t, bool detail, arena_t *arena, const documen
            n_fields = detail ? t->n_detail_fields : t->n_fields;
     yyjson_doc *doc = json_parse(arena, document, &status, why);
     yyjson_val *root = yyjson_doc_get_root(doc), *item = first_item(items, n_items, matches, root);
+    if (n_items && max && !item) return hint_items(arena, items[0], root, out);
     matches += n_items;
     for (size_t i = 0; i < n_fields && n < max && item; i++) {
         bool none = fields[i].n_selectors > 0;

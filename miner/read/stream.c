@@ -134,6 +134,7 @@ typedef struct {
     items_t *out;
     size_t cap, n_events, n_bad;
     read_status_t bad; // the first event's that could not be read
+    char none[200];    // what the first event has in which `items` matched nothing
 } collection_t;
 
 static read_status_t collect(const template_t *t, arena_t *arena, collection_t *c, const items_t *one)
@@ -167,8 +168,12 @@ static read_status_t take_event(stream_reader_t *r, arena_t *arena, const char *
     const char *position;
     c->n_events++;
     read_status_t status = stream_event(r, arena, url, event, &one, &position);
-    if (status == READ_OK) return collect(r->template, arena, c, &one);
+    if (status == READ_OK) {
+        if (*one.detail && !*c->none) snprintf(c->none, sizeof c->none, "%s", one.detail);
+        return collect(r->template, arena, c, &one);
+    }
     if (effort_over()) return READ_TOO_COMPLEX;
+    if (status == READ_TOO_BIG && !event->too_big) return READ_TOO_BIG; // no room is left for any event
     if (c->n_bad++ == 0) {
         c->bad = status;
         snprintf(c->out->detail, sizeof c->out->detail, "event %zu: %.150s", c->n_events, one.detail);
@@ -203,6 +208,11 @@ read_status_t stream_items(stream_reader_t *r, arena_t *arena, const document_t 
     if (status == READ_OK && events_next(events, &end, &len, &event))
         status = take_event(r, arena, document->url, &event, &c);
     events_destroy(&events);
+    if (status == READ_TOO_BIG)
+        snprintf(out->detail, sizeof out->detail, "what stands behind event %zu takes too much memory",
+                 c.n_events - 1);
     if (status == READ_OK && c.n_bad && c.n_bad == c.n_events) return c.bad;
-    return status;
+    if (status != READ_OK || out->matched || !*c.none) return status;
+    snprintf(out->detail, sizeof out->detail, "%s", c.none);
+    return READ_ROTTED;
 }

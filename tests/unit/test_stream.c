@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,6 +168,39 @@ static void test_saved(void **state)
     assert_int_equal(reader_items(reader, arena, &page, &items), READ_NOT_THIS_KIND);
 }
 
+// What does not fit any more is no bad event.
+static void test_saved_beyond_memory(void **state)
+{
+    (void)state;
+    enum { EVENTS = 5000 };
+    items_t items;
+    arena_t *small = arena_new(256 << 10);
+    char *lines = malloc(EVENTS * 100), *end = lines;
+    for (int i = 0; i < EVENTS; i++)
+        end += sprintf(end, "{\"t\":\"a title of some length, number %d\"}\n", i);
+    use("\"kind\":\"stream\",\"fields\":{\"title\":\"$.t\"}");
+    const document_t document = {.bytes = lines, .len = (size_t)(end - lines)};
+    assert_int_equal(reader_items(reader, small, &document, &items), READ_TOO_BIG);
+    assert_true(items.n_items > 100 && items.n_items < EVENTS);
+    assert_non_null(strstr(items.detail, "too much memory"));
+    arena_destroy(&small);
+    free(lines);
+}
+
+static void test_saved_without_items(void **state)
+{
+    (void)state;
+    items_t items;
+    static const char lines[] = "{\"type\":\"post\",\"t\":\"a\"}\n{\"type\":\"ping\"}\n";
+    const document_t document = {.bytes = lines, .len = sizeof lines - 1};
+    use("\"kind\":\"stream\",\"items\":\"$[?@.type=='post']\",\"fields\":{\"title\":\"$.t\"}");
+    assert_int_equal(reader_items(reader, arena, &document, &items), READ_ROTTED);
+    assert_string_equal(items.detail, "`items` matched nothing; the root has type, t");
+    use("\"kind\":\"stream\",\"fields\":{\"title\":\"$.t\",\"type\":\"$.type\"},\"keep\":{\"type\":\"^post$\"}");
+    assert_int_equal(reader_items(reader, arena, &document, &items), READ_OK);
+    assert_int_equal(items.n_items, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +209,8 @@ int main(void)
         cmocka_unit_test(test_what_is_passed_over),
         cmocka_unit_test(test_offsets),
         cmocka_unit_test(test_saved),
+        cmocka_unit_test(test_saved_beyond_memory),
+        cmocka_unit_test(test_saved_without_items),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
