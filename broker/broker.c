@@ -172,15 +172,17 @@ static void store_given(broker_t *b)
     broker_store_number(b, "given_until", b->built_until);
 }
 
-// The store had not written their rows yet when the broker ended.
+// The store had not written their rows yet when the broker ended; in the order in which they were added, as
+// that makes their phases.
 static void complete_sources(broker_t *b)
 {
     size_t pos = 0;
-    for (source_t *s; (s = map_next(&b->catalog.sources, &pos));) {
-        if (s->ordinal != NO_ORDINAL) continue;
-        source_set_ordinal(s, NO_ORDINAL);
-        broker_store_source(b, s);
-    }
+    for (const listing_t *l; (l = map_next(&b->catalog.listings, &pos));)
+        for (size_t i = 0; i < l->n_sources; i++) {
+            if (l->sources[i]->ordinal != NO_ORDINAL) continue;
+            source_set_ordinal(l->sources[i], NO_ORDINAL);
+            broker_store_source(b, l->sources[i]);
+        }
 }
 
 void broker_start(broker_t *b, instant_t now)

@@ -101,8 +101,8 @@ struct listing { // a template in the catalog
     bool plain; // the schedule is a period and nothing else
     source_t **sources;
     size_t n_sources;
-    // Its sources are being scheduled, see entering.c: so many are.
-    bool entering;
+    // Its sources are being scheduled, see entering.c: so many are. unsaved: the store gets their rows then.
+    bool entering, unsaved;
     size_t n_entered;
     struct listing *entering_next;
     uint64_t polled, stored, failed, items; // since start

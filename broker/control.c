@@ -262,14 +262,14 @@ static listing_t *replace(broker_t *b, listing_t *old, arena_t *arena, template_
 }
 
 // What bound the host's politeness allows: polls that its sources need a minute against those it may serve.
-int64_t reachable_bound(const broker_t *b, const template_t *t, const char *url)
+// While they enter, each of the host's counts as one of these. s: NULL if nobody knows it.
+int64_t reachable_bound(const template_t *t, const source_t *s)
 {
-    double cost = 200, need = 60000.0 / (double)t->every_ms;
-    const source_t *s = map_get(&b->catalog.sources, source_id(t->name, url));
-    if (s) {
-        cost = s->cost_ms;
+    double cost = s ? s->cost_ms : 200, need = 60000.0 / (double)t->every_ms;
+    if (s && s->listing->entering)
+        need *= s->lane->n_sources;
+    else if (s)
         need = (double)s->lane->cost / 1000 / cost;
-    }
     double budget = 60000.0 * t->host_concurrency / cost;
     if (t->host_gap_ms > 0 && 60000.0 / (double)t->host_gap_ms < budget)
         budget = 60000.0 / (double)t->host_gap_ms;
@@ -277,11 +277,15 @@ int64_t reachable_bound(const broker_t *b, const template_t *t, const char *url)
     return (int64_t)((double)t->every_ms * stretch + 2 * cost + 1000);
 }
 
-static void put_promise(call_t *c, yyjson_mut_val *o, const template_t *t)
+// l: the template's listing, NULL: it is not in the catalog, or another version is.
+static void put_promise(call_t *c, yyjson_mut_val *o, const template_t *t, const listing_t *l)
 {
+    const map_t *sources = &c->broker->catalog.sources;
     int64_t bound = 0;
-    for (size_t i = 0; i < t->n_urls && t->mode != MODE_TRIGGERED; i++) {
-        int64_t reached = reachable_bound(c->broker, t, t->urls[i]);
+    size_t n = l ? l->n_sources : t->n_urls;
+    for (size_t i = 0; i < n && t->mode != MODE_TRIGGERED; i++) {
+        const source_t *s = l ? l->sources[i] : map_get(sources, source_id(t->name, t->urls[i]));
+        int64_t reached = reachable_bound(t, s);
         if (reached > bound) bound = reached;
     }
     put_int(c, o, "sources", (int64_t)t->n_urls);
@@ -342,14 +346,15 @@ static void command_add(call_t *c)
         return;
     }
     bool change = strcmp(action, "unchanged") != 0 && !call_flag(c, "dry_run");
+    listing_t *l = strcmp(action, "unchanged") != 0 ? NULL : old;
     if (change) {
-        listing_t *l =
-            old ? replace(b, old, arena, t, zone, json) : catalog_add(&b->catalog, arena, t, zone, json, 1);
+        l = old ? replace(b, old, arena, t, zone, json) : catalog_add(&b->catalog, arena, t, zone, json, 1);
         if (!old) catalog_add_sources(&b->catalog, l);
         unreadables_forget(&b->unreadable, t->name);
+        l->unsaved = !old; // new rows have time
         for (size_t i = 0; i < l->n_sources; i++) {
             if (l->sources[i]->ordinal == NO_ORDINAL) source_set_ordinal(l->sources[i], NO_ORDINAL);
-            broker_store_source(b, l->sources[i]);
+            if (old) broker_store_source(b, l->sources[i]);
         }
         store_template(b, l); // last: with it, its sources' older validators must be gone
         relations_update(b, regate);
@@ -361,7 +366,7 @@ static void command_add(call_t *c)
     put_str(c, o, "name", t->name);
     put_id(c, o, "id", template_id(t->name));
     put_str(c, o, "action", action);
-    put_promise(c, o, t);
+    put_promise(c, o, t, l);
     char words[200];
     bool plain = schedule_is_plain(t);
     put_str(c, o, "schedule",

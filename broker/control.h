@@ -70,6 +70,6 @@ void command_explain(call_t *call);
 // Lets a source, or (NULL) all of a listing, out of quarantine; how many there were.
 size_t release_sources(broker_t *broker, listing_t *listing, source_t *only);
 // The best bound of a row's delay that the host's budget allows, ms.
-int64_t reachable_bound(const broker_t *broker, const template_t *template, const char *url);
+int64_t reachable_bound(const template_t *template, const source_t *source);
 
 #endif

@@ -274,7 +274,7 @@ void command_explain(call_t *c)
     put_time(c, o, "last_stored_ms", s->last_ok);
     put_str(c, o, "last_error", s->last_error ? error_class_name(s->last_error) : "");
     bool triggered = l->template->mode == MODE_TRIGGERED;
-    put_time(c, o, "bound_ms", triggered ? 0 : reachable_bound(b, l->template, s->url));
+    put_time(c, o, "bound_ms", triggered ? 0 : reachable_bound(l->template, s));
     put_int(c, o, "fresh_within_ms", l->template->fresh_within_ms);
     yyjson_mut_val *reasons = yyjson_mut_obj_add_arr(c->doc, o, "why");
     if (!l->enabled) say(c, reasons, "its template is disabled; `rtm-ctl enable %s`", l->template->name);

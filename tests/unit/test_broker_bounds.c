@@ -160,6 +160,7 @@ static void very_many_sources_are_scheduled_in_steps(void **state)
     pass(w, LIVENESS + 100);
     join(w, 1, "m1");
     add_long(w, "big", N, 40);
+    broker_tick(w->broker, w->now);
     size_t first = broker_counts(w->broker).due;
     assert_true(first > 0);
     add(w, "other", 1, ", \"blocks\": \"big\"", false); // its polls take turns from now on
@@ -175,6 +176,30 @@ static void very_many_sources_are_scheduled_in_steps(void **state)
     assert_int_equal(command(w, "disable", name, 1)->code, 0); // before all are in
     pass(w, 10);
     assert_int_equal(broker_counts(w->broker).open, 0);
+}
+
+// A broker that ends before all their rows are in its file has them all again, at the times that they had.
+static void very_many_sources_survive_a_restart(void **state)
+{
+    enum { N = 6000 };
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    add_long(w, "big", N, 40);
+    broker_tick(w->broker, w->now);
+    uint32_t ordinals[N];
+    size_t pos = 0, rows = 0;
+    const listing_t *l = map_next(&w->broker->catalog.listings, &pos);
+    for (int i = 0; i < N; i++) ordinals[i] = l->sources[i]->ordinal;
+    for (size_t i = 0; i < w->n_ops; i++) rows += w->ops[i].kind == STORE_SOURCE;
+    assert_true(rows > 0 && rows < N);
+    restart(w);
+    for (size_t i = rows = 0; i < w->n_ops; i++) rows += w->ops[i].kind == STORE_SOURCE;
+    assert_int_equal(rows, N);
+    pos = 0;
+    l = map_next(&w->broker->catalog.listings, &pos);
+    for (int i = 0; i < N; i++) assert_int_equal(l->sources[i]->ordinal, ordinals[i]);
+    pass(w, LIVENESS + 100);
+    assert_true(broker_counts(w->broker).open >= N);
 }
 
 // Very many sources are looked at in several steps, between which miners are answered.
@@ -474,6 +499,7 @@ int main(void)
         TEST(the_pages_of_a_long_name_end),
         TEST(long_urls_make_pages_shorter),
         TEST(very_many_sources_are_scheduled_in_steps),
+        TEST(very_many_sources_survive_a_restart),
         TEST(very_many_tasks_end_in_steps),
         TEST(what_is_next_among_many_takes_several_steps),
         TEST(letters_that_leave_meanwhile_end_no_table),
