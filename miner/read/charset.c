@@ -3,6 +3,7 @@
 #include "miner/read/charset.h"
 
 #include <lexbor/encoding/encoding.h>
+#include <lexbor/encoding/multi.h>
 #include <lexbor/html/encoding.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -182,6 +183,38 @@ static int decode_chunks(const lxb_encoding_data_t *encoding, const char *s, siz
     return append_points(buf, points, lxb_encoding_decode_buf_used(&ctx));
 }
 
+// The character of two bytes (WHATWG Encoding, 12.3.1), or U+FFFD.
+static lxb_codepoint_t shift_jis_pair(unsigned char lead, unsigned char trail)
+{
+    enum { FIRST_PRIVATE = 8836, LAST_PRIVATE = 10715 };
+    size_t pointer = (lead - (lead < 0xA0 ? 0x81u : 0xC1u)) * 188 + trail - (trail < 0x7F ? 0x40u : 0x41u);
+    bool pair = (trail >= 0x40 && trail <= 0x7E) || (trail >= 0x80 && trail <= 0xFC);
+    if (pair && pointer >= FIRST_PRIVATE && pointer <= LAST_PRIVATE)
+        return 0xE000 + (lxb_codepoint_t)(pointer - FIRST_PRIVATE);
+    bool listed = pair && pointer < sizeof lxb_encoding_multi_jis0208_map / sizeof(lxb_codepoint_t);
+    lxb_codepoint_t cp = listed ? lxb_encoding_multi_jis0208_map[pointer] : LXB_ENCODING_ERROR_CODEPOINT;
+    return cp == LXB_ENCODING_ERROR_CODEPOINT ? LXB_ENCODING_REPLACEMENT_CODEPOINT : cp;
+}
+
+// lexbor's own decoder (3.0.1) has nothing behind lead bytes from 0xE1 on, a quarter of all kanji.
+static int decode_shift_jis(const char *s, size_t len, buf_t *buf)
+{
+    const unsigned char *p = (const unsigned char *)s, *end = p + len;
+    while (p < end) {
+        lxb_codepoint_t cp = *p++;
+        if (cp >= 0xA1 && cp <= 0xDF) {
+            cp += 0xFF61 - 0xA1; // katakana of half width
+        } else if (cp == 0xA0 || cp > 0xFC || (cp > 0x80 && p == end)) {
+            cp = LXB_ENCODING_REPLACEMENT_CODEPOINT;
+        } else if (cp > 0x80) {
+            cp = shift_jis_pair((unsigned char)cp, *p);
+            p += cp != LXB_ENCODING_REPLACEMENT_CODEPOINT || *p >= 0x80; // else it is a character of its own
+        }
+        if (append_points(buf, &cp, 1) != 0) return -1;
+    }
+    return 0;
+}
+
 static int decode_utf32(const char *s, size_t len, bool big, buf_t *buf)
 {
     for (size_t i = 0; i + 4 <= len; i += 4) {
@@ -339,8 +372,9 @@ int charset_to_utf8(arena_t *arena, const char *bytes, size_t len, const char *c
     if (encoding && v.encoding == LXB_ENCODING_UTF_8) return repair(arena, bytes, len, out, out_len);
     buf_t buf;
     buf_init(&buf, len * WORST_GROWTH + 4 * CHUNK);
-    int rc = encoding ? decode_chunks(encoding, bytes, len, &buf)
-                      : decode_utf32(bytes, len, v.utf32 == WIDE_32BE, &buf);
+    int rc = !encoding                              ? decode_utf32(bytes, len, v.utf32 == WIDE_32BE, &buf)
+             : v.encoding == LXB_ENCODING_SHIFT_JIS ? decode_shift_jis(bytes, len, &buf)
+                                                    : decode_chunks(encoding, bytes, len, &buf);
     *out = rc == 0 ? arena_strndup(arena, buf.data, buf.len) : NULL;
     *out_len = buf.len;
     buf_free(&buf);
