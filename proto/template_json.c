@@ -65,16 +65,50 @@ const char *nearest(const char *word, const char *const *words)
     return best;
 }
 
-// "a", "b" or "c" into out.
+// "a", "b" or "c" into out; as many as fit.
 static const char *enumerate(char *out, size_t size, const char *const *words)
 {
     size_t at = 0;
     out[0] = '\0';
-    for (size_t i = 0; words[i] && at < size; i++) {
+    for (size_t i = 0; words[i]; i++) {
         const char *between = i == 0 ? "" : words[i + 1] ? ", " : " or ";
+        if (at + strlen(between) + strlen(words[i]) + sizeof ", ...\"\"" > size) {
+            snprintf(out + at, size - at, ", ...");
+            break;
+        }
         at += (size_t)snprintf(out + at, size - at, "%s\"%s\"", between, words[i]);
     }
     return out;
+}
+
+// What members are called elsewhere.
+static const char *translated(const char *name, const char *const *words)
+{
+    static const char *const others[][2] = {{"interval", "every"},   {"frequency", "every"},
+                                            {"schedule", "cron"},    {"enabled", "disabled"},
+                                            {"active", "disabled"},  {"description", "comment"},
+                                            {"notes", "comment"},    {"type", "kind"},
+                                            {"item", "items"},       {"list", "items"},
+                                            {"id", "key"},           {"guid", "key"},
+                                            {"next_page", "next"},   {"pagination", "next"},
+                                            {"max_pages", "pages"},  {"filter", "keep"},
+                                            {"filters", "keep"},     {"include", "keep"},
+                                            {"exclude", "drop"},     {"details", "detail"},
+                                            {"locale", "dates"},     {"user_agent", "headers"},
+                                            {"params", "query"},     {"data", "body"},
+                                            {"link", "follow"},      {"url", "follow"},
+                                            {"css", "select"},       {"xpath", "select"},
+                                            {"path", "select"},      {"attr", "select"},
+                                            {"attribute", "select"}, {"regex", "match"},
+                                            {"pattern", "match"},    {"multiple", "all"},
+                                            {"template", "format"},  {"delay", "gap"},
+                                            {"max", "max_attempts"}, {"attempts", "max_attempts"}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (strcmp(others[i][0], name) != 0) continue;
+        for (size_t k = 0; words[k]; k++)
+            if (strcmp(words[k], others[i][1]) == 0) return words[k];
+    }
+    return NULL;
 }
 
 // -- objects --------------------------------------------------------------------------------------
@@ -86,6 +120,7 @@ static int refuse_member(parse_t *p, const char *path, const char *name, const m
     for (size_t i = 0; i < n; i++) words[i] = rows[i].name;
     words[n] = NULL;
     const char *meant = nearest(name, words);
+    if (!meant) meant = translated(name, words);
     char where[MAX_PATH];
     path_member(where, path, name);
     if (meant) return template_fail(p->error, where, "there is no such member; did you mean `%s`?", meant);

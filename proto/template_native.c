@@ -578,6 +578,10 @@ static int check_format(parse_t *p, const field_t *f, const field_t *fields, siz
 {
     char where[MAX_PATH], name[MAX_NAME + 1];
     snprintf(where, sizeof where, "%s%.80s.format", prefix, f->name);
+    if (f->type == TYPE_TIME && f->format && !strchr(f->format, '{'))
+        return template_fail(
+            p->error, where,
+            "puts fields together, as in \"{day} {hour}\"; dates need no format, and what is left open in them, `dates` says");
     for (const char *at = f->format; at && (at = strchr(at, '{'));) {
         size_t len = strcspn(++at, "}"), i = 0;
         if (!at[len] || len == 0 || len > MAX_NAME)

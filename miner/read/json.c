@@ -56,13 +56,13 @@ struct json_reader {
 
 // -- compiling ------------------------------------------------------------------------------------
 
-// The path of a selector: "$.a" as it is; "@.a", "a" and "[0]" mean the same from the item, "$$.a" is from
-// the root.
+// The path of a selector: "$.a" as it is; "@.a", "a", ".a" and "[0]" mean the same from the item, "$$.a" is
+// from the root.
 static bool compile_one(alternative_t *out, const char *selector, const char *where, template_error_t *error)
 {
     char text[MAX_SELECTOR + 8];
     out->from_root = selector[0] == '$' && selector[1] == '$';
-    const char *head = *selector == '$' ? "" : *selector == '[' || *selector == '@' ? "$" : "$.";
+    const char *head = *selector == '$' ? "" : strchr("[@.", *selector) ? "$" : "$.";
     const char *tail = selector + (*selector == '@' || out->from_root);
     jsonpath_error_t wrong;
     int n = snprintf(text, sizeof text, "%s%s", head, tail);

@@ -639,7 +639,9 @@ static bool parse_query(parser_t *ps)
     if (ps->p + valid < ps->end) return fail_at(ps, ps->p + valid, "not valid UTF-8");
     if (!take(ps, "$")) return fail(ps, "a JSONPath starts with $");
     if (!parse_segments(ps, &ps->path->query)) return false;
-    return more(ps) ? fail(ps, "a segment was expected: .name, ..name or [...]") : true;
+    if (!more(ps)) return true;
+    return fail(ps, *ps->p == '-' ? "names with other signs stand in brackets: ['a-b']"
+                                  : "a segment was expected: .name, ..name or [...]");
 }
 
 jsonpath_t *jsonpath_new(const char *query, size_t len, jsonpath_error_t *error)

@@ -83,6 +83,8 @@ static const char *advice(const char *text)
         return " (XPath starts with `xpath:`)";
     if (*text == '$') return " (JSONPath is for kind `json`)";
     if (strstr(text, ":has-text(")) return " (text is looked for with `:contains()`)";
+    if (strstr(text, "::attr") && !strstr(text, "::attr("))
+        return " (an attribute is taken with `::attr(name)`)";
     if (strstr(text, "::text") || strstr(text, "::attr("))
         return " (`::text` and `::attr(name)` stand once, at the end; for alternatives use a list)";
     return strchr(text, '@') ? " (an attribute is taken with `::attr(name)` at the end)" : "";

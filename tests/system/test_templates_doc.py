@@ -44,6 +44,47 @@ def test_there_are_examples():
     assert len(WHOLE) >= 6 and len(PARTS) >= 4
 
 
+def completed(span):
+    """The template that a piece of one stands in: its own members, a field, a selector or a pattern."""
+    try:
+        members = json.loads("{" + span + "}")
+    except ValueError:
+        value = json.loads(span)
+        members = {"match": value} if str(value).startswith("^") else {"x": value}
+    own = {name: members.pop(name) for name in list(members) if name in ("items", "script", "dates", "key")}
+    if "match" in members:
+        members = {"x": {"select": "b", **members}}
+    fields = {"title": "a", "id": "b", "day": "i", "hour": "u", **members}
+    if "script" in own or '"$.' in span:
+        own, fields = {"script": "#x", "items": "$.a", **own}, {"title": "$.t", **members}
+    return {"name": "t", "url": "https://a.example/", "items": "li", "fields": fields, **own}
+
+
+def test_what_pages_often_need(tmp_path):
+    cells = [row.rpartition(" | ")[2] for row in below("What pages often need").splitlines() if row.startswith("|")]
+    spans = [span for cell in cells for span in re.findall(r"`([^`]+)`", cell) if span[0] in '"{[']
+    for span in spans:
+        said, why = read(tmp_path, json.dumps(completed(span)))
+        assert said, (span, why)
+    assert len(spans) > 20
+
+
+def test_links_lead_somewhere():
+    anchors = {re.sub(r"[^a-z0-9 -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.+)$", TEXT, re.M)}
+    assert not set(re.findall(r"\]\(#([^)]+)\)", TEXT)) - anchors
+    contents = TEXT.split("\n## ")[0]
+    assert re.findall(r"^- \[([^]]+)\]", contents, re.M) == re.findall(r"^## (.+)$", TEXT, re.M)
+
+
+def test_all_members_are_listed():
+    """Each member that the parser knows stands in the table of members."""
+    with open(os.path.join(ROOT, "proto", "template_native.c"), encoding="utf-8") as file:
+        known = re.findall(r'\{"(\w+)", (?:member_|read_urls)', file.read())
+    first = [row.split(" | ")[0] for row in below("Members of a template").splitlines() if row.startswith("| `")]
+    listed = set(re.findall(r"`(\w+)`", " ".join(first)))
+    assert len(known) > 40 and not set(known) - listed - {"script"}
+
+
 def below(heading):
     return TEXT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
 

@@ -64,9 +64,9 @@ static void test_items(void **state)
 static void test_ways_to_name_items(void **state)
 {
     (void)state;
-    static const char *const same[] = {
-        "\"$.a.b[*]\"",    "\"$.a.b\"",  "\"a.b\"", "\"@.a.b\"", "[\"$.nope[*]\",\"$.a.b[*]\"]",
-        "\"$.a.b[?@.t]\"", "\"$..b[*]\""};
+    static const char *const same[] = {"\"$.a.b[*]\"",    "\"$.a.b\"",  "\"a.b\"",
+                                       "\".a.b\"",        "\"@.a.b\"",  "[\"$.nope[*]\",\"$.a.b[*]\"]",
+                                       "\"$.a.b[?@.t]\"", "\"$..b[*]\""};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         char members[200];
         snprintf(members, sizeof members, "\"items\":%s,\"fields\":{\"title\":\"t\"}", same[i]);
@@ -207,6 +207,7 @@ static void test_errors_name_the_field(void **state)
         {"\"items\":\"$.a[\",\"fields\":{\"title\":\"$.t\"}", "items"},
         {"\"items\":\"$.a\",\"fields\":{\"title\":\"$.t[01]\"}", "fields.title"},
         {"\"items\":\"$.a\",\"key\":\"$.\",\"fields\":{\"title\":\"$.t\"}", "key"},
+        {"\"items\":\"$.a\",\"key\":\"$.a-b\",\"fields\":{\"title\":\"$.t\"}", "key"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char members[300];
