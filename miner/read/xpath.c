@@ -310,6 +310,7 @@ static xmlNode *copy_text(copy_t *copy, const lexbor_str_t *text, xmlElementType
     n->name = type == XML_COMMENT_NODE ? xmlStringComment : xmlStringText;
     n->content = text && text->data ? text->data : (xmlChar *)"";
     n->doc = copy->document;
+    n->psvi = (void *)copy->n;
     return n;
 }
 
@@ -320,6 +321,7 @@ static int copy_attribute(copy_t *copy, xmlNode *element, lxb_dom_attr_t *from, 
     if (!value) return -1;
     a->_private = from;
     a->type = XML_ATTRIBUTE_NODE;
+    a->psvi = (void *)copy->n;
     a->name = lxb_dom_attr_qualified_name(from, NULL);
     a->parent = element;
     a->doc = copy->document;
@@ -335,7 +337,8 @@ static int copy_attribute(copy_t *copy, xmlNode *element, lxb_dom_attr_t *from, 
     return 0;
 }
 
-// *out: the element's twin. Its number in the document stands where libxml2 looks for it when it sorts.
+// *out: the element's twin. Its number in the document stands where libxml2 looks for it when it sorts, and
+// as all nodes' in psvi.
 static int copy_element(copy_t *copy, node_t *from, xmlNode **out)
 {
     xmlNode *n = copy_alloc(copy, sizeof *n);
@@ -345,6 +348,7 @@ static int copy_element(copy_t *copy, node_t *from, xmlNode **out)
     n->name = lxb_dom_element_local_name(lxb_dom_interface_element(from), NULL);
     n->doc = copy->document;
     n->content = (xmlChar *)-copy->n;
+    n->psvi = (void *)copy->n;
     *out = n;
     for (lxb_dom_attr_t *a = lxb_dom_interface_element(from)->first_attr; a; a = a->next)
         if (copy_attribute(copy, n, a, &last) != 0) return -1;
@@ -424,8 +428,34 @@ void xpath_forget(node_t *root)
 
 // -- evaluating -----------------------------------------------------------------------------------
 
+static uintptr_t place(const xmlNode *n)
+{
+    switch (n->type) {
+    case XML_ATTRIBUTE_NODE: return (uintptr_t)((const xmlAttr *)n)->psvi;
+    case XML_ELEMENT_NODE:
+    case XML_TEXT_NODE:
+    case XML_COMMENT_NODE: return (uintptr_t)n->psvi;
+    default: return 0;
+    }
+}
+
+static int by_place(const void *a, const void *b)
+{
+    uintptr_t x = place(*(xmlNode *const *)a), y = place(*(xmlNode *const *)b);
+    return (x > y) - (x < y);
+}
+
+// libxml2 puts a text before what an element before it holds, if the elements are numbered.
+static void sort_nodes(const xmlNodeSet *set)
+{
+    int i = 1;
+    while (i < set->nodeNr && place(set->nodeTab[i - 1]) <= place(set->nodeTab[i])) i++;
+    if (i < set->nodeNr) qsort(set->nodeTab, (size_t)set->nodeNr, sizeof *set->nodeTab, by_place);
+}
+
 static void give_nodes(const xmlNodeSet *set, xpath_found_t found, void *ctx)
 {
+    if (set) sort_nodes(set);
     for (int i = 0; set && i < set->nodeNr; i++) {
         const xmlNode *n = set->nodeTab[i];
         if (n->type == XML_NAMESPACE_DECL) continue;

@@ -62,16 +62,6 @@ static void substring_after(xmlXPathParserContextPtr ctxt, int nargs)
 
 // -- id and lang ----------------------------------------------------------------------------------
 
-static bool has_word(const char *list, const char *word)
-{
-    size_t len = strlen(word);
-    for (const char *at = list; *at; at += strcspn(at, " \t\r\n")) {
-        at += strspn(at, " \t\r\n");
-        if (len && strcspn(at, " \t\r\n") == len && memcmp(at, word, len) == 0) return true;
-    }
-    return false;
-}
-
 static const char *id_of(const xmlNode *n)
 {
     const xmlAttr *a = n->type == XML_ELEMENT_NODE ? n->properties : NULL;
@@ -86,13 +76,15 @@ static xmlNode *next_node(xmlNode *n)
     return n ? n->next : NULL;
 }
 
-// All elements whose id is a word of ids.
-static void add_with_id(xmlXPathParserContextPtr ctxt, const char *ids, xmlNodeSetPtr found)
+// The first element that has this id.
+static void add_with_id(xmlXPathParserContextPtr ctxt, const char *word, size_t len, xmlNodeSetPtr found)
 {
     unsigned long seen = 0;
     for (xmlNode *n = ctxt->context->doc->children; n; n = next_node(n), seen++) {
         const char *id = id_of(n);
-        if (id && has_word(ids, id)) xmlXPathNodeSetAdd(found, n);
+        if (!id || strncmp(id, word, len) != 0 || id[len]) continue;
+        xmlXPathNodeSetAdd(found, n);
+        break;
     }
     ctxt->context->opCount += seen / NODES_PER_OP;
 }
@@ -100,6 +92,16 @@ static void add_with_id(xmlXPathParserContextPtr ctxt, const char *ids, xmlNodeS
 static bool is_over(xmlXPathParserContextPtr ctxt)
 {
     return ctxt->context->opLimit && ctxt->context->opCount > ctxt->context->opLimit;
+}
+
+static void add_with_ids(xmlXPathParserContextPtr ctxt, const char *words, xmlNodeSetPtr found)
+{
+    static const char spaces[] = " \t\r\n";
+    while (*(words += strspn(words, spaces)) && !is_over(ctxt)) {
+        size_t len = strcspn(words, spaces);
+        add_with_id(ctxt, words, len, found);
+        words += len;
+    }
 }
 
 static void id(xmlXPathParserContextPtr ctxt, int nargs)
@@ -110,7 +112,7 @@ static void id(xmlXPathParserContextPtr ctxt, int nargs)
     bool set = of && of->type == XPATH_NODESET;
     for (int i = 0; i < (!set ? 1 : from ? from->nodeNr : 0); i++) {
         xmlChar *ids = set ? xmlXPathCastNodeToString(from->nodeTab[i]) : xmlXPathCastToString(of);
-        if (ids && !is_over(ctxt)) add_with_id(ctxt, (const char *)ids, found);
+        if (ids) add_with_ids(ctxt, (const char *)ids, found);
         xmlFree(ids);
     }
     xmlXPathFreeObject(of);

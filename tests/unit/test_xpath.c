@@ -78,6 +78,8 @@ static void from_a_document(void **state)
         {"xpath://p[. = 'p1']/../@id", "i1"},
         {"xpath://div[h2 = 'Two']", "i2"},
         {"xpath://nothing", ""},
+        {"xpath://p[@id='n']/text() | //h2//text() | //h2//small | //@href",
+         "One  small small /1 Two /2 price: 12.50 EUR"},
     };
     page_t f;
     page_open(&f, page);
@@ -103,6 +105,17 @@ static void from_an_item(void **state)
     page_open(&f, page);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         expect(&f, page_element(&f, "i2"), cases[i][0], cases[i][1]);
+    page_close(&f);
+}
+
+static void results_come_in_the_order_of_the_page(void **state)
+{
+    (void)state;
+    page_t f;
+    page_open(&f, "<!doctype html><body><p id=p>a<b id=b>b<i id=i>c</i>d</b>e</p><p id=q><b id=b>f</b>g</p>");
+    expect(&f, f.root, "xpath://p//node()", "a b b i c d e b f g");
+    expect(&f, f.root, "xpath://p[1]/text() | //i | //i/@id", "a i i e");
+    expect(&f, f.root, "xpath:id('b q')", "b q");
     page_close(&f);
 }
 
@@ -181,6 +194,8 @@ static void explosive_expressions_end_at_the_budget(void **state)
         "xpath://div//following::p",
         "xpath://*[string-length(string(/)) > 3]",
         "xpath://p[. < 5]",
+        "xpath://*[id(//p)]",
+        "xpath:id(//p)",
     };
     size_t n = 0, size = 4 << 20;
     char *html = malloc(size);
@@ -263,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(from_a_document),
         cmocka_unit_test(from_an_item),
+        cmocka_unit_test(results_come_in_the_order_of_the_page),
         cmocka_unit_test(bad_expressions_are_refused_with_a_reason),
         cmocka_unit_test(explosive_expressions_end_at_the_budget),
         cmocka_unit_test(items_and_fields_by_xpath),
