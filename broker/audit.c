@@ -43,6 +43,8 @@ static void audit_job(audit_t *a, const source_t *s)
          job->state, job->lease.pos);
     WANT(a, (job->state == JOB_QUEUED) == turns_has(&job->entry), "%s: state %d and in the queue %d", s->url,
          job->state, turns_has(&job->entry));
+    WANT(a, job->counted == (job->state == JOB_RUNNING && s->listing->gated), "%s: it counts: %d", s->url,
+         job->counted);
     const miner_t *m = job->state == JOB_RUNNING ? map_get(&b->registry.by_name, job->miner) : NULL;
     WANT(a, !m || m->phase != MINER_LIVE || !job->due || s->lane->owner == m || s->away,
          "%s is to run at %s, which no longer has it", s->url, m->name);

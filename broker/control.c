@@ -163,7 +163,10 @@ static void regate(broker_t *b, listing_t *l)
 {
     bool entering = l->entering;
     handed_t *before = xcalloc(l->n_sources + 1, sizeof *before);
-    for (size_t i = 0; i < l->n_sources; i++) before[i] = handed_out(b, l->sources[i]);
+    for (size_t i = 0; i < l->n_sources; i++) {
+        jobs_regate(b, l->sources[i]);
+        before[i] = handed_out(b, l->sources[i]);
+    }
     leave_all(b, l, "its turns change");
     for (size_t i = 0; i < l->n_sources; i++) {
         if (!before[i].entered) continue;

@@ -83,6 +83,14 @@ static void set_alone(broker_t *b, job_t *job, bool alone)
     job->alone = alone;
 }
 
+static void set_counted(broker_t *b, job_t *job, bool counted)
+{
+    if (counted == job->counted) return;
+    job->source->listing->running += counted ? 1U : -1U;
+    b->jobs.running += counted ? (size_t)1 : (size_t)-1;
+    job->counted = counted;
+}
+
 static void leave(broker_t *b, job_t *job)
 {
     switch (job->state) {
@@ -90,10 +98,9 @@ static void leave(broker_t *b, job_t *job)
     case JOB_PARKED: lines_unpark(b, job); break;
     case JOB_RUNNING:
         heap_remove(&b->jobs.leases, &job->lease);
-        if (job->counted) job->source->listing->running--;
-        b->jobs.running -= job->counted;
+        set_counted(b, job, false);
         set_alone(b, job, false);
-        job->counted = job->stale = false;
+        job->stale = false;
         b->jobs.changed = true;
         break;
     }
@@ -138,9 +145,7 @@ static void run(broker_t *b, job_t *job, uint64_t miner, int64_t due, int64_t un
     job->due = due;
     job->recall = 0;
     job->miner = miner;
-    job->counted = job->source->listing->gated;
-    job->source->listing->running += job->counted;
-    b->jobs.running += job->counted;
+    set_counted(b, job, job->source->listing->gated);
     set_alone(b, job, source_is_suspect(job->source));
     heap_set(&b->jobs.leases, &job->lease, until + b->config.liveness_ms);
 }
@@ -210,6 +215,13 @@ void jobs_forgo(broker_t *b, source_t *s, wire_cause_t cause)
 }
 
 // -- runs -----------------------------------------------------------------------------------------------
+
+void jobs_regate(broker_t *b, source_t *s)
+{
+    if (!s->job || s->job->state != JOB_RUNNING) return;
+    set_counted(b, s->job, s->listing->gated);
+    b->jobs.changed = true;
+}
 
 void jobs_adopt(broker_t *b, miner_t *m, source_t *s)
 {
@@ -610,14 +622,16 @@ static bool start(broker_t *b, job_t *job, bool first)
 // first: else those whose deadlines near, and come in front of it, would keep it there for ever.
 static void let_forward(broker_t *b, listing_t *l)
 {
-    job_t *last = l->parked_last, *first = l->parked_first;
-    bool older =
-        last->entry.priority >= first->entry.priority && last->entry.ready_at < first->entry.ready_at;
-    if (!older || last->why != ERR_dependency) return;
-    if (jobs_obstacle(b, last->source) == ERR_dependency) return;
-    lines_unpark(b, last);
-    last->why = ERR_limited; // by its turn
-    lines_park(b, last, true);
+    const job_t *first = l->parked_first;
+    job_t *job = l->parked_last, *longest = NULL;
+    for (int n = 0; n < LOOK_BEHIND && job && job->why == ERR_dependency; n++, job = job->previous)
+        if (job->entry.priority >= first->entry.priority && job->entry.ready_at < first->entry.ready_at &&
+            jobs_obstacle(b, job->source) != ERR_dependency)
+            longest = job;
+    if (!longest) return;
+    lines_unpark(b, longest);
+    longest->why = ERR_limited; // by its turn
+    lines_park(b, longest, true);
 }
 
 // Those of a template that wait look again, in their order, until one starts (true) or must go on waiting.

@@ -77,6 +77,9 @@ void jobs_hasten(struct broker *broker, source_t *source, priority_t priority, b
                  int64_t promote_at);
 // A poll that waits for its time, and would be made for that cause (a retry, a probe), is needed no more.
 void jobs_forgo(struct broker *broker, source_t *source, wire_cause_t cause);
+// Its template has become gated, or is not gated any more: what runs under a lease (a suspect, say) counts
+// accordingly.
+void jobs_regate(struct broker *broker, source_t *source);
 // miner runs a poll of source, which has become gated: it counts from now on.
 void jobs_adopt(struct broker *broker, struct miner *miner, source_t *source);
 // miner lists what it holds: jobs_doubt before the first row, jobs_listed with each (a source whose dues go

@@ -38,7 +38,9 @@ static job_t *place_of(const listing_t *l, const job_t *job)
         return after;
     }
     for (; job->why != ERR_dependency && after && n < LOOK_BEHIND; n++, after = after->previous)
-        if (after->entry.ready_at <= job->entry.ready_at || is_hastened(after)) break;
+        if (after->why != ERR_dependency &&
+            (after->entry.ready_at <= job->entry.ready_at || is_hastened(after)))
+            break;
     return after;
 }
 

@@ -37,7 +37,9 @@ static void note_failure(world_t *w, page_t *p, const event_t *e, const wire_out
     bool again = h->attempt_due == o->due && h->attempts;
     bool probe = h->probe_due == o->due;
     if (!again) {
-        h->sure = !h->failed; // else it may be of a due that is settled, and the attempts go on
+        // else it may be of a due that is settled, or a success of such a one was heard meanwhile, and the
+        // attempts go on
+        h->sure = !h->failed && h->attempt_due != o->due;
         h->attempts = 0;
     }
     h->failures[h->failed++ % HEARD_FAILURES] =

@@ -27,6 +27,7 @@ static bool alive[PEERS];
 static int running, most_running; // polls of the template `watched` at once
 static const char *watched;
 static answer_t (*answer)(const given_t *g);
+static bool go_on; // polls that run when their sources are revoked
 
 // A template with n sources, each on a host of its own that no other template has.
 static wire_reply_t *add_apart(world_t *w, const char *name, int n, const char *more)
@@ -48,6 +49,7 @@ static int begin(void **state)
     running = most_running = 0;
     watched = "";
     answer = fine;
+    go_on = false;
     memset(alive, 0, sizeof alive);
     pass(w, LIVENESS + 100);
     for (uint64_t p = 1; p < PEERS; p++) {
@@ -82,10 +84,17 @@ static void take(world_t *w, uint64_t peer, const wire_assign_t *a)
         }
 }
 
-static void drop(uint64_t peer, uint64_t source)
+// True: a poll of it goes on.
+static bool drop(const world_t *w, uint64_t peer, uint64_t source)
 {
-    for (size_t i = 0; i < n_given; i++)
-        if (given[i].peer == peer && given[i].source == source && !given[i].answered) given[i].answered = -1;
+    bool goes_on = false;
+    for (size_t i = 0; i < n_given; i++) {
+        if (given[i].peer != peer || given[i].source != source || given[i].answered) continue;
+        bool runs = go_on && given[i].due <= w->now.wall;
+        if (!runs) given[i].answered = -1;
+        goes_on = goes_on || runs;
+    }
+    return goes_on;
 }
 
 static void scan(world_t *w)
@@ -96,9 +105,12 @@ static void scan(world_t *w)
         if (s->type == WIRE_TYPE_ASSIGN) take(w, s->peer, s->message);
         if (s->type != WIRE_TYPE_REVOKE) continue;
         const wire_revoke_t *r = s->message;
-        for (size_t i = 0; i < r->sources.n; i++) drop(s->peer, r->sources.v[i]);
-        wire_revoked_t back = {.sources = r->sources, .number = r->number};
+        uint64_t *going = xcalloc(r->sources.n + 1, sizeof *going);
+        wire_revoked_t back = {.sources = r->sources, .running.v = going, .number = r->number};
+        for (size_t i = 0; i < r->sources.n; i++)
+            if (drop(w, s->peer, r->sources.v[i])) going[back.running.n++] = r->sources.v[i];
         say(w, s->peer, WIRE_TYPE_REVOKED, &back);
+        free(going);
     }
 }
 

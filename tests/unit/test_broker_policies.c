@@ -41,6 +41,32 @@ static void what_blocks_each_other_never_runs_together(void **state)
     assert_true(count("b", -1) - b >= 8);
 }
 
+static bool a_is_deadly;
+static answer_t deadly_a(const given_t *g)
+{
+    if (g->template != template_id("a")) return fine(g);
+    return (answer_t){.result = RESULT_unchanged, .took = 8000, .dies = a_is_deadly};
+}
+
+// Its run began when nothing was kept out by it.
+static void what_runs_alone_keeps_others_out_too(void **state)
+{
+    world_t *w = *state;
+    answer = deadly_a;
+    go_on = a_is_deadly = true;
+    add(w, "a", 1, ", \"every\": \"60s\"", false);
+    play(w, 4000);
+    a_is_deadly = false;
+    revive(w); // it is suspect, and runs under a lease
+    while (!given[n_given - 1].until) play(w, STEP);
+    play(w, 2000);
+    add(w, "b", 3, ", \"every\": \"60s\", \"blocks\": \"a\"", false);
+    play(w, 3000);
+    assert_int_equal(count("b", -1), 0);
+    play(w, 10000);
+    assert_int_equal(count("b", -1), 3);
+}
+
 static bool a_fails;
 static answer_t failing_a(const given_t *g)
 {
@@ -70,6 +96,38 @@ static void a_dependency_comes_first(void **state)
     a_fails = false;
     play(w, 30000);
     assert_true(count("b", -1) > before);
+}
+
+// How many polls the source of the template that had the fewest had.
+static size_t fewest(const char *template, int n)
+{
+    size_t least = SIZE_MAX;
+    for (int i = 0; i < n; i++) {
+        char url[80];
+        size_t polls = 0;
+        snprintf(url, sizeof url, "http://h%d.example/%s", i, template);
+        uint64_t id = source_id(template, url);
+        for (size_t k = 0; k < n_given; k++) polls += given[k].source == id && given[k].answered > 0;
+        if (polls < least) least = polls;
+    }
+    return least;
+}
+
+static void who_waited_for_a_dependency_is_not_overtaken_for_ever(void **state)
+{
+    world_t *w = *state;
+    answer = failing_a;
+    add(w, "a", 1, ", \"every\": \"7s\", \"max_consecutive_failures\": 0", false);
+    add(w, "b", 20, ", \"every\": \"3s\", \"max_concurrent\": 1, \"deadline\": \"6s\", \"depends_on\": \"a\"",
+        false);
+    wire_arg_t front[] = {{"name", "http://h7.example/b"}, {"front", "1"}};
+    a_fails = true;
+    play(w, 10000);
+    assert_int_equal(command(w, "trigger", front, 2)->code, 0);
+    play(w, 10000);
+    a_fails = false;
+    play(w, 60000);
+    assert_true(fewest("b", 20) >= 4); // of seven or so
 }
 
 static void a_circle_is_refused_and_named(void **state)
@@ -627,7 +685,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PLAY(no_more_run_at_once_than_may),
         PLAY(what_blocks_each_other_never_runs_together),
+        PLAY(what_runs_alone_keeps_others_out_too),
         PLAY(a_dependency_comes_first),
+        PLAY(who_waited_for_a_dependency_is_not_overtaken_for_ever),
         PLAY(a_circle_is_refused_and_named),
         PLAY(a_stream_keeps_nobody_out),
         PLAY(a_source_that_keeps_failing_is_quarantined_and_comes_back),
