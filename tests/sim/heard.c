@@ -155,7 +155,7 @@ static void check_pause(world_t *w, const page_t *p, const failure_t *f, uint64_
     bool alone = !policy_waits(w, p->template) && !w->budget && w->broker_away_until + most < w->now &&
                  f->at > w->broker_began + GRACE_MS && f->peer == peer && p->heard.sure &&
                  p->heard.failed <= HEARD_FAILURES;
-    bool moves = w->host_moved_at[p->host] >= f->at || w->host_failed_at[p->host] > f->at - MOVE_MS;
+    bool moves = w->host_moved_at[p->host] > f->at - MOVE_MS || w->host_failed_at[p->host] > f->at - MOVE_MS;
     if (!alone || f->retry_after_ms || w->limits[p->host].until > f->at) return;
     if (pause > most + LEAST_PAUSE_MS + TURN_MS && !moves)
         sim_fail(w, "%s is tried again (%d) %lld ms after it failed, of %lld at most", p->url,
