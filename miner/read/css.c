@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "miner/read/css_direction.h"
 #include "miner/read/css_language.h"
 #include "miner/read/css_parts.h"
 #include "miner/read/effort.h"
@@ -178,8 +179,7 @@ static bool is_disabled(const node_t *n)
     return false;
 }
 
-// The attribute's value is one of words ("a b"), without case.
-static bool attribute_is(const node_t *n, const char *name, const char *words)
+bool css_attribute_is(const node_t *n, const char *name, const char *words)
 {
     size_t len = 0;
     const char *value = (const char *)lxb_dom_element_get_attribute(
@@ -195,8 +195,8 @@ static bool is_editable(const node_t *n)
         if (!has_attribute(n, "contenteditable")) continue;
         lxb_dom_element_get_attribute((lxb_dom_element_t *)n, (const lxb_char_t *)"contenteditable", 15,
                                       &len);
-        if (len == 0 || attribute_is(n, "contenteditable", "true plaintext-only")) return true;
-        if (attribute_is(n, "contenteditable", "false")) return false;
+        if (len == 0 || css_attribute_is(n, "contenteditable", "true plaintext-only")) return true;
+        if (css_attribute_is(n, "contenteditable", "false")) return false;
     }
     return false;
 }
@@ -206,7 +206,8 @@ static bool is_read_write(const node_t *n)
 {
     bool input = is_tag(n, LXB_TAG_INPUT);
     if (!input && !is_tag(n, LXB_TAG_TEXTAREA)) return is_editable(n);
-    if (input && attribute_is(n, "type", "hidden range color checkbox radio file submit image reset button"))
+    if (input &&
+        css_attribute_is(n, "type", "hidden range color checkbox radio file submit image reset button"))
         return false;
     return !has_attribute(n, "readonly") && !is_disabled(n);
 }
@@ -216,7 +217,7 @@ static bool is_checked(const node_t *n)
     if (is_tag(n, LXB_TAG_OPTION)) return has_attribute(n, "selected");
     // a text may carry `checked` along
     return is_tag(n, LXB_TAG_INPUT) && has_attribute(n, "checked") &&
-           attribute_is(n, "type", "checkbox radio");
+           css_attribute_is(n, "type", "checkbox radio");
 }
 
 static bool is_empty(const node_t *n)

@@ -1,4 +1,4 @@
-// CSS language: the nearest attribute upwards counts; of languages, then what the page says of itself.
+// CSS language: the nearest attribute upwards counts, then what the page says of itself.
 #include "miner/read/css_language.h"
 
 #include <lexbor/dom/dom.h>
@@ -99,17 +99,4 @@ bool css_language_is(const lxb_dom_node_t *element, const char *ranges, size_t l
     while (rest.s)
         if (in_range(language, next_part(&rest, ','))) return true;
     return false;
-}
-
-static bool is_direction(span_t s)
-{
-    return same(s, (span_t){"ltr", 3}) || same(s, (span_t){"rtl", 3});
-}
-
-bool css_direction_is(const lxb_dom_node_t *element, const char *name, size_t len, int64_t *steps)
-{
-    const lxb_dom_node_t *root;
-    span_t direction = inherited(element, "dir", &root, steps);
-    if (!direction.s || !is_direction(direction)) direction = (span_t){"ltr", 3};
-    return same(direction, (span_t){name, len});
 }

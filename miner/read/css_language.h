@@ -1,4 +1,4 @@
-// CSS language: :lang() and :dir(), which what an element inherits decides. Used by css.c only.
+// CSS language: :lang(), which what an element inherits decides. Used by css.c, and by XPath's lang().
 #ifndef RTM_MINER_CSS_LANGUAGE_H
 #define RTM_MINER_CSS_LANGUAGE_H
 
@@ -11,7 +11,5 @@ struct lxb_dom_node;
 // Is the element's language in one of the ranges ("en,*-CH", RFC 4647, extended filtering)? The empty range
 // means no language. *steps: the budget, counted down.
 bool css_language_is(const struct lxb_dom_node *element, const char *ranges, size_t len, int64_t *steps);
-// Is its text's direction the one named, ltr or rtl? `auto` and text itself are not looked at.
-bool css_direction_is(const struct lxb_dom_node *element, const char *name, size_t len, int64_t *steps);
 
 #endif

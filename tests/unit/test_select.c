@@ -177,6 +177,22 @@ static void what_can_be_edited_is_read_write(void **state)
     page_close(&f);
 }
 
+static void direction_is_said_or_found(void **state)
+{
+    (void)state;
+    page_t f;
+    page_open(
+        &f,
+        "<!doctype html><body id=b><p id=p1 dir=RTL><i id=i1></i><i id=i2 dir=wrong></i><b id=b1 dir=ltr>א</b>"
+        "</p><p id=p2 dir=auto>1. <!-- a --><bdi id=d1>a</bdi><i id=i3>אב a</i></p><p id=p3 dir=auto>, É א</p>"
+        "<p id=p4 dir=auto><script>a</script>...</p><bdi id=d2>שלום</bdi><input id=t1 dir=auto value=ש>"
+        "<input id=t2 dir=auto type=checkbox value=ש><div id=d3 dir=rtl><input id=t3 type=tel></div>");
+    expect(&f, f.root, "[id]:dir(rtl)", "p1 i1 i2 p2 i3 d2 t1 d3");
+    expect(&f, f.root, "[id]:dir(LTR)", "b b1 d1 p3 p4 t2 t3");
+    expect(&f, f.root, ":dir(auto)", "");
+    page_close(&f);
+}
+
 static void bad_selectors_are_refused_with_a_reason(void **state)
 {
     (void)state;
@@ -324,6 +340,7 @@ int main(void)
         cmocka_unit_test(names_beyond_ascii),
         cmocka_unit_test(a_page_says_its_language),
         cmocka_unit_test(what_can_be_edited_is_read_write),
+        cmocka_unit_test(direction_is_said_or_found),
         cmocka_unit_test(bad_selectors_are_refused_with_a_reason),
         cmocka_unit_test(explosive_selectors_end_at_the_budget),
         cmocka_unit_test(long_selectors_take_little_memory),
