@@ -77,7 +77,10 @@ static sure_t is_feed_link(lxb_dom_node_t *n)
     if (!has_word(rel, "alternate") || !type.s) return NO_FEED;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (is_type(type, types[i])) return FEED;
-    return is_type(type, "text/xml") || is_type(type, "application/xml") ? MAYBE_FEED : NO_FEED;
+    span_t href = attribute(n, "href");
+    // JSON Feed 1.0 has no type of its own; WordPress names the page's own data by the same one
+    bool json = is_type(type, "application/json") && href.s && !has(href.s, href.len, "wp-json");
+    return json || is_type(type, "text/xml") || is_type(type, "application/xml") ? MAYBE_FEED : NO_FEED;
 }
 
 // "feed://host/" and "feed:https://host/" are what some name a feed by.

@@ -65,6 +65,8 @@ static void pages_name_their_feeds(void **state)
         {"<link rel=alternate type=text/xml href=x>", "https://a.example/x"},
         {"<body><p>" FEED_LINK, "https://a.example/f"},
         {"<link rel=alternate type=application/json href=/wp-json/>", NULL},
+        {"<link rel=alternate type=application/json href=/feed.json>", "https://a.example/feed.json"},
+        {"<link rel=alternate type=application/json href=/data>" FEED_LINK, "https://a.example/f"},
         {"<link rel=alternate type=text/xml+oembed href=/oembed>", NULL},
         {"<link rel=alternate hreflang=de href=/de>", NULL},
         {"<link rel='alternate stylesheet' type=application/rss+xml href=/s>", NULL},
