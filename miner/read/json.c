@@ -15,9 +15,12 @@
 #include "miner/read/next.h"
 #include "proto/limits.h"
 
+enum { MAX_SCRIPT_HEAD = 200 }; // bytes of a script before its JSON
+
 typedef struct {
     jsonpath_t *path;
     bool from_root; // of the document, not of the item
+    bool plural;    // of `items`: what it selects are items, be they arrays
     // of the item:
     int name;     // where its names lead to
     size_t names; // how many of its segments these are
@@ -51,10 +54,28 @@ struct json_reader {
     size_t n_fields;
     jsonpath_names_t *names; // what fields take from the item by names alone
     nodelist_t found, nodes;
-    int64_t work; // left for this document
+    size_t found_by; // which alternative of `items` found them
+    int64_t work;    // left for this document
 };
 
 // -- compiling ------------------------------------------------------------------------------------
+
+// Does the path have a wildcard, filter or slice?
+static bool is_plural(const char *s)
+{
+    char quote = 0;
+    for (; *s; s++) {
+        if (quote && *s == '\\' && s[1])
+            s++;
+        else if (quote)
+            quote = *s == quote ? 0 : quote;
+        else if (*s == '\'' || *s == '"')
+            quote = *s;
+        else if (strchr("*?:", *s))
+            return true;
+    }
+    return false;
+}
 
 // The path of a selector: "$.a" as it is; "@.a", "a", ".a" and "[0]" mean the same from the item, "$$.a" is
 // from the root.
@@ -71,6 +92,7 @@ static bool compile_one(alternative_t *out, const char *selector, const char *wh
         return false;
     }
     out->path = jsonpath_new(text, (size_t)n, &wrong);
+    out->plural = is_plural(text);
     if (!out->path)
         (void)template_fail(error, where, "JSONPath \"%.100s\", at character %zu: %s", text, wrong.offset + 1,
                             wrong.text);
@@ -229,6 +251,20 @@ static void skip_guard(const char **text, size_t *len)
     while (*len && strchr(" \t\r\n", **text) && **text) ++*text, --*len;
 }
 
+// "callback({...});" and "var data = [...];": the JSON that is all of a script.
+static void skip_script(const char **text, size_t *len)
+{
+    size_t n = 0, end = *len;
+    while (n < end && n < MAX_SCRIPT_HEAD && (*text)[n] != '{' && (*text)[n] != '[' && (*text)[n] != '<') n++;
+    size_t last = n;
+    while (last && strchr(" \t\r\n", (*text)[last - 1])) last--;
+    if (!last || n == end || (*text)[n] == '<' || ((*text)[last - 1] != '(' && (*text)[last - 1] != '='))
+        return;
+    while (end > n && strchr(" \t\r\n;)", (*text)[end - 1])) end--;
+    *text += n;
+    *len = end - n;
+}
+
 static yyjson_doc *parse_repaired(const char *text, size_t len, yyjson_read_err *error)
 {
     buf_t out;
@@ -258,6 +294,7 @@ static yyjson_doc *parse_leniently(arena_t *arena, const document_t *document, r
                         &len, NULL) != 0)
         return NULL;
     skip_guard(&text, &len);
+    skip_script(&text, &len);
     *status = READ_EMPTY_BODY;
     if (len == 0) return NULL;
     yyjson_read_err error = {0};
@@ -407,6 +444,7 @@ static read_status_t find_items(json_reader_t *r, yyjson_val *root, items_t *out
         if (jsonpath_select(r->items.v[i].path, root, &r->work, &r->found) != JSONPATH_OK)
             return READ_TOO_COMPLEX;
         out->selector_matches[i] = r->found.n;
+        r->found_by = i;
     }
     return READ_OK;
 }
@@ -415,7 +453,8 @@ static read_status_t find_items(json_reader_t *r, yyjson_val *root, items_t *out
 static yyjson_val *container_of(const json_reader_t *r, yyjson_val *root)
 {
     if (r->items.n == 0) return root;
-    return r->found.n == 1 && yyjson_is_arr(r->found.nodes[0]) ? r->found.nodes[0] : NULL;
+    if (r->found.n != 1 || r->items.v[r->found_by].plural) return NULL;
+    return yyjson_is_arr(r->found.nodes[0]) ? r->found.nodes[0] : NULL;
 }
 
 static read_status_t read_items(json_reader_t *r, yyjson_val *root, arena_t *arena, items_t *out)

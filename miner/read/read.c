@@ -4,8 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "common/buf.h"
 #include "common/check.h"
+#include "miner/read/charset.h"
 #include "miner/read/date_relative.h"
 #include "miner/read/details.h"
 #include "miner/read/effort.h"
@@ -110,10 +113,37 @@ static read_status_t read_auto(const template_t *t, arena_t *arena, const docume
     return status;
 }
 
+// A text without markup becomes a page that shows it. false: it takes too much memory.
+static bool show_text(arena_t *arena, document_t *document)
+{
+    const char *type = document->content_type, *text;
+    bool plain = type && strncasecmp(type, "text/plain", strlen("text/plain")) == 0;
+    size_t len, blank = 0;
+    while (blank < document->len && memchr(" \t\r\n\f", document->bytes[blank], 5)) blank++;
+    if (blank == document->len || (!plain && memchr(document->bytes, '<', document->len))) return true;
+    if (charset_to_utf8(arena, document->bytes, document->len, type, CHARSET_HTML, &text, &len, NULL) != 0)
+        return false;
+    buf_t page;
+    buf_init(&page, 6 * (size_t)MAX_DOCUMENT);
+    int rc = buf_puts(&page, "<!doctype html><pre>");
+    for (size_t i = 0, n; i < len && rc == 0; i += n + 1) {
+        for (n = 0; i + n < len && text[i + n] != '&' && text[i + n] != '<';) n++;
+        rc = buf_append(&page, text + i, n);
+        if (rc == 0 && i + n < len) rc = buf_puts(&page, text[i + n] == '&' ? "&amp;" : "&lt;");
+    }
+    document->bytes = rc == 0 ? arena_strndup(arena, page.data, page.len) : NULL;
+    document->len = page.len;
+    document->content_type = "text/html; charset=utf-8";
+    buf_free(&page);
+    return document->bytes != NULL;
+}
+
 // The one item of a watched page: without what is watched there is none.
 static read_status_t read_page(reader_t *r, arena_t *arena, const document_t *document, items_t *out)
 {
-    read_status_t status = html_items(r->html, arena, document, out);
+    document_t shown = *document;
+    if (!show_text(arena, &shown)) return READ_TOO_BIG;
+    read_status_t status = html_items(r->html, arena, &shown, out);
     if (status != READ_OK) return status;
     item_t *item = out->items;
     if (out->n_items == 0 || !item->content) {

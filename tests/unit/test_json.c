@@ -76,6 +76,22 @@ static void test_ways_to_name_items(void **state)
     }
 }
 
+// A row that is an array is an item, also where it is the only one.
+static void test_rows(void **state)
+{
+    (void)state;
+    static const char *const ways[] = {"$.rows[*]", "$.rows[?@[0]]", "$.rows[0:9]"};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        char members[200];
+        snprintf(members, sizeof members, "\"items\":\"%s\",\"fields\":{\"title\":\"$[1]\"}", ways[i]);
+        assert_int_equal(read_text(members, "{\"rows\":[[1,\"a\"],[2,\"b\"]]}"), READ_OK);
+        assert_int_equal(doc.items.n_items, 2);
+        assert_string_equal(one(members, "{\"rows\":[[1,\"a\"]]}")->title, "a");
+    }
+    assert_string_equal(
+        one("\"items\":\"$['a*']\",\"fields\":{\"title\":\"$.t\"}", "{\"a*\":[{\"t\":\"x\"}]}")->title, "x");
+}
+
 static void test_values(void **state)
 {
     (void)state;
@@ -147,6 +163,12 @@ static void test_tolerates(void **state)
     assert_string_equal(one(members, "[{\"t\":\"\\ud83d\\ude00\"}]")->title, "\xF0\x9F\x98\x80");
     assert_string_equal(one(members, "[{\"t\":\"\\ud83d\\ude00\\udc00\"}]")->title,
                         "\xF0\x9F\x98\x80\xEF\xBF\xBD");
+    assert_string_equal(one(members, "/**/ typeof f === 'function' && f.g([{\"t\":\"(x)\"}]);\n")->title,
+                        "(x)");
+    assert_string_equal(one(members, "var data =\n[{\"t\":\"x\"}] ;")->title, "x");
+    assert_int_equal(read_text(members, "data [{\"t\":\"x\"}]"), READ_PARSE);
+    assert_int_equal(read_text(members, "f("), READ_PARSE);
+    assert_int_equal(read_text(members, "f({);"), READ_PARSE);
     static const char utf16[] = "[\0{\0\"\0t\0\"\0:\0\"\0\xE9\0\"\0}\0]\0";
     assert_int_equal(read_bytes(members, utf16, sizeof utf16 - 1), READ_OK);
     assert_string_equal(doc.items.items[0].title, "\xC3\xA9");
@@ -219,10 +241,15 @@ static void test_errors_name_the_field(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_items),     cmocka_unit_test(test_ways_to_name_items),
-        cmocka_unit_test(test_values),    cmocka_unit_test(test_paths_from_the_root),
-        cmocka_unit_test(test_tolerates), cmocka_unit_test(test_refuses),
-        cmocka_unit_test(test_bounds),    cmocka_unit_test(test_errors_name_the_field),
+        cmocka_unit_test(test_items),
+        cmocka_unit_test(test_ways_to_name_items),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_paths_from_the_root),
+        cmocka_unit_test(test_tolerates),
+        cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_errors_name_the_field),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
 }

@@ -123,6 +123,24 @@ static void a_watched_page_is_one_item(void **state)
     reading_close(&f);
 }
 
+static void a_text_is_a_page(void **state)
+{
+    (void)state;
+    reading_t f;
+    reading_open(&f, PAGE "}");
+    assert_int_equal(reading_text(&f, "Version 1.2 & \xC3\xA9\n\n  released &amp; signed\n"), READ_OK);
+    assert_string_equal(f.items.items[0].content, "Version 1.2 & \xC3\xA9\n\nreleased &amp; signed");
+    assert_null(f.items.items[0].title);
+    static const char text[] = "a <b>c</b>\nd";
+    document_t document = {
+        .bytes = text, .len = sizeof text - 1, .content_type = "Text/plain; charset=utf-8", .url = URL};
+    assert_int_equal(reader_items(f.reader, f.arena, &document, &f.items), READ_OK);
+    assert_string_equal(f.items.items[0].content, "a <b>c</b>\nd");
+    assert_int_equal(reading_text(&f, ""), READ_EMPTY_BODY);
+    assert_int_equal(reading_text(&f, "  \n"), READ_EMPTY_BODY);
+    reading_close(&f);
+}
+
 static void a_whole_page_or_its_markup(void **state)
 {
     (void)state;
@@ -406,6 +424,7 @@ int main(void)
         cmocka_unit_test(pages_name_their_feeds),
         cmocka_unit_test(a_feed_is_no_sitemap),
         cmocka_unit_test(a_watched_page_is_one_item),
+        cmocka_unit_test(a_text_is_a_page),
         cmocka_unit_test(a_whole_page_or_its_markup),
         cmocka_unit_test(the_next_page_of_html),
         cmocka_unit_test(the_next_page_of_json),
