@@ -93,9 +93,41 @@ static size_t end_of_dots(const char *text, size_t len)
     return one && start + one + two == end ? end : 0;
 }
 
+// What a path has to encode; line breaks and tabs go.
+static const bool encoded_in_paths[256] = {
+    [0 ... 8] = true, [0xB ... 0xC] = true, [0xE ... ' '] = true, ['"'] = true, ['<'] = true,
+    ['>'] = true,     ['`'] = true,         ['{'] = true,         ['}'] = true, [0x7F ... 0xFF] = true,
+};
+
+// *text, at most MAX_URL long, encoded up to its query: in a path, lexbor forgets what stands behind a `%`
+// that begins no escape, and the empty segment before a first one that is to be encoded. Hosts are decoded
+// again. out: room for 3 * MAX_URL, used if there is something to encode.
+static void encode(const char **text, size_t *len, char *out)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    const char *from = *text;
+    size_t n = 0, i = 0, end = 0;
+    while (end < *len && from[end] != '?' && from[end] != '#') end++;
+    while (i < end && !encoded_in_paths[(unsigned char)from[i]]) i++;
+    if (i == end) return;
+    memcpy(out, from, n = i);
+    for (; i < end; i++) {
+        unsigned char c = (unsigned char)from[i];
+        bool encoded = encoded_in_paths[c];
+        if (encoded) out[n++] = '%';
+        if (encoded) out[n++] = digits[c >> 4];
+        out[n++] = encoded ? digits[c & 15] : from[i];
+    }
+    memcpy(out + n, from + end, *len - end);
+    *text = out;
+    *len = n + *len - end;
+}
+
 static lxb_url_t *parse(urls_t *u, const lxb_url_t *base, const char *text, size_t len)
 {
-    char straight[MAX_URL + 1];
+    char straight[MAX_URL + 1], encoded[3 * MAX_URL];
+    while (len && (unsigned char)*text <= ' ') text++, len--;
+    while (len && (unsigned char)text[len - 1] <= ' ') len--;
     size_t dots = len < sizeof straight ? end_of_dots(text, len) : 0;
     if (dots) { // lexbor loses the `?` or `#` there; with `/` before it the URL means the same
         memcpy(straight, text, dots);
@@ -104,6 +136,7 @@ static lxb_url_t *parse(urls_t *u, const lxb_url_t *base, const char *text, size
         text = straight;
         len++;
     }
+    if (len <= MAX_URL) encode(&text, &len, encoded);
     if (++u->resolved > CLEAN_EVERY) {
         lexbor_mraw_clean(u->scratch);
         u->resolved = 0;

@@ -130,6 +130,12 @@ static void links_are_resolved(void **state)
         {"/\\o.example/", "http://o.example/"},
         {"/b'?'", "http://h.example/b'?%27"},
         {"/\xC3\xBC", "http://h.example/%C3%BC"},
+        {"/50% off?50% off", "http://h.example/50%%20off?50%%20off"},
+        {"/a%\"b%{c}", "http://h.example/a%%22b%%7Bc%7D"},
+        {"/%é%4é", "http://h.example/%%C3%A9%4%C3%A9"},
+        {"https://é.example//photo 1é", "https://xn--9ca.example//photo%201%C3%A9"},
+        {"//h.example//é/../x", "http://h.example//x"},
+        {" \x01 <x> \n", "http://h.example/dir/%3Cx%3E"},
     };
     urls_t *urls = urls_new();
     assert_int_equal(urls_set_base(urls, "http://h.example/dir/page", 25), 0);
