@@ -10,6 +10,7 @@
 #include "common/check.h"
 #include "tests/sim/control.h"
 #include "tests/sim/heard.h"
+#include "tests/sim/rows.h"
 #include "tests/sim/user_tasks.h"
 
 typedef struct held_send {
@@ -84,7 +85,7 @@ static void on_store(void *context, const store_op_t *op)
     sim_op_t *o = &w->ops[w->n_ops++];
     o->durable_at = at;
     o->op = *op;
-    o->op.history = NULL; // nothing reads it again
+    o->op.history = rows_keep(w, op->history);
     if (op->kind == STORE_RECORD && !strcmp(op->name, "task"))
         user_tasks_stored(w, (uint64_t)op->number, op->text);
     if (op->history) w->recorded += op->history->count;
@@ -101,6 +102,7 @@ static void on_store(void *context, const store_op_t *op)
 void sim_release(world_t *w)
 {
     size_t n = durable_ops(w);
+    rows_durable(w, n, false);
     while (w->held && w->held->after <= n) {
         held_send_t *h = w->held;
         w->held = h->next;
@@ -206,6 +208,7 @@ void sim_kill_broker(world_t *w, int64_t away)
 {
     broker_destroy(&w->broker);
     w->n_ops = durable_ops(w); // the rest was not written
+    rows_durable(w, w->n_ops, true);
     sim_drop_held(w);
     for (int i = 0; i < MAX_MINERS; i++)
         if (w->miners[i].alive)

@@ -16,6 +16,7 @@
 #include "tests/sim/faults.h"
 #include "tests/sim/heard.h"
 #include "tests/sim/policy.h"
+#include "tests/sim/rows.h"
 #include "tests/sim/user_letters.h"
 #include "tests/sim/user_next.h"
 #include "tests/sim/user_tasks.h"
@@ -336,6 +337,7 @@ int world_run(world_t *w, uint64_t seed, int slots, bool trace)
     w->now = 1000 + (int64_t)sim_random(w, 100000);
     w->budget = sim_random(w, 2) ? 0 : 1 + (int)sim_random(w, 20);
     w->base = schedule_base(sim_random(w, 1 << 30), (slots + 8) * w->slot_ms + 100000) - w->now;
+    rows_begin(w);
     make_pages(w);
     policy_make(w);
     w->curious = sim_random(w, 3) == 0;
@@ -350,12 +352,14 @@ int world_run(world_t *w, uint64_t seed, int slots, bool trace)
     bool fine = sim_run_until(w, w->now + slots * w->slot_ms);
     if (fine) calm_run(w);
     if (!w->failure[0]) heard_check(w);
+    if (!w->failure[0]) rows_durable(w, w->n_ops, true);
     return w->failure[0] ? -1 : 0;
 }
 
 void world_free(world_t *w)
 {
     broker_destroy(&w->broker);
+    rows_end(w);
     for (int i = 0; i < MAX_MINERS; i++)
         if (w->miners[i].alive) miner_free(&w->miners[i]);
     for (size_t i = 0; i < w->n_events; i++) free(w->queue[i]);

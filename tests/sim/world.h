@@ -188,6 +188,7 @@ typedef struct {
     sim_op_t *ops;
     size_t n_ops, cap_ops;
     uint64_t recorded;      // dues in the history's rows, of this run of the broker
+    struct rows *rows;      // those rows as its file has them, see rows.h; NULL: nobody looks
     struct held_send *held; // messages waiting for the store, oldest first
     struct held_send **held_last;
 
