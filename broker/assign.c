@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "broker/state.h"
+#include "broker/trouble.h"
 #include "common/check.h"
 #include "common/log.h"
 
@@ -25,6 +26,7 @@ typedef struct {
     bin_t *bins;
     size_t n;
     int64_t mean;
+    int left; // sources and lanes that may be moved in this step
 } plan_t;
 
 static void set_load(plan_t *p, bin_t *bin, int64_t load)
@@ -41,7 +43,7 @@ static bool is_live(const broker_t *b, const miner_t *m)
 
 static void plan_init(plan_t *p, broker_t *b)
 {
-    *p = (plan_t){.bins = xcalloc(b->registry.by_name.count + 1, sizeof(bin_t))};
+    *p = (plan_t){.bins = xcalloc(b->registry.by_name.count + 1, sizeof(bin_t)), .left = b->config.budget};
     heap_init(&p->heap);
     size_t pos = 0;
     for (miner_t *m; (m = registry_next(&b->registry, &pos));)
@@ -94,10 +96,37 @@ static void hand_over(broker_t *b, lane_t *l, miner_t *m, wire_cause_t cause)
     for (source_t *s = l->sources; s; s = s->lane_next) dues_send(b, s, INT64_MIN, cause);
 }
 
+// The next of those that leave has no lanes any more.
+static void let_go(broker_t *b)
+{
+    miner_t *m = b->leaving;
+    b->leaving = m->leaving_next;
+    m->leaving = false;
+    if (!m->gone) return;
+    trouble_miner_died(b, m);
+    registry_free_miner(m);
+}
+
+// Takes some lanes from those that leave. False: they have more.
+static bool release_some(broker_t *b)
+{
+    int left = b->config.budget;
+    for (miner_t *m; (m = b->leaving);) {
+        for (lane_t *l; left > 0 && (l = m->lanes); left -= 1 + (int)l->n_sources) {
+            trouble_look(m, l);
+            lane_give(&b->catalog, l, NULL);
+        }
+        if (m->lanes) return false;
+        let_go(b);
+    }
+    return true;
+}
+
 void assign_orphans(broker_t *b, wire_cause_t cause, const char *reason)
 {
-    b->assigning = false;
-    if (b->grace_until || !b->catalog.orphans) return; // their owner may still claim them
+    b->assigning_cause = cause;
+    b->assigning = !release_some(b); // nothing is dealt out before it is known what a miner may have died of
+    if (b->assigning || b->grace_until || !b->catalog.orphans) return; // their owner may still claim them
     plan_t plan;
     plan_init(&plan, b);
     size_t n, sources = 0;
@@ -116,7 +145,6 @@ void assign_orphans(broker_t *b, wire_cause_t cause, const char *reason)
         log_warn("unassigned", "reason=%s hosts=%zu no live miner", reason, b->catalog.n_orphans);
     // a miner that is about to be taken for dead may be heard first
     b->assigning = n && b->catalog.n_orphans && registry_live(&b->registry);
-    b->assigning_cause = cause;
     free(lanes);
     plan_free(&plan);
 }
@@ -124,6 +152,7 @@ void assign_orphans(broker_t *b, wire_cause_t cause, const char *reason)
 void assign_rest(broker_t *b)
 {
     if (b->assigning) assign_orphans(b, b->assigning_cause, "rest");
+    if (b->balancing) assign_balance(b);
 }
 
 void assign_returned(broker_t *b, lane_t *l)
@@ -135,12 +164,38 @@ void assign_returned(broker_t *b, lane_t *l)
         lane_give(&b->catalog, l, NULL);
 }
 
+static void forget_target(const miner_t *from, const miner_t *target)
+{
+    for (lane_t *l = from->lanes_last; l && l->moving && target->n_coming; l = l->prev)
+        if (l->target == target) lane_move(l, NULL);
+}
+
+// What is on its way to m goes to whom it suits.
+static void divert(broker_t *b, const miner_t *m)
+{
+    size_t pos = 0;
+    for (const miner_t *o; m->n_coming && (o = registry_next(&b->registry, &pos));) forget_target(o, m);
+    for (const miner_t *o = b->leaving; m->n_coming && o; o = o->leaving_next) forget_target(o, m);
+}
+
 void assign_release(broker_t *b, miner_t *m)
 {
-    while (m->lanes) lane_give(&b->catalog, m->lanes, NULL);
-    size_t pos = 0;
-    for (lane_t *l; m->n_coming && (l = map_next(&b->catalog.lanes, &pos));)
-        if (l->target == m) lane_move(l, NULL);
+    miner_t **last = &b->leaving;
+    divert(b, m);
+    if (m->leaving) return;
+    while (*last) last = &(*last)->leaving_next;
+    *last = m;
+    m->leaving_next = NULL;
+    m->leaving = true;
+}
+
+void assign_keep(broker_t *b, miner_t *m)
+{
+    miner_t **at = &b->leaving;
+    if (!m->leaving) return;
+    while (*at != m) at = &(*at)->leaving_next;
+    *at = m->leaving_next;
+    m->leaving = false;
 }
 
 void assign_sweep(broker_t *b)
@@ -184,14 +239,19 @@ static bool is_tried(const lane_t *l)
 static size_t shed(broker_t *b, plan_t *p, bin_t *from)
 {
     size_t moved = 0;
-    for (lane_t *l = from->miner->lanes, *next; l && from->load > p->mean; l = next) {
+    for (lane_t *l = from->miner->lanes, *next; l && !l->moving && from->load > p->mean; l = next) {
         next = l->next;
         bin_t *to = least(p);
-        if (l->moving || is_tried(l) || l->cost <= 0 || to == from) continue;
+        if (is_tried(l) || l->cost <= 0 || to == from) continue;
         // it must leave both near the mean
         if ((double)(from->load - l->cost) < (double)p->mean * TOO_LITTLE ||
             (double)(to->load + l->cost) > (double)p->mean * NEAR)
             continue;
+        if (p->left <= 0) {
+            b->balancing = true;
+            break;
+        }
+        p->left -= 1 + (int)l->n_sources;
         take_over(b, p, l, from, to);
         moved++;
     }
@@ -224,13 +284,15 @@ void assign_balance(broker_t *b)
 {
     plan_t plan;
     plan_init(&plan, b);
-    bool hungry = false;
+    bool hungry = b->balancing; // the step before was
+    b->balancing = false;
     for (size_t i = 0; i < plan.n; i++) hungry |= (double)plan.bins[i].load < (double)plan.mean * TOO_LITTLE;
     size_t moved = 0;
     for (size_t i = 0; i < plan.n; i++) {
         bin_t *bin = &plan.bins[i];
         if ((double)bin->load > (double)plan.mean * (hungry ? 1.0 : TOO_MUCH)) moved += shed(b, &plan, bin);
-        if ((double)bin->load > (double)plan.mean * TOO_MUCH) moved += shed_big(b, &plan, bin);
+        if (!b->balancing && (double)bin->load > (double)plan.mean * TOO_MUCH)
+            moved += shed_big(b, &plan, bin);
     }
     if (moved)
         log_info("rebalanced", "reason=load hosts=%zu mean_load=%.2f", moved, (double)plan.mean / 60e6);
@@ -247,7 +309,7 @@ bool assign_elsewhere(broker_t *b, lane_t *l)
         if (m != l->owner && m->phase == MINER_LIVE && m->health == HEALTH_OK &&
             (!best || m->planned < best->planned))
             best = m;
-    if (!best || !l->owner || l->moving) return false;
+    if (!best || !lane_owner(l) || l->moving) return false;
     start_move(b, l, best);
     return true;
 }
@@ -258,9 +320,7 @@ void assign_evict(broker_t *b, miner_t *m)
         next = l->next;
         if (!l->moving) start_move(b, l, NULL);
     }
-    size_t pos = 0;
-    for (lane_t *l; m->n_coming && (l = map_next(&b->catalog.lanes, &pos));)
-        if (l->target == m) lane_move(l, NULL);
+    divert(b, m);
     assign_orphans(b, CAUSE_reassigned, "sick");
 }
 
@@ -269,7 +329,7 @@ bool assign_prove(broker_t *b, miner_t *m)
     lane_t *best = NULL;
     size_t pos = 0;
     for (lane_t *l; (l = map_next(&b->catalog.lanes, &pos));)
-        if (l->owner && l->owner != m && !l->moving && l->cost > 0 && !l->outage &&
+        if (lane_owner(l) && l->owner != m && !l->moving && l->cost > 0 && !l->outage &&
             (!best || l->cost < best->cost))
             best = l;
     if (best) start_move(b, best, m);
@@ -281,9 +341,9 @@ void assign_overdue(broker_t *b)
     size_t pos = 0, n = 0;
     miner_t *m;
     for (; (m = registry_next(&b->registry, &pos));)
-        for (lane_t *l = m->n_moving ? m->lanes : NULL, *next; l; l = next) {
-            next = l->next;
-            if (!l->moving || b->instant.mono - l->moved_at < MOVE_LEASE_MS) continue;
+        for (lane_t *l = m->lanes_last, *before; l && l->moving; l = before) {
+            before = l->prev;
+            if (b->instant.mono - l->moved_at < MOVE_LEASE_MS) continue;
             log_warn("revoke_unanswered", "miner=%s host=%s", m->name, l->host);
             assign_returned(b, l);
             n++;

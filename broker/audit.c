@@ -138,6 +138,8 @@ static void audit_miner(audit_t *a, const miner_t *m)
     size_t pos = 0, sources = 0;
     for (const lane_t *l = m->lanes; l; l = l->next, n++) {
         audit_lane(a, l, m);
+        WANT(a, !l->next || !l->moving || l->next->moving, "%s moves, and does not stand last", l->host);
+        WANT(a, l->next || m->lanes_last == l, "%s is the last that %s has", l->host, m->name);
         load += l->cost;
         moving += l->moving;
         sources += l->n_sources;
@@ -151,7 +153,8 @@ static void audit_miner(audit_t *a, const miner_t *m)
          sources);
     WANT(a, m->load == load && m->planned == planned, "%s: load %lld planned %lld", m->name, (long long)load,
          (long long)planned);
-    WANT(a, m->phase != MINER_LEAVING || !m->lanes, "%s leaves with work", m->name);
+    WANT(a, m->phase != MINER_LEAVING || !m->lanes || m->leaving, "%s leaves with work", m->name);
+    WANT(a, !m->leaving || m->phase == MINER_LEAVING, "%s loses its work, but does not leave", m->name);
     WANT(a, !m->rows.queued, "%s was not sent all", m->name);
     const heap_t *leases = &a->broker->jobs.leases;
     for (size_t i = 0; i < leases->count; i++) {
@@ -203,6 +206,13 @@ int broker_audit(const broker_t *b, char *why, size_t size)
         lanes += m->n_lanes;
         live += m->phase == MINER_LIVE;
     }
+    for (const miner_t *m = b->leaving; m; m = m->leaving_next) {
+        WANT(&a, m->leaving && (!m->gone || !m->n_coming), "%s is awaited and gone", m->name);
+        if (!m->gone) continue;
+        audit_miner(&a, m);
+        lanes += m->n_lanes;
+    }
+    WANT(&a, !b->leaving || b->assigning, "%s leaves, and nobody takes its work", b->leaving->name);
     WANT(&a, lanes == b->catalog.lanes.count, "%zu lanes are listed of %zu", lanes, b->catalog.lanes.count);
     for (const lane_t *l = b->catalog.orphans; l; l = l->next)
         WANT(&a, !live || b->grace_until || b->assigning || b->entering || !l->n_sources,

@@ -107,6 +107,10 @@ void broker_destroy(broker_t **broker)
     gaps_free(&b->gaps);
     catalog_free(&b->catalog);
     unreadables_free(&b->unreadable);
+    for (miner_t *m; (m = b->leaving);) {
+        b->leaving = m->leaving_next;
+        if (m->gone) registry_free_miner(m);
+    }
     registry_free(&b->registry);
     departed_free(&b->departed);
     free(b);
@@ -418,7 +422,8 @@ static int64_t earlier(int64_t a, int64_t b)
 
 int64_t broker_deadline(const broker_t *b)
 {
-    if (b->building || b->assigning || b->busy || b->scans || b->entering) return b->instant.mono;
+    if (b->building || b->assigning || b->balancing || b->busy || b->scans || b->entering)
+        return b->instant.mono;
     int64_t to_mono = b->instant.mono - b->now;
     int64_t at = b->report_at;
     if (b->grace_until) at = earlier(at, jobs_know_all(b) ? b->instant.mono : b->grace_until);
@@ -456,5 +461,5 @@ broker_counts_t broker_counts(const broker_t *b)
 const char *broker_owner(const broker_t *b, uint64_t id)
 {
     source_t *s = map_get(&b->catalog.sources, id);
-    return s && s->lane->owner ? s->lane->owner->name : "";
+    return s && lane_owner(s->lane) ? s->lane->owner->name : "";
 }

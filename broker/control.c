@@ -138,7 +138,7 @@ static void leave_all(broker_t *b, listing_t *l, const char *reason)
 static bool may_run(const broker_t *b, const source_t *s)
 {
     int64_t at = b->now + 1000; // the owner's idea of broker time may be ahead
-    if (!s->entered || !s->known_to_owner) return false;
+    if (!s->entered || !s->known_to_owner || !lane_owner(s->lane)) return false;
     return (s->extra && s->extra <= at) || (s->held > s->done && grid_next(source_grid(s), s->done) <= at);
 }
 
@@ -541,7 +541,7 @@ static const char *state_of(const source_t *s)
     if (s->job && s->job->state == JOB_PARKED)
         return s->job->why == ERR_dependency ? "waiting for a dependency" : "waiting its turn";
     if (s->away) return "moving";
-    if (!s->lane->owner) return "waiting for a miner";
+    if (!lane_owner(s->lane)) return "waiting for a miner";
     if (s->lane->moving) return "moving";
     if (s->failures) return "failing";
     return s->last_ok ? "ok" : "new";
@@ -553,7 +553,7 @@ static void put_source(call_t *c, yyjson_mut_val *rows, const source_t *s)
     put_id(c, o, "source", s->id);
     put_str(c, o, "template", s->listing->template->name);
     put_str(c, o, "url", s->url);
-    put_str(c, o, "miner", s->lane->owner ? s->lane->owner->name : "");
+    put_str(c, o, "miner", lane_owner(s->lane) ? s->lane->owner->name : "");
     put_str(c, o, "state", state_of(s));
     put_time(c, o, "next_ms", dues_next(c->broker, s));
     put_time(c, o, "last_polled_ms", s->polled_at);

@@ -126,7 +126,7 @@ static void explain_turn(call_t *c, yyjson_mut_val *reasons, const source_t *s)
 static void explain_miner(call_t *c, yyjson_mut_val *reasons, const source_t *s)
 {
     const broker_t *b = c->broker;
-    const miner_t *m = s->lane->owner;
+    const miner_t *m = lane_owner(s->lane);
     const run_t *run = runs_of(&b->runs, s);
     if (run)
         say(c, reasons, "%s, which had it before, is still polling it; %s takes over after that",
@@ -263,7 +263,7 @@ void command_explain(call_t *c)
     put_id(c, o, "source", s->id);
     put_str(c, o, "template", l->template->name);
     put_str(c, o, "url", s->url);
-    put_str(c, o, "miner", s->lane->owner ? s->lane->owner->name : "");
+    put_str(c, o, "miner", lane_owner(s->lane) ? s->lane->owner->name : "");
     put_str(c, o, "state", state_now(b, s));
     put_str(c, o, "priority", priority_name(source_urgency(s)));
     const task_t *task = l->enabled ? task_for(b, s) : NULL;

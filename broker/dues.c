@@ -568,7 +568,7 @@ void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
 void dues_runs_at(broker_t *b, source_t *s, miner_t *m)
 {
     const lane_t *l = s->lane;
-    if (l->owner && l->owner != m && !l->moving && !s->away) return; // its owner has its dues already
+    if (lane_owner(l) && l->owner != m && !l->moving && !s->away) return; // its owner has its dues already
     runs_add(&b->runs, s, m, b->instant.mono + RUN_LEASE_MS);
 }
 

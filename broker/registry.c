@@ -20,8 +20,10 @@ void registry_init(registry_t *r)
     heap_init(&r->expiries);
 }
 
-static void miner_free(miner_t *m)
+void registry_free_miner(miner_t *m)
 {
+    CHECK(!m->rows.queued);
+    free(m->in_flight);
     free(m->rows.templates);
     free(m->rows.sources);
     free(m->rows.dues);
@@ -34,7 +36,7 @@ static void miner_free(miner_t *m)
 void registry_free(registry_t *r)
 {
     size_t pos = 0;
-    for (miner_t *m; (m = registry_next(r, &pos));) miner_free(m);
+    for (miner_t *m; (m = registry_next(r, &pos));) registry_free_miner(m);
     map_free(&r->by_peer);
     map_free(&r->by_name);
     heap_free(&r->expiries);
@@ -68,11 +70,10 @@ miner_t *registry_add(registry_t *r, const char *name, uint64_t incarnation)
 
 void registry_remove(registry_t *r, miner_t *m)
 {
-    CHECK(m->lanes == NULL && !m->n_coming && !m->rows.queued);
     registry_set_peer(r, m, 0);
     heap_remove(&r->expiries, &m->expiry);
     map_del(&r->by_name, name_hash(m->name));
-    miner_free(m);
+    m->gone = true;
 }
 
 void registry_set_peer(registry_t *r, miner_t *m, uint64_t peer)
@@ -114,6 +115,11 @@ double miner_load(const miner_t *m)
 
 // -- lanes --------------------------------------------------------------------------------------------
 
+miner_t *lane_owner(const lane_t *l)
+{
+    return l->owner && l->owner->phase != MINER_LEAVING ? l->owner : NULL;
+}
+
 // Adds cost to who carries the lane, and to who will.
 static void book(lane_t *l, int64_t cost)
 {
@@ -138,6 +144,7 @@ static void unlink_lane(catalog_t *c, lane_t *l)
         c->n_orphans--;
         return;
     }
+    if (!l->next) l->owner->lanes_last = l->prev;
     l->owner->n_lanes--;
     l->owner->n_moving -= l->moving;
     l->owner->n_sources -= l->n_sources;
@@ -153,6 +160,7 @@ static void link_lane(catalog_t *c, lane_t *l, miner_t *m)
     *first = l;
     c->n_orphans += m == NULL;
     if (!m) return;
+    if (!l->next) m->lanes_last = l;
     m->n_lanes++;
     m->n_sources += l->n_sources;
 }
@@ -169,10 +177,26 @@ void lane_give(catalog_t *c, lane_t *l, miner_t *m)
     book(l, l->cost);
 }
 
+// It stands last among its owner's.
+static void put_last(lane_t *l)
+{
+    miner_t *m = l->owner;
+    if (!l->next) return;
+    *(l->prev ? &l->prev->next : &m->lanes) = l->next;
+    l->next->prev = l->prev;
+    l->prev = m->lanes_last;
+    l->prev->next = l;
+    l->next = NULL;
+    m->lanes_last = l;
+}
+
 void lane_move(lane_t *l, miner_t *target)
 {
     book(l, -l->cost);
-    if (l->owner) l->owner->n_moving += !l->moving;
+    if (!l->moving) {
+        l->owner->n_moving++;
+        put_last(l);
+    }
     l->moving = true;
     set_target(l, target);
     book(l, l->cost);

@@ -42,11 +42,11 @@ typedef struct miner {
     int64_t heard;      // mono ms of its last message
     int64_t joined_at;  // broker ms
     uint64_t workers, slots;
-    wire_heartbeat_t beat; // its latest
-    uint64_t outcome_seq;  // highest taken
-    map_t templates;       // id -> version it holds (as a pointer)
-    lane_t *lanes;
-    uint32_t n_lanes, n_moving; // n_moving: those that are on their way to another
+    wire_heartbeat_t beat;      // its latest
+    uint64_t outcome_seq;       // highest taken
+    map_t templates;            // id -> version it holds (as a pointer)
+    lane_t *lanes, *lanes_last; // those that are on their way to another stand last
+    uint32_t n_lanes, n_moving; // n_moving: of those
     uint32_t n_coming;          // lanes whose target it is
     size_t n_sources;           // of its lanes
     int64_t load;               // us of slot use per minute, its lanes together
@@ -61,6 +61,12 @@ typedef struct miner {
     uint32_t host_polls, host_failures; // since it was last judged
     admission_t admission;
     outbox_rows_t rows;
+    // Its lanes are taken from it, see assign_release. gone: the registry does not know it any more.
+    bool leaving, gone;
+    struct miner *leaving_next;
+    uint64_t *in_flight; // sources that it may have died of, see trouble.h; NULL: it did not die
+    size_t n_in_flight, cap_in_flight;
+    int64_t alive_at; // broker ms, when it died
 } miner_t;
 
 typedef struct {
@@ -77,8 +83,10 @@ miner_t *registry_by_name(const registry_t *registry, const char *name);
 miner_t *registry_next(const registry_t *registry, size_t *pos);
 
 miner_t *registry_add(registry_t *registry, const char *name, uint64_t incarnation);
-// Frees it; its lanes must be gone.
+// It is known no more, and its name is free.
 void registry_remove(registry_t *registry, miner_t *miner);
+// The same was done; its lanes must be gone.
+void registry_free_miner(miner_t *miner);
 // The miner is now reached as peer (0: not at all).
 void registry_set_peer(registry_t *registry, miner_t *miner, uint64_t peer);
 // It was heard at mono; it expires at expires.
@@ -91,6 +99,9 @@ size_t registry_live(const registry_t *registry);
 
 // Polls that a miner runs at once on the average, if they take as long as they did.
 double miner_load(const miner_t *miner);
+
+// Who polls what is on the lane, or will; NULL: nobody, it waits to be dealt out.
+miner_t *lane_owner(const lane_t *lane);
 
 // The one place where a lane changes hands (miner NULL: nobody); keeps counts and loads.
 void lane_give(catalog_t *catalog, lane_t *lane, miner_t *miner);

@@ -60,12 +60,12 @@ void session_gone(broker_t *b, miner_t *m, const char *reason)
     bool died = m->phase != MINER_LEAVING && (!strcmp(reason, "silent") || !strcmp(reason, "restarted"));
     outbox_drop(b, m);
     m->phase = MINER_LEAVING;
-    if (died) trouble_miner_died(b, m);
-    assign_release(b, m);
+    if (died) trouble_dies(b, m);
     release_runs(b, m, false);
     note_gone(b, m, reason);
     jobs_miner_gone(b, m, certain);
     registry_remove(&b->registry, m);
+    assign_release(b, m);
     assign_orphans(b, CAUSE_reassigned, reason);
 }
 
@@ -114,6 +114,7 @@ void session_ready(broker_t *b, uint64_t peer, const wire_ready_t *r)
     }
     end_session(b, m);
     registry_set_peer(&b->registry, m, peer);
+    assign_keep(b, m);
     m->phase = MINER_JOINING;
     m->workers = r->workers;
     m->slots = r->slots;
@@ -128,7 +129,7 @@ static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
 {
     source_t *s = map_get(&b->catalog.sources, h->source);
     bool wanted = s && s->listing->enabled;
-    if (wanted && h->version && !s->lane->owner && b->grace_until) lane_give(&b->catalog, s->lane, m);
+    if (wanted && h->version && !lane_owner(s->lane) && b->grace_until) lane_give(&b->catalog, s->lane, m);
     bool owned = wanted && h->version && s->lane->owner == m;
     // no broker of this cluster gave out dues that are later than built_until
     bool sound = h->held <= b->built_until && h->done <= b->built_until;
@@ -160,12 +161,11 @@ static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
 // that may be all: then its answer to the REVOKE was lost, but it has given the lane back.
 static void send_unlisted(broker_t *b, miner_t *m)
 {
-    for (lane_t *l = m->lanes, *next; l; l = next) {
-        next = l->next;
-        if (l->moving && !l->n_marked) assign_returned(b, l);
+    for (lane_t *l = m->lanes_last, *before; l && l->moving; l = before) {
+        before = l->prev;
+        if (!l->n_marked) assign_returned(b, l);
     }
-    for (lane_t *l = m->lanes; l; l = l->next) {
-        if (l->moving) continue;
+    for (lane_t *l = m->lanes; l && !l->moving; l = l->next) {
         for (source_t *s = l->sources; s; s = s->lane_next) {
             if (s->mark) continue;
             s->known_to_owner = false;
@@ -259,7 +259,9 @@ static void note_running(broker_t *b, miner_t *m, const wire_ids_t *running)
 {
     for (size_t i = 0; i < running->n; i++) {
         source_t *s = map_get(&b->catalog.sources, running->v[i]);
-        if (s && s->listing->enabled && (s->lane->owner != m || s->lane->moving)) dues_runs_at(b, s, m);
+        if (!s || !s->listing->enabled || (lane_owner(s->lane) == m && !s->lane->moving)) continue;
+        if (s->lane->owner == m && !s->lane->moving) s->known_to_owner = false; // m leaves
+        dues_runs_at(b, s, m);
     }
 }
 

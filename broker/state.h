@@ -48,11 +48,12 @@ struct broker {
         grace_until;   // mono: until then miners may claim what they held before the broker started; 0: over
     int64_t report_at; // mono: next heartbeat line
 
-    int64_t built_until;          // broker time: end of the last slot that is (being) given out
-    bool building;                // the wheel's ripe list is not empty yet
-    size_t enter_pos, enter_cap;  // how far the table of sources has been entered at the start
-    bool assigning;               // more orphans wait than one tick may deal out
+    int64_t built_until;         // broker time: end of the last slot that is (being) given out
+    bool building;               // the wheel's ripe list is not empty yet
+    size_t enter_pos, enter_cap; // how far the table of sources has been entered at the start
+    bool assigning;              // more orphans wait than one tick may deal out, or lanes of those that leave
     wire_cause_t assigning_cause; // of those
+    bool balancing;               // more is to be moved than one tick may
     int64_t closed_until;         // broker time: end of the last slot that was closed
     int64_t given_until;          // loaded: end of the last slot that was given out before the start
     int64_t accounted;            // loaded: dues up to here were accounted for before the start
@@ -61,6 +62,7 @@ struct broker {
     uint64_t revokes;    // the number of the last REVOKE; an earlier broker's were smaller
     uint64_t recorded;   // dues whose history was handed to the store, since start
     miner_t *outboxes;   // miners with rows to flush
+    miner_t *leaving;    // miners whose lanes are being taken from them, oldest first
     listing_t *entering; // their sources are being scheduled
     struct scan *scans;  // requests that need more than one step, see control_next.c
 };
@@ -137,12 +139,15 @@ void outbox_drop(broker_t *broker, miner_t *miner);
 // assign_rest.
 void assign_orphans(broker_t *broker, wire_cause_t cause, const char *reason);
 void assign_rest(broker_t *broker);
-// Moves excess from miners above the mean to those below, by REVOKE.
+// Moves excess from miners above the mean to those below, by REVOKE: some now, the rest by assign_rest.
 void assign_balance(broker_t *broker);
 // The owner has given lane back (or is gone): its target, or somebody, takes it.
 void assign_returned(broker_t *broker, lane_t *lane);
-// All lanes of miner become orphans.
+// All lanes of miner, whose phase is LEAVING, become orphans, as steps of assign_orphans and assign_rest. A
+// miner that is gone is freed with the last.
 void assign_release(broker_t *broker, miner_t *miner);
+// It is back: what it still has it keeps.
+void assign_keep(broker_t *broker, miner_t *miner);
 // Lanes whose REVOKE was not answered for long are taken as given back.
 void assign_overdue(broker_t *broker);
 // Moves lane to another miner that is well. False: there is none.

@@ -260,19 +260,47 @@ static int64_t last_alive(const broker_t *b, const miner_t *m)
     return b->now - (b->instant.mono - m->heard) + b->config.heartbeat_ms;
 }
 
-// The sources in flight at m, *n of them; the caller frees the array.
+static void note_in_flight(miner_t *m, const source_t *s)
+{
+    if (!in_flight(s, m->alive_at)) return;
+    if (m->n_in_flight == m->cap_in_flight)
+        m->in_flight =
+            xrealloc(m->in_flight, (m->cap_in_flight = m->cap_in_flight * 2 + 64) * sizeof *m->in_flight);
+    m->in_flight[m->n_in_flight++] = s->id;
+}
+
+void trouble_dies(broker_t *b, miner_t *m)
+{
+    m->alive_at = last_alive(b, m);
+    m->in_flight = xcalloc(m->cap_in_flight = 64, sizeof *m->in_flight);
+    for (size_t i = 0; i < b->jobs.leases.count; i++) {
+        const job_t *job = HEAP_OWNER(b->jobs.leases.nodes[i], job_t, lease);
+        if (job->source->lane->owner == m) note_in_flight(m, job->source);
+    }
+}
+
+void trouble_look(miner_t *m, const lane_t *l)
+{
+    for (const source_t *s = l->sources; m->in_flight && s; s = s->lane_next) note_in_flight(m, s);
+}
+
+static int by_id(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+// The sources in flight at m that there still are, *n of them; the caller frees the array.
 static source_t **all_in_flight(const broker_t *b, const miner_t *m, size_t *n)
 {
-    int64_t at = last_alive(b, m);
-    source_t **all = NULL;
-    size_t cap = 0;
+    source_t **all = xcalloc(m->n_in_flight + 1, sizeof(source_t *));
+    qsort(m->in_flight, m->n_in_flight, sizeof *m->in_flight, by_id);
     *n = 0;
-    for (const lane_t *l = m->lanes; l; l = l->next)
-        for (source_t *s = l->sources; s; s = s->lane_next) {
-            if (!in_flight(s, at)) continue;
-            if (*n == cap) all = xrealloc(all, (cap = cap * 2 + 64) * sizeof *all);
-            all[(*n)++] = s;
-        }
+    for (size_t i = 0; i < m->n_in_flight; i++) {
+        source_t *s = map_get(&b->catalog.sources, m->in_flight[i]);
+        bool again = i && m->in_flight[i] == m->in_flight[i - 1];
+        if (s && !again) all[(*n)++] = s;
+    }
     return all;
 }
 
@@ -314,6 +342,7 @@ void trouble_miner_died(broker_t *b, miner_t *m)
 {
     source_t *suspect = NULL;
     size_t suspects = 0, n;
+    if (!m->in_flight) return;
     source_t **all = all_in_flight(b, m, &n);
     for (size_t i = 0; i < n; i++)
         if (source_is_suspect(all[i])) suspect = all[i], suspects++;

@@ -46,7 +46,11 @@ bool trouble_outcome(struct broker *broker, source_t *source, const wire_outcome
                      const settled_t *settled, bool hosts);
 // The same of a due that was settled before, because it was taken back while its poll ran.
 void trouble_late_outcome(struct broker *broker, source_t *source, const wire_outcome_t *outcome);
-// The miner's process has ended while it had work, and not of its own accord.
+// The miner's process has ended while it had work, and not of its own accord: polls under leases that may be
+// why are noted, then those of its lanes, one by one as they are taken from it, and then (miner_died)
+// somebody is blamed. The latter two do nothing for a miner that did not die.
+void trouble_dies(struct broker *broker, struct miner *miner);
+void trouble_look(struct miner *miner, const lane_t *lane);
 void trouble_miner_died(struct broker *broker, struct miner *miner);
 // Takes source out of quarantine and clears it of all suspicion. False: there was nothing.
 bool trouble_clear(struct broker *broker, source_t *source, const char *reason);

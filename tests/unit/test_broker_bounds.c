@@ -178,6 +178,58 @@ static void very_many_sources_are_scheduled_in_steps(void **state)
     assert_int_equal(broker_counts(w->broker).open, 0);
 }
 
+static size_t owned(const world_t *w, const char *miner)
+{
+    size_t pos = 0, n = 0;
+    for (const source_t *s; (s = map_next(&w->broker->catalog.sources, &pos));)
+        n += !strcmp(broker_owner(w->broker, s->id), miner);
+    return n;
+}
+
+// The work of a miner with very many hosts moves in several steps, and whatever happens meanwhile, all of it
+// does.
+static void very_many_hosts_move_in_steps(void **state)
+{
+    enum { N = 9000 };
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "t", N, "", false);
+    add(w, "u", 1, "", false);
+    pass(w, 100);
+    assert_int_equal(owned(w, "m1"), N + 1);
+    join(w, 2, "m2"); // loads are levelled
+    size_t first = 0;
+    for (const wire_revoke_t *r; (r = heard(w, 0, 1, WIRE_TYPE_REVOKE, first));) first++;
+    assert_int_equal(first, 1);
+    assert_true(((wire_revoke_t *)heard(w, 0, 1, WIRE_TYPE_REVOKE, 0))->sources.n < N / 3);
+    assert_true(broker_deadline(w->broker) <= w->now.mono);
+    pass(w, 10);
+    size_t revoked = 0;
+    wire_revoke_t *r;
+    for (size_t i = 0; (r = heard(w, 0, 1, WIRE_TYPE_REVOKE, i)); i++) revoked += r->sources.n;
+    assert_in_range(revoked, N * 4 / 10, N * 6 / 10);
+    ready(w, 3, "m1", 7); // it has begun anew
+    assert_int_equal(owned(w, ""), N + 1);
+    inventory(w, 3, NULL, 0);
+    wire_arg_t name[] = {{"name", "u"}};
+    assert_int_equal(command(w, "remove", name, 1)->code, 0);
+    pass(w, 10);
+    assert_int_equal(owned(w, ""), 0);
+    assert_in_range(owned(w, "m1"), N * 4 / 10, N * 6 / 10);
+    wire_goodbye_t bye = {.reason = "test"};
+    say(w, 3, WIRE_TYPE_GOODBYE, &bye);
+    ready(w, 3, "m1", 7); // it stays
+    inventory(w, 3, NULL, 0);
+    pass(w, 10);
+    assert_int_equal(owned(w, ""), 0);
+    say(w, 3, WIRE_TYPE_GOODBYE, &bye);
+    bye.done = true;
+    say(w, 3, WIRE_TYPE_GOODBYE, &bye);
+    pass(w, 10);
+    assert_int_equal(owned(w, "m2"), N);
+}
+
 // A broker that ends before all their rows are in its file has them all again, at the times that they had.
 static void very_many_sources_survive_a_restart(void **state)
 {
@@ -499,6 +551,7 @@ int main(void)
         TEST(the_pages_of_a_long_name_end),
         TEST(long_urls_make_pages_shorter),
         TEST(very_many_sources_are_scheduled_in_steps),
+        TEST(very_many_hosts_move_in_steps),
         TEST(very_many_sources_survive_a_restart),
         TEST(very_many_tasks_end_in_steps),
         TEST(what_is_next_among_many_takes_several_steps),
