@@ -283,6 +283,22 @@ static void take_other(feed_t *f, span_t text)
     }
 }
 
+// What C1 controls in the text mean takes their places.
+static void mean_c1(buf_t *text)
+{
+    size_t len = text->len;
+    char *copy = xmalloc(len);
+    const char *s = memcpy(copy, text->data, len), *c1;
+    buf_reset(text);
+    for (; (c1 = charset_find_c1(s, len)); len -= (size_t)(c1 + 2 - s), s = c1 + 2) {
+        char meant[4];
+        size_t n = charset_put_utf8(meant, charset_meant((unsigned char)c1[1]));
+        if (buf_append(text, s, (size_t)(c1 - s)) || buf_append(text, meant, n)) break;
+    }
+    if (!c1) (void)!buf_append(text, s, len);
+    free(copy);
+}
+
 // What was collected, out of base64 if that was said of it.
 static span_t captured(feed_t *f)
 {
@@ -290,6 +306,7 @@ static span_t captured(feed_t *f)
         f->text.len = base64_decode(f->text.data, f->text.len);
         if (charset_valid_prefix(f->text.data, f->text.len) < f->text.len) f->text.len = 0;
     }
+    if (f->text.len && charset_find_c1(f->text.data, f->text.len)) mean_c1(&f->text);
     return (span_t){f->text.data, f->text.len};
 }
 

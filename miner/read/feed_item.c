@@ -352,8 +352,10 @@ static bool is_tracked(const template_t *t, const char *json, size_t len)
     if (strncmp(json + 1, "http", 4) == 0) return true; // no date begins like this
     if (strspn(json + 1, "0123456789.,:+-% ") + 2 >= len) return false;
     if (len > 42) return true;
-    snprintf(text, sizeof text, "%.*s", (int)len - 2, json + 1);
-    if (t->dates.relative && date_is_relative(text, &t->dates)) return false;
+    if (t->dates.relative) {
+        snprintf(text, sizeof text, "%.*s", (int)len - 2, json + 1);
+        if (date_is_relative(text, &t->dates)) return false;
+    }
     return date_parse(json + 1, len - 2, NULL) == TIME_NONE;
 }
 

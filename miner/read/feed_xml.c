@@ -7,7 +7,6 @@
 #include <strings.h>
 
 #include "common/check.h"
-#include "miner/read/charset.h"
 #include "miner/read/text.h"
 #include "proto/limits.h"
 
@@ -255,18 +254,10 @@ static void on_end(void *ctx, const xmlChar *local, const xmlChar *prefix, const
     f->depth--;
 }
 
-static void on_text(void *ctx, const xmlChar *text, int n)
+static void on_text(void *ctx, const xmlChar *text, int len)
 {
     feed_t *f = ctx;
-    const char *s = (const char *)text, *c1;
-    size_t len = (size_t)n;
-    if (xml_sax_over(f->sax) || !f->capture_depth) return;
-    for (; (c1 = charset_find_c1(s, len)); len -= (size_t)(c1 + 2 - s), s = c1 + 2) {
-        char meant[4];
-        feed_capture_text(f, s, (size_t)(c1 - s));
-        feed_capture_text(f, meant, charset_put_utf8(meant, charset_meant((unsigned char)c1[1])));
-    }
-    feed_capture_text(f, s, len);
+    if (!xml_sax_over(f->sax) && f->capture_depth) feed_capture_text(f, (const char *)text, (size_t)len);
 }
 
 // -- reading --------------------------------------------------------------------------------------

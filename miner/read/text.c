@@ -626,9 +626,9 @@ static const char *take_tag(writer_t *w, const char *s, const char *end)
 const char *text_from_html(arena_t *arena, const char *html, size_t len, text_mode_t mode, size_t max)
 {
     writer_t w;
-    // some references of two characters are longer than their name: &nGt; takes 5 bytes and gives 6; see
-    // most_of
-    if (!(html = valid_utf8(arena, html, len, &len)) || !writer_init(&w, arena, mode, len + len / 2 + 1, max))
+    // some references of two characters are longer than their name: &nGt; takes 5 bytes and gives 6
+    if (!(html = valid_utf8(arena, html, len, &len)) ||
+        !writer_init(&w, arena, mode, most_of(html, len) + len / 4 + 1, max))
         return NULL;
     for (const char *s = html, *end = html + len; s < end && !w.full;) {
         const char *tag = memchr(s, '<', (size_t)(end - s));
