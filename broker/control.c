@@ -135,9 +135,11 @@ static void leave_all(broker_t *b, listing_t *l, const char *reason)
     outbox_flush(b);
 }
 
+enum { AHEAD_MS = 1000 }; // that the owner's idea of broker time may be ahead
+
 static bool may_run(const broker_t *b, const source_t *s)
 {
-    int64_t at = b->now + 1000; // the owner's idea of broker time may be ahead
+    int64_t at = b->now + AHEAD_MS;
     if (!s->entered || !s->known_to_owner || !lane_owner(s->lane)) return false;
     return (s->extra && s->extra <= at) || (s->held > s->done && grid_next(source_grid(s), s->done) <= at);
 }
@@ -147,14 +149,16 @@ typedef struct {
     bool entered;
     uint8_t
         extra; // wire_cause_t of a due outside of its grid that nobody will ask for again; scheduled: none
-    miner_t *runs; // where a poll of it may be under way
+    miner_t *runs; // where a poll of it may be under way,
+    int64_t due;   // of this due or one before
 } handed_t;
 
 static handed_t handed_out(const broker_t *b, const source_t *s)
 {
     bool asked = s->extra && (s->extra_cause == CAUSE_added || s->extra_cause == CAUSE_replay);
+    int64_t last = b->now + AHEAD_MS < s->held ? b->now + AHEAD_MS : s->held;
     return (handed_t){s->entered, asked ? s->extra_cause : CAUSE_scheduled,
-                      may_run(b, s) ? s->lane->owner : NULL};
+                      may_run(b, s) ? s->lane->owner : NULL, grid_last(source_grid(s), last)};
 }
 
 // Another template made this one gated, or not gated any more: its sources are handed out anew. Polls that
@@ -171,7 +175,7 @@ static void regate(broker_t *b, listing_t *l)
     for (size_t i = 0; i < l->n_sources; i++) {
         if (!before[i].entered) continue;
         dues_enter(b, l->sources[i], b->now, b->now);
-        if (l->gated && before[i].runs) jobs_adopt(b, before[i].runs, l->sources[i]);
+        if (l->gated && before[i].runs) jobs_adopt(b, before[i].runs, l->sources[i], before[i].due);
         if (before[i].extra) dues_extra(b, l->sources[i], before[i].extra, 0);
     }
     free(before);

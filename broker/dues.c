@@ -509,12 +509,13 @@ static void book_settled(broker_t *b, const miner_t *m, source_t *s, const wire_
     }
 }
 
-// m's poll for due is over. Where the lease had been over before, another miner may have been given that due.
-static void end_job(broker_t *b, const miner_t *m, source_t *s, int64_t due)
+// m's poll is over. Where the lease had been over before, another miner may have been given that due.
+static void end_job(broker_t *b, const miner_t *m, source_t *s, const wire_outcome_t *o)
 {
     uint64_t miner;
     int64_t until;
-    if (!jobs_running(s, &miner, &until) || miner == jobs_miner(m)) jobs_ended(b, s, due);
+    if (o->result == RESULT_skipped && s->job && s->job->since) return; // another poll of it may run
+    if (!jobs_running(s, &miner, &until) || miner == jobs_miner(m)) jobs_ended(b, s, o->due);
 }
 
 // A due is settled; what that means for its source, its host, and who waits for it.
@@ -528,7 +529,7 @@ static void close_due(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t
         settled = (settled_t){s->turn_cause, s->turn_attempt};
     settle(b, s, o);
     if (o->due >= s->polled) s->polled = 0;
-    end_job(b, m, s, o->due); // before another attempt is scheduled
+    end_job(b, m, s, o); // before another attempt is scheduled
     book_settled(b, m, s, o, settled.attempt);
     bool hosts = outage_outcome(b, m, s, o);
     bool again = trouble_outcome(b, s, o, &settled, hosts);
@@ -555,7 +556,7 @@ void dues_outcome(broker_t *b, miner_t *m, source_t *s, const wire_outcome_t *o)
         close_due(b, m, s, o);
     } else {
         outage_outcome(b, m, s, o);
-        end_job(b, m, s, o->due);
+        end_job(b, m, s, o);
         trouble_late_outcome(b, s, o);
     }
     run_t *run = runs_of(&b->runs, s);

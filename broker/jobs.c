@@ -144,6 +144,7 @@ static void run(broker_t *b, job_t *job, uint64_t miner, int64_t due, int64_t un
     job->state = JOB_RUNNING;
     job->due = due;
     job->recall = 0;
+    job->since = 0;
     job->miner = miner;
     set_counted(b, job, job->source->listing->gated);
     set_alone(b, job, source_is_suspect(job->source));
@@ -223,10 +224,11 @@ void jobs_regate(broker_t *b, source_t *s)
     b->jobs.changed = true;
 }
 
-void jobs_adopt(broker_t *b, miner_t *m, source_t *s)
+void jobs_adopt(broker_t *b, miner_t *m, source_t *s, int64_t since)
 {
     if (s->job && s->job->state == JOB_RUNNING) return;
     run(b, job_of(s), jobs_miner(m), 0, b->now + jobs_lease_ms(s->listing));
+    s->job->since = since;
 }
 
 static bool runs_at(const source_t *s, const miner_t *m)
@@ -240,7 +242,7 @@ void jobs_listed(broker_t *b, miner_t *m, source_t *s, const wire_holding_t *h)
     if (runs_at(s, m) && (has || (s->job->due && h->done >= s->job->due))) // done: its outcome is on the way
         s->job->stale = false;
     else if (has && jobs_gate(s))
-        jobs_adopt(b, m, s);
+        jobs_adopt(b, m, s, 0);
 }
 
 // Of which template it is, nobody knows: it counts for the cluster's limit.
@@ -265,6 +267,7 @@ void jobs_ended(broker_t *b, source_t *s, int64_t due)
 {
     job_t *job = s->job;
     if (!job || job->state != JOB_RUNNING || (job->due && due && job->due != due)) return;
+    if (!job->due && due && due < job->since) return;
     int64_t at = s->entered && jobs_gate(s) ? first_open(s) : INT64_MAX;
     job->cause = CAUSE_scheduled;
     job->attempt = 0;
@@ -279,6 +282,12 @@ void jobs_ended(broker_t *b, source_t *s, int64_t due)
 void jobs_stray_ended(broker_t *b, const miner_t *m, uint64_t source, int64_t due)
 {
     b->jobs.changed |= strays_ended(&b->jobs.strays, jobs_miner(m), source, due);
+}
+
+void jobs_goes_on(broker_t *b, const miner_t *m, uint64_t source)
+{
+    source_t *s = map_get(&b->catalog.sources, source);
+    if (s && runs_at(s, m)) s->job->since = 0; // what it reports from now on is of that poll
 }
 
 void jobs_not_running(broker_t *b, const miner_t *m, uint64_t source, uint64_t number)

@@ -36,6 +36,7 @@ typedef struct job {
     uint8_t attempt;             // of that due: 0 for the first
     uint8_t why;                 // error_class_t: what it waits for; none: its turn
     int64_t due;                 // RUNNING: its name; 0: any, and the miner may not have it
+    int64_t since;               // RUNNING, any: outcomes of dues before this one may be of earlier polls
     uint64_t recall;             // the least number that the REVOKE may have which made that so
     uint64_t miner;              // RUNNING: hash of the miner's name
     struct job *previous, *next; // PARKED: among its template's
@@ -80,8 +81,9 @@ void jobs_forgo(struct broker *broker, source_t *source, wire_cause_t cause);
 // Its template has become gated, or is not gated any more: what runs under a lease (a suspect, say) counts
 // accordingly.
 void jobs_regate(struct broker *broker, source_t *source);
-// miner runs a poll of source, which has become gated: it counts from now on.
-void jobs_adopt(struct broker *broker, struct miner *miner, source_t *source);
+// miner runs a poll of source, which has become gated: it counts from now on. since: the last due that it may
+// be of; of which one it is, it will say.
+void jobs_adopt(struct broker *broker, struct miner *miner, source_t *source, int64_t since);
 // miner lists what it holds: jobs_doubt before the first row, jobs_listed with each (a source whose dues go
 // through jobs and that it runs or is to run counts from now on), jobs_unlisted after the last one: what was
 // given to it and not listed does not run.
@@ -90,9 +92,10 @@ void jobs_listed(struct broker *broker, struct miner *miner, source_t *source, c
 // The same of a source that is not in the catalog.
 void jobs_listed_stray(struct broker *broker, const struct miner *miner, const wire_holding_t *row);
 void jobs_unlisted(struct broker *broker, const struct miner *miner);
-// miner is about to be told to drop the source; and it answered to the REVOKE of that number that no poll of
-// it runs.
+// miner is about to be told to drop the source; and it answered to the REVOKE (of that number) that a poll of
+// it goes on, or that none runs.
 void jobs_recalled(struct broker *broker, source_t *source, const struct miner *miner);
+void jobs_goes_on(struct broker *broker, const struct miner *miner, uint64_t source);
 void jobs_not_running(struct broker *broker, const struct miner *miner, uint64_t source, uint64_t number);
 // A due of source was settled, or (0) its poll has ended at any rate. jobs_stray_ended: miner says so of a
 // source that is gone, or was made anew.

@@ -269,7 +269,10 @@ static void on_revoked(broker_t *b, miner_t *m, const wire_revoked_t *msg)
 {
     map_t running;
     map_init(&running);
-    for (size_t i = 0; i < msg->running.n; i++) map_put(&running, msg->running.v[i], m);
+    for (size_t i = 0; i < msg->running.n; i++) {
+        map_put(&running, msg->running.v[i], m);
+        jobs_goes_on(b, m, msg->running.v[i]);
+    }
     note_running(b, m, &msg->running);
     for (size_t i = 0; i < msg->sources.n; i++)
         if (!map_get(&running, msg->sources.v[i])) jobs_not_running(b, m, msg->sources.v[i], msg->number);
