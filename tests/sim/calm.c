@@ -7,6 +7,7 @@
 
 #include "tests/sim/control.h"
 #include "tests/sim/edge.h"
+#include "tests/sim/host.h"
 #include "tests/sim/policy.h"
 #include "tests/sim/pressure.h"
 
@@ -76,7 +77,7 @@ static void check_calm(world_t *w, int64_t span)
             sim_fail(w, "%s (every %lld ms) was polled %d times in %lld ms of calm", p->url, (long long)every,
                      p->polls, (long long)span);
         int64_t since = p->polled_due ? p->polled_due : w->settled_at + SETTLING_MS;
-        bool overdue = schedule_overdue(when, every, since, sim_broker_time(w) - LATE_MS);
+        bool overdue = schedule_overdue(when, every, since, sim_broker_time(w) - LATE_MS - host_slack(w));
         if (overdue) control_explain(w, p);
         if (overdue) sim_fail(w, "%s was not polled after its due at %lld", p->url, (long long)since);
         if (!broker_owner(w->broker, p->id)[0]) sim_fail(w, "%s has no owner", p->url);
@@ -149,7 +150,7 @@ static void replay_one(world_t *w)
     int64_t due = yyjson_get_sint(yyjson_obj_get(control_ask(w, "replay", args, 1), "due_ms"));
     if (!due || policy_waits(w, p->template)) return; // there is a reason why not, or why later
     p->polled_at = p->polled_due = 0;                 // a due of its schedule may be skipped for it
-    if (sim_run_until(w, w->now + LATE_MS) && p->heard.settled_due < due)
+    if (sim_run_until(w, w->now + LATE_MS + host_slack(w)) && p->heard.settled_due < due)
         sim_fail(w, "%s was to be polled again at %lld", p->url, (long long)due);
     p->polled_at = p->polled_due = 0;
 }

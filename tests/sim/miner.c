@@ -6,6 +6,7 @@
 
 #include "common/check.h"
 #include "tests/sim/heard.h"
+#include "tests/sim/host.h"
 #include "tests/sim/policy.h"
 #include "tests/sim/pressure.h"
 #include "tests/sim/world.h"
@@ -125,7 +126,7 @@ static void watch(world_t *w, const sim_miner_t *m, const holding_t *h, int64_t 
     if (w->removed[p->template]) sim_fail(w, "%s is polled though it is disabled", p->url);
     put_off |= policy_is_lost(w, p);
     if (when->kind == WHEN_PERIOD && !policy_waits(w, p->template) && !put_off && p->polled_at &&
-        w->now - p->polled_at > every * 21 / 20 + 1000)
+        w->now - p->polled_at > every * 21 / 20 + 1000 + host_slack(w))
         sim_fail(w, "%s (every %lld ms) was not polled for %lld ms", p->url, (long long)every,
                  (long long)(w->now - p->polled_at));
     if (!policy_waits(w, p->template) && !put_off && p->polled_due && !extra &&
@@ -150,6 +151,7 @@ static void start_poll(world_t *w, sim_miner_t *m, holding_t *h, int64_t due, in
         return;
     }
     policy_check_start(w, m, h, due);
+    host_enter(w, m, h);
     h->running = true;
     h->running_due = due;
     h->running_generation = h->generation;
@@ -183,7 +185,7 @@ static void take_dues(world_t *w, sim_miner_t *m, holding_t *h)
         drop_due(h, 0);
         ready--;
     }
-    if (ready == 1) {
+    if (ready == 1 && !host_is_full(w, m, h->page)) {
         int64_t due = h->dues[0].due, until = h->dues[0].until;
         drop_due(h, 0);
         start_poll(w, m, h, due, until);
@@ -193,6 +195,7 @@ static void take_dues(world_t *w, sim_miner_t *m, holding_t *h)
 static void end_poll(world_t *w, sim_miner_t *m, holding_t *h)
 {
     h->running = false;
+    host_leave(w, m, h);
     settle(h, h->running_due);
     if (h->revoked)
         forget(m, h);
@@ -228,6 +231,7 @@ static void on_read(world_t *w, sim_miner_t *m, holding_t *h)
         die(w, m);
         return;
     }
+    host_leave(w, m, h);
     if (h->page->broken_until > w->now || policy_is_lost(w, h->page)) {
         bool empty = !policy_is_lost(w, h->page) && (h->page - w->pages) % 2;
         fail_poll(w, m, h, empty ? ERR_rotted : ERR_parse);

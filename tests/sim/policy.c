@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "tests/sim/host.h"
+
 enum { LEASE_MS = 26000 }; // the templates', and what the broker waits longer
 
 // What a template that says nothing gets.
@@ -76,8 +78,8 @@ void policy_make(world_t *w)
 void policy_json(const world_t *w, int t, char *out, size_t size)
 {
     const policy_t *p = &w->policies[t];
-    int n = snprintf(out, size, "\"timeout\": \"5s\", \"priority\": \"%s\", ",
-                     priority_name((priority_t)p->priority));
+    int n = snprintf(out, size, "\"timeout\": \"5s\", \"priority\": \"%s\", %s",
+                     priority_name((priority_t)p->priority), host_json(w));
     if (p->depends_on >= 0)
         n += snprintf(out + n, size - (size_t)n, "\"depends_on\": \"t%d\", ", p->depends_on);
     if (p->blocks >= 0) n += snprintf(out + n, size - (size_t)n, "\"blocks\": \"t%d\", ", p->blocks);

@@ -2,6 +2,7 @@
 #include "tests/sim/pressure.h"
 
 #include "proto/template.h"
+#include "tests/sim/host.h"
 #include "tests/sim/policy.h"
 
 enum {
@@ -26,7 +27,7 @@ bool pressure_poll(world_t *w, page_t *p, int64_t late)
     int64_t gap = w->now - p->polled_at;
     if (p->polled_at && gap > p->gap) p->gap = gap;
     if (w->crowded) return true;
-    if (is_urgent(w, p) && !policy_waits(w, p->template) && late > URGENT_MS)
+    if (is_urgent(w, p) && !policy_waits(w, p->template) && late > URGENT_MS + host_slack(w))
         sim_fail(w, "%s is urgent and %lld ms late", p->url, (long long)late);
     return !is_urgent(w, p);
 }
@@ -50,7 +51,7 @@ static int64_t patience(const world_t *w, const page_t *p)
     if (!is_periodic(w, p)) return 0;
     if (w->crowded) return every + PATIENCE * w->slot_ms + SLACK_MS;
     if (policy_waits(w, p->template)) return 0;
-    if (is_urgent(w, p)) return every * 21 / 20 + URGENT_MS;
+    if (is_urgent(w, p)) return every * 21 / 20 + URGENT_MS + host_slack(w);
     return every <= w->slot_ms ? every + PATIENCE * w->slot_ms + SLACK_MS : 0; // put off once a slot
 }
 

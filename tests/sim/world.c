@@ -15,6 +15,7 @@
 #include "tests/sim/edge.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/heard.h"
+#include "tests/sim/host.h"
 #include "tests/sim/policy.h"
 #include "tests/sim/rows.h"
 #include "tests/sim/user_letters.h"
@@ -340,6 +341,7 @@ int world_run(world_t *w, uint64_t seed, int slots, bool trace)
     rows_begin(w);
     make_pages(w);
     policy_make(w);
+    host_make(w);
     w->curious = sim_random(w, 3) == 0;
     w->letters_kept = sim_random(w, 3) ? 10000 : 3;
     w->tasks_kept = sim_random(w, 3) ? 1000 : 5;
