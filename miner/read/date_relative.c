@@ -234,7 +234,6 @@ static bool take_day(day_t *d, const char *word, size_t len)
 static bool split_day(const char *text, day_t *d)
 {
     size_t at = (size_t)snprintf(d->time, sizeof d->time, "2000-01-01 ");
-    d->days = d->weekday = -1;
     for (size_t n; *text; text += n) {
         n = half_of_day(text);
         if (n) {
@@ -255,7 +254,7 @@ static bool split_day(const char *text, day_t *d)
 static int64_t moment_of_day(const char *text, const date_sense_t *sense, int64_t now)
 {
     static const int64_t day_of_2000 = INT64_C(946684800000);
-    day_t d;
+    day_t d = {.days = -1, .weekday = -1};
     if (!split_day(text, &d)) return TIME_NONE;
     int64_t ms = date_parse(d.time, strlen(d.time), NULL);
     if (ms < day_of_2000 || ms >= day_of_2000 + (int64_t)DAY * 1000) return TIME_NONE;
