@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "miner/read/charset.h"
+#include "miner/read/hint.h"
 #include "miner/read/read.h"
 #include "proto/limits.h"
 
@@ -29,7 +30,7 @@ static void read_page(const template_t *template, arena_t *arena, const document
 {
     template_error_t error;
     items_t items;
-    item_t detail;
+    hint_t hints[8];
     bool drop;
     reader_t *reader = reader_new(template, &error);
     if (!reader) return;
@@ -43,7 +44,9 @@ static void read_page(const template_t *template, arena_t *arena, const document
             check_text(item->url);
         }
     }
-    reader_detail(reader, arena, document, &detail, &drop);
+    (void)hint_all(template, false, arena, document, items.selector_matches, hints, 8);
+    if (reader_detail_page(reader, arena, document, &items, &drop) == READ_OK)
+        (void)hint_all(template, true, arena, document, items.selector_matches, hints, 8);
     reader_destroy(&reader);
 }
 

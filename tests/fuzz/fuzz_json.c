@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "miner/read/hint.h"
 #include "miner/read/json.h"
 #include "proto/limits.h"
 
@@ -21,9 +22,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static json_reader_t *reader;
     static arena_t *kept; // of the template
+    static const template_t *template;
+    hint_t hints[8];
     if (!reader) {
         template_error_t error;
-        const template_t *template = template_parse(kept = arena_new(1 << 20), text, strlen(text), &error);
+        template = template_parse(kept = arena_new(1 << 20), text, strlen(text), &error);
         CHECK(template);
         reader = json_reader_new(template, &error);
         CHECK(reader);
@@ -39,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             yyjson_doc_free(doc);
         }
     }
+    (void)hint_all(template, false, arena, &document, items.selector_matches, hints, 8);
     arena_destroy(&arena);
     return 0;
 }
