@@ -31,7 +31,8 @@ static const command_t commands[] = {
     {"select", "SELECTOR [FILE]", "show what a selector finds in a document",
      "Prints each match as one line of JSON. SELECTOR is CSS (with ::text or ::attr(name)),\n"
      "xpath:EXPRESSION, or JSONPath; FILE a saved page or document, standard input without it. XML\n"
-     "takes XPath only; `_:name` is of its default namespace.",
+     "takes XPath only; `_:name` is of its default namespace. With --kind html it is read as templates\n"
+     "of that kind read it.",
      run_select},
     {"url", "URL [BASE]", "what a link means, and the normal form that groups rows of one story",
      "Prints {\"url\": ..., \"url_norm\": ...}: URL resolved against BASE (a page's URL), and its\n"

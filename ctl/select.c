@@ -111,7 +111,6 @@ static int select_html(select_t *s)
 {
     template_error_t error;
     char detail[200];
-    const char *html;
     size_t len;
     int64_t steps = STEPS;
     lxb_dom_node_t *root;
@@ -120,10 +119,7 @@ static int select_html(select_t *s)
     arena_t *page = arena_new(4 * (size_t)MAX_DOCUMENT);
     dom_t *dom = dom_new();
     int result = CTL_OK;
-    if (charset_to_utf8(page, s->document.bytes, s->document.len, s->document.content_type, CHARSET_HTML,
-                        &html, &len, NULL) != 0)
-        result = ctl_refuse("the page takes too much memory");
-    else if (dom_parse(dom, html, len, &root, detail) != READ_OK)
+    if (dom_read(dom, page, &s->document, &root, &len, detail) != READ_OK)
         result = ctl_refuse("%s", detail);
     else if (select_each(s->selector, root, &steps, on_html, s) != READ_OK)
         result = ctl_refuse("too_complex: the selector takes too many steps on this page");
@@ -155,12 +151,12 @@ static int run_jsonpath(select_t *s, jsonpath_t *path)
     return result;
 }
 
-// As in templates, "a.b" and "[0]" are short for "$.a.b" and "$[0]".
+// As in templates, "a.b", ".a.b" and "[0]" are short for "$.a.b" and "$[0]".
 static int select_json(select_t *s)
 {
     jsonpath_error_t wrong;
     char text[MAX_SELECTOR + 8];
-    const char *head = *s->text == '$' ? "" : *s->text == '[' ? "$" : "$.";
+    const char *head = *s->text == '$' ? "" : strchr("[.", *s->text) ? "$" : "$.";
     int n = snprintf(text, sizeof text, "%s%s", head, s->text);
     if (n < 0 || (size_t)n >= sizeof text) return ctl_refuse("the JSONPath is too long");
     jsonpath_t *path = jsonpath_new(text, (size_t)n, &wrong);

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "miner/read/charset.h"
+#include "miner/read/dom_xml.h"
 #include "miner/read/xpath.h"
 
 enum {
@@ -176,6 +178,44 @@ read_status_t dom_parse(dom_t *dom, const char *html, size_t len, lxb_dom_node_t
     *root = NULL;
     snprintf(detail, 200, "%s", dom->problem ? dom->problem : "the page cannot be parsed");
     return dom->problem ? READ_TOO_BIG : READ_PARSE;
+}
+
+static read_status_t parse_xml(dom_t *dom, const char *text, size_t len, lxb_dom_node_t **root,
+                               char detail[200])
+{
+    if (!dom->document) dom->document = lxb_html_document_create();
+    CHECK(dom->document);
+    dom->has_base = false;
+    read_status_t status = dom_xml_build(dom->document, text, len, detail);
+    *root = lxb_dom_interface_node(dom->document);
+    if (status == READ_OK) return READ_OK;
+    dom->document = lxb_html_document_destroy(dom->document);
+    *root = NULL;
+    return status;
+}
+
+static bool looks_like_json(const char *s, size_t len)
+{
+    while (len && (*s == ' ' || *s == '\t' || *s == '\r' || *s == '\n')) s++, len--;
+    return len && (*s == '{' || *s == '[');
+}
+
+read_status_t dom_read(dom_t *dom, arena_t *arena, const document_t *document, lxb_dom_node_t **root,
+                       size_t *len, char detail[200])
+{
+    bool xml = dom_is_xml(document);
+    const char *text;
+    *root = NULL;
+    if (charset_to_utf8(arena, document->bytes, document->len, document->content_type,
+                        xml ? CHARSET_XML : CHARSET_HTML, &text, len, NULL) != 0)
+        return snprintf(detail, 200, "the page takes too much memory"), READ_TOO_BIG;
+    if (!memchr(text, '<', *len))
+        return snprintf(detail, 200, "there is no markup in it%s",
+                        looks_like_json(text, *len)
+                            ? "; it looks like JSON: kind `json`, and selectors that start with `$`"
+                            : ""),
+               READ_NOT_THIS_KIND;
+    return xml ? parse_xml(dom, text, *len, root, detail) : dom_parse(dom, text, *len, root, detail);
 }
 
 lxb_dom_node_t *dom_next(lxb_dom_node_t *node)

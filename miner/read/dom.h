@@ -22,6 +22,10 @@ dom_t *dom_of_thread(void);
 // much.
 read_status_t dom_parse(dom_t *dom, const char *html, size_t len, struct lxb_dom_node **root,
                         char detail[200]);
+// Parses what was fetched, of whatever charset, as HTML, or as XML if it is that (see dom_xml.h). *len: of it
+// as UTF-8.
+read_status_t dom_read(dom_t *dom, arena_t *arena, const document_t *document, struct lxb_dom_node **root,
+                       size_t *len, char detail[200]);
 // The node behind node in the order of the document; NULL: it is the last.
 struct lxb_dom_node *dom_next(struct lxb_dom_node *node);
 // What relative links of the parsed page are resolved against becomes the base of urls: its URL (NULL: none),

@@ -10,12 +10,12 @@
 #include <xxhash.h>
 
 #include "common/check.h"
-#include "miner/read/charset.h"
 #include "miner/read/date_relative.h"
 #include "miner/read/dom.h"
 #include "miner/read/item.h"
 #include "miner/read/select.h"
 #include "miner/read/text.h"
+#include "miner/read/xpath.h"
 #include "proto/limits.h"
 
 typedef lxb_dom_node_t node_t;
@@ -68,16 +68,31 @@ static size_t place(const node_t *node)
     return (size_t)node->user;
 }
 
-// Numbers the nodes; the text of each adds to all that hold it.
-static int number_nodes(page_t *p)
+static size_t number(page_t *p)
 {
     size_t n = 0;
     for (node_t *at = following(p->root, p->root); at && n < MAX_NODES; at = following(at, p->root))
         at->user = (void *)++n;
+    return n;
+}
+
+// XPath keeps something of its own where the numbers are.
+static void number_again(page_t *p)
+{
+    if (!p->root->user) return;
+    xpath_forget(p->root);
+    (void)number(p);
+}
+
+// Numbers the nodes; the text of each adds to all that hold it.
+static int number_nodes(page_t *p)
+{
+    size_t n = number(p);
     p->n_nodes = n;
     p->ends = arena_calloc(p->arena, n + 2, sizeof *p->ends);
     p->bytes = arena_calloc(p->arena, n + 2, sizeof *p->bytes);
     if (n == MAX_NODES || !p->ends || !p->bytes) return -1;
+    p->ends[0] = n; // of the page, whose place is before all others
     for (node_t *at = following(p->root, p->root); at; at = following(at, p->root)) {
         size_t i = place(at);
         if (p->ends[i] == 0) p->ends[i] = i;
@@ -286,6 +301,7 @@ static list_t find(page_t *p, const char *selector)
     selector_t *s = found.nodes ? selector_new(selector, "", &error) : NULL;
     if (s && select_each(s, p->root, &steps, collect, &found) != READ_OK) found.n = 0;
     selector_destroy(&s);
+    number_again(p);
     return found;
 }
 
@@ -372,6 +388,7 @@ static bool hint_value(page_t *p, const field_t *f, const list_t *items, hint_t 
         if (!out->value) out->value = text_clean(p->arena, t.first.text, t.first.len, TEXT_LINE, MAX_TEXT);
     }
     selector_destroy(&s);
+    number_again(p);
     if (out->value && *out->value) return true;
     out->value = NULL;
     out->matches = t.nodes;
@@ -443,14 +460,10 @@ static size_t hint_html(const template_t *t, bool detail, arena_t *arena, const 
                         const size_t *matches, hint_t *out, size_t max)
 {
     char why[200];
-    const char *html;
     size_t len, n = 0;
     page_t page = {.arena = arena, .one_item = detail};
-    if (charset_to_utf8(arena, document->bytes, document->len, document->content_type, CHARSET_HTML, &html,
-                        &len, NULL) != 0)
-        return 0;
     dom_t *dom = dom_new();
-    if (dom_parse(dom, html, len, &page.root, why) == READ_OK)
+    if (dom_read(dom, arena, document, &page.root, &len, why) == READ_OK)
         n = hint_page(&page, t, detail, matches, out, max);
     dom_clean(dom);
     dom_destroy(&dom);

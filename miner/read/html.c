@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "miner/read/charset.h"
 #include "miner/read/dom.h"
 #include "miner/read/effort.h"
 #include "miner/read/item.h"
@@ -204,27 +203,11 @@ static bool is_blank(const char *s, size_t len)
     return true;
 }
 
-static bool is_json(const char *s, size_t len)
-{
-    while (len && is_blank(s, 1)) s++, len--;
-    return len && (*s == '{' || *s == '[');
-}
-
 static read_status_t open_page(page_t *page, const document_t *document, char detail[200])
 {
-    const char *html;
     if (is_blank(document->bytes, document->len))
         return snprintf(detail, 200, "the body is empty"), READ_EMPTY_BODY;
-    if (charset_to_utf8(page->arena, document->bytes, document->len, document->content_type, CHARSET_HTML,
-                        &html, &page->len, NULL) != 0)
-        return snprintf(detail, 200, "the page takes too much memory"), READ_TOO_BIG;
-    if (!memchr(html, '<', page->len))
-        return snprintf(detail, 200, "there is no markup in it%s",
-                        is_json(html, page->len)
-                            ? "; it looks like JSON: kind `json`, and selectors that start with `$`"
-                            : ""),
-               READ_NOT_THIS_KIND;
-    read_status_t status = dom_parse(page->dom, html, page->len, &page->root, detail);
+    read_status_t status = dom_read(page->dom, page->arena, document, &page->root, &page->len, detail);
     if (status != READ_OK) return status;
     page->steps = MAX_STEPS;
     dom_set_base(page->dom, page->urls, document->url);

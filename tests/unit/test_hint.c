@@ -148,6 +148,20 @@ static void fields_that_are_empty(void **state)
     assert_string_equal(hints(page, "\"li.p\"", "\"n\":\"::attr(data-no)\",\"t\":\"i\""), "");
 }
 
+// XPath and the hints keep notes at the same place of a page's nodes.
+static void beside_xpath(void **state)
+{
+    (void)state;
+    char *html = stories();
+    assert_string_equal(
+        hints(html, "\"xpath://tr[@id]\"",
+              "\"x\":\"xpath:.//b\",\"title\":\"a.storylink::text\",\"date\":\"xpath:.//a\",\"rank\":"
+              "\"i.rank\""),
+        "title: `a.storylink::text` -> `span.titleline > a::text` 30; date: `xpath:.//a` -> `no date in` 30; "
+        "rank: `i.rank` -> `span.titleline` 30");
+    free(html);
+}
+
 static void details(void **state)
 {
     (void)state;
@@ -214,6 +228,7 @@ int main(void)
         cmocka_unit_test(fields_that_match_nothing),
         cmocka_unit_test(fields_that_get_no_value),
         cmocka_unit_test(fields_that_are_empty),
+        cmocka_unit_test(beside_xpath),
         cmocka_unit_test(details),
         cmocka_unit_test(of_json),
         cmocka_unit_test(nothing_to_say),
