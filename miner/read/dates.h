@@ -12,8 +12,9 @@
 // month has, an offset beyond 15:59, a year outside 1 to 9999. Reads RFC 822/2822/5322, 850, 3339, ISO 8601
 // (calendar, week and ordinal dates), asctime, W3CDTF, the layouts in use beside them, unix seconds, ms, us
 // and ns. A date without zone is in that of sense, else UTC (of two such moments, as clocks are put back, the
-// earlier), without time midnight; two-digit years are 1970 to 2069. The weekday is not checked: publishers
-// err in it more often than in the date. Month names in the large languages are known. sense may be NULL.
+// earlier), without time midnight; two-digit years are 1950 to 2049 (RFC 5322, 4.3). The weekday is not
+// checked: publishers err in it more often than in the date. Month names in the large languages are known.
+// sense may be NULL.
 int64_t date_parse(const char *text, size_t len, const date_sense_t *sense);
 
 // "24 Jul", "11月27日 15:20", "24.11.": the latest such moment that is not after now (ms); or TIME_NONE. Of
