@@ -98,8 +98,7 @@ static bool contains_text(const char *s, size_t len, const char *part, size_t n,
     return false;
 }
 
-// Counts one down; nothing is left when the document's time is up.
-static void step(int64_t *steps)
+void css_step(int64_t *steps)
 {
     if ((--*steps & 1023) == 0 && effort_over()) *steps = 0;
 }
@@ -237,7 +236,7 @@ static bool is_root(const node_t *n)
 static bool has_twin(query_t *q, node_t *n, bool before)
 {
     for (node_t *s = n; (s = before ? element_before(s) : element_after(s));) {
-        step(q->steps);
+        css_step(q->steps);
         if (s->local_name == n->local_name && s->ns == n->ns) return true;
     }
     return false;
@@ -286,7 +285,7 @@ static bool match_nth(query_t *q, node_t *n, const test_t *t)
     if (t->list && !match_list(q, t->list, n)) return false;
     long index = 1;
     for (node_t *s = n; (s = from_end ? element_after(s) : element_before(s)) && *q->steps > 0;
-         step(q->steps)) {
+         css_step(q->steps)) {
         if (of_type && (s->local_name != n->local_name || s->ns != n->ns)) continue;
         if (!t->list || match_list(q, t->list, s)) index++;
     }
@@ -357,7 +356,7 @@ static bool match_test(query_t *q, node_t *n, const test_t *t)
 
 static bool match_compound(query_t *q, node_t *n, const compound_t *c)
 {
-    step(q->steps);
+    css_step(q->steps);
     for (size_t i = 0; i < c->n; i++)
         if (!match_test(q, n, &c->tests[i])) return false;
     return true;
@@ -430,7 +429,7 @@ static node_t *next_in(node_t *n, const node_t *root)
 static int search_tree(const css_t *css, query_t *q, node_t *root, css_found_t found, void *ctx)
 {
     for (node_t *n = root; n; n = next_in(n, root)) {
-        step(q->steps);
+        css_step(q->steps);
         if (*q->steps <= 0) return -1;
         if (css->tag ? n->local_name != css->tag : !is_element(n)) continue;
         if (css->classed && is_element(n) && !lxb_dom_interface_element(n)->attr_class) continue;

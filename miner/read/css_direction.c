@@ -54,7 +54,8 @@ static bool counts(const node_t *n)
 
 static direction_t of_content(const node_t *root, int64_t *steps)
 {
-    for (const node_t *n = root->first_child; n && --*steps > 0;) {
+    for (const node_t *n = root->first_child; n && *steps > 0;) {
+        css_step(steps);
         bool text = n->type == LXB_DOM_NODE_TYPE_TEXT;
         direction_t d = text ? of_text(&((const lxb_dom_character_data_t *)n)->data, steps) : OPEN;
         if (d) return d;
@@ -79,7 +80,8 @@ static direction_t of_input(const node_t *n, int64_t *steps)
 
 static direction_t direction(const node_t *n, int64_t *steps)
 {
-    for (; n && n->type == LXB_DOM_NODE_TYPE_ELEMENT && --*steps > 0; n = n->parent) {
+    for (; n && n->type == LXB_DOM_NODE_TYPE_ELEMENT && *steps > 0; n = n->parent) {
+        css_step(steps);
         if (css_attribute_is(n, "dir", "ltr")) return LTR;
         if (css_attribute_is(n, "dir", "rtl")) return RTL;
         bool automatic = css_attribute_is(n, "dir", "auto");

@@ -58,6 +58,9 @@ struct css {
     size_t outside; // how many of the siblings that follow the scope a match can lie in
 };
 
+// Counts one down; nothing is left when the document's time is up.
+void css_step(int64_t *steps);
+
 // The element's attribute has one of these words ("a b") as its value, without case.
 bool css_attribute_is(const lxb_dom_node_t *element, const char *name, const char *words);
 

@@ -56,6 +56,8 @@ static void test_it_ends(void **state)
         const char *what, *members, *unit;
         int n;
     } cases[] = {
+        {"dir", "\"items\":\"i:dir(rtl)\",\"fields\":{\"title\":\"a\"}", "<p dir=auto><i>1</i><i>2</i>",
+         20000},
         {"nth",
          "\"items\":\":nth-last-child(2n+1 of :nth-last-child(3n of *))\",\"fields\":{\"title\":\"a\"}",
          "<p><a></a></p>", 100000},
