@@ -1,4 +1,6 @@
-"""The examples of proto/TEMPLATES.md: templates are taken, and what stands below the two worked ones is what they give."""
+"""The examples of proto/TEMPLATES.md: templates are taken, and what stands below the two worked ones is what they give.
+And templates that were written with nothing else at hand, for documents of some thirty kinds (tests/data/unseen)."""
+import glob
 import json
 import os
 import re
@@ -111,3 +113,26 @@ def test_the_api(tmp_path):
     assert item["title"] == "Disk full" and item["author"] == "ann" and item["published_ms"] == 1784883000000
     fields = json.loads(re.search(r"`fields` `([^`]+)`", text)[1])
     assert {name: item[name] for name in fields} == fields
+
+
+UNSEEN = sorted(glob.glob(os.path.join(ROOT, "tests", "data", "unseen", "*.json")))
+
+
+@pytest.mark.parametrize("path", UNSEEN, ids=[os.path.basename(path)[:-5] for path in UNSEEN])
+def test_unseen_documents(tmp_path, path):
+    with open(path, encoding="utf-8") as file:
+        case = json.load(file)
+    (tmp_path / "t.json").write_text(json.dumps(case["template"]))
+    done = subprocess.run([os.path.join(build_dir(), "rtm-ctl"), "try", "--json", "--file", path[:-5] + ".document",
+                           tmp_path / "t.json"], capture_output=True, text=True, timeout=30)
+    said = json.loads(done.stdout)
+    items = [{name: value for name, value in item.items() if value is not None and name not in ("content_hash", "fields")}
+             for item in said["items"]]
+    for item in items:
+        if "published" in item:  # words; the moment is counted back from now
+            item.pop("published_ms", None)
+    assert said["result"] == "ok" and items == case["items"] and said["next_url"] == case["next"]
+
+
+def test_there_are_unseen_documents():
+    assert len(UNSEEN) > 20
