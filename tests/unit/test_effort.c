@@ -56,8 +56,7 @@ static void test_it_ends(void **state)
         const char *what, *members, *unit;
         int n;
     } cases[] = {
-        {"dir", "\"items\":\"i:dir(rtl)\",\"fields\":{\"title\":\"a\"}", "<p dir=auto><i>1</i><i>2</i>",
-         20000},
+        {"dir", "\"items\":\"i:dir(rtl)\",\"fields\":{\"title\":\"a\"}", "<i>1</i>", 40000},
         {"nth",
          "\"items\":\":nth-last-child(2n+1 of :nth-last-child(3n of *))\",\"fields\":{\"title\":\"a\"}",
          "<p><a></a></p>", 100000},
@@ -73,7 +72,7 @@ static void test_it_ends(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int64_t ms;
-        char *page = repeat("<!DOCTYPE html><body>", cases[i].unit, cases[i].n);
+        char *page = repeat("<!DOCTYPE html><body dir=auto>", cases[i].unit, cases[i].n);
         read_status_t status = read_page(cases[i].members, page, &ms);
         free(page);
         print_message("%s: %s after %lld ms\n", cases[i].what, read_status_name(status), (long long)ms);
