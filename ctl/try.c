@@ -74,8 +74,10 @@ static int load_template(try_t *t)
 
 static void give_hints(try_t *t, look_t *look, bool detail)
 {
+    document_t document = look->document;
     if (look->read != READ_OK && look->read != READ_ROTTED) return;
-    look->n_hints = hint_all(t->template, detail, t->arena, &look->document, look->items.selector_matches,
+    if (look->items.script) document.bytes = look->items.script, document.len = look->items.script_len;
+    look->n_hints = hint_all(t->template, detail, t->arena, &document, look->items.selector_matches,
                              look->hints, HINTS_MAX);
 }
 

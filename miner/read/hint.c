@@ -474,8 +474,7 @@ size_t hint_all(const template_t *t, bool detail, arena_t *arena, const document
                 const size_t *matches, hint_t *out, size_t max)
 {
     template_kind_t kind = detail ? t->detail_kind : t->kind;
-    const char *script = detail ? t->detail_script : t->script;
     if (!matches) return 0;
     if (kind == KIND_HTML) return hint_html(t, detail, arena, document, matches, out, max);
-    return kind == KIND_JSON && !script ? hint_json(t, detail, arena, document, matches, out, max) : 0;
+    return kind == KIND_JSON ? hint_json(t, detail, arena, document, matches, out, max) : 0;
 }

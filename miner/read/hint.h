@@ -18,7 +18,7 @@ typedef struct {
 // Hints for a list (or, detail, for a detail page) of kind html or json: for `items` if all of its selectors
 // match nothing in document, else for each field of which no selector gives a value. matches:
 // items_t.selector_matches. At most max, in the template's order; texts live in arena. Returns their number;
-// documents that cannot be read and XPath get none.
+// documents that cannot be read and XPath get none. With `script` document is what items_t.script says.
 size_t hint_all(const template_t *template, bool detail, arena_t *arena, const document_t *document,
                 const size_t *matches, hint_t *out, size_t max);
 

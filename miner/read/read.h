@@ -55,6 +55,8 @@ typedef struct {
     // for `rtm-ctl try`: how many items each selector of `items` found, then of how many each one of the
     // fields gave the value, in the template's order; may be NULL
     size_t *selector_matches;
+    const char *script; // the JSON within the page that was read, of script_len bytes; NULL: the document was
+    size_t script_len;
     const char *next_url; // where to go on, or NULL: see reader_items
     char detail[200];     // for a status other than READ_OK: what was found where
 } items_t;

@@ -127,7 +127,12 @@ read_status_t script_items(const script_t *script, json_reader_t *json, arena_t 
         f.texts[i].url = document->url;
         read_status_t status = json_items(json, arena, &f.texts[i], &items);
         bool last = status == READ_TOO_COMPLEX || status == READ_TOO_BIG || items.matched;
-        if (i == 0 || last) *out = items, first = status;
+        if (i == 0 || last) {
+            *out = items;
+            out->script = f.texts[i].bytes;
+            out->script_len = f.texts[i].len;
+            first = status;
+        }
         if (last) break;
     }
     return first;

@@ -219,3 +219,12 @@ def test_try_says_what_a_detail_page_gave(tmp_path):
     assert [(row["field"], row["matches"]) for row in told["selectors"]] == [("title", 1), ("content", 0)]
     (tmp_path / "page.html").write_text("{}")
     assert "there is no markup in it; it looks like JSON" in ctl("try", *options).stdout
+
+
+def test_try_hints_at_what_a_script_has(tmp_path):
+    (tmp_path / "page.html").write_text('<script>window.s = {"posts": [{"id": 1, "name": "T"}], "n": 1};</script>')
+    template = {"name": "t", "url": "https://a.example/", "script": "script", "items": "$.posts[*]", "fields": {"title": "$.title"}}
+    for items, hint in ("$.posts[*]", '`$.title` gives no value: an item has "id, name"'), \
+                       ("$.post[*]", '`$.post[*]` gives no value: the document has "posts[], n"'):
+        (tmp_path / "t.json").write_text(json.dumps({**template, "items": items}))
+        assert f"hint: {hint}" in ctl("try", "--file", tmp_path / "page.html", tmp_path / "t.json").stdout
