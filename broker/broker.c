@@ -396,6 +396,7 @@ void broker_tick(broker_t *b, instant_t now)
         registry_forgive(&b->registry, away);
     }
     b->last_tick = now.mono;
+    catalog_make_room(&b->catalog);
     end_grace(b);
     sessions_expire_runs(b);
     assign_rest(b);

@@ -13,7 +13,10 @@
 #include "broker/trouble.h"
 #include "common/check.h"
 
-enum { FIRST_COST_MS = 200 }; // of a source that was never polled
+enum {
+    FIRST_COST_MS = 200, // of a source that was never polled
+    LARGE = 100000,      // entries of a table that takes long to grow
+};
 
 void catalog_init(catalog_t *c)
 {
@@ -160,6 +163,18 @@ static void add_source(catalog_t *c, listing_t *l, const char *url)
     if (s->lane->owner) s->lane->owner->n_sources++;
     l->sources[l->n_sources++] = s;
     map_put(&c->sources, id, s);
+}
+
+static bool grows(map_t *m)
+{
+    size_t before = m->cap;
+    if (m->count > LARGE) map_reserve(m, m->count + MAX_TEMPLATE_URLS);
+    return m->cap != before;
+}
+
+void catalog_make_room(catalog_t *c)
+{
+    if (!grows(&c->sources)) grows(&c->lanes);
 }
 
 void catalog_add_sources(catalog_t *c, listing_t *l)

@@ -144,6 +144,9 @@ void catalog_remove(catalog_t *catalog, listing_t *listing);
 // All listings in the order of their names; *n of them; the caller frees the array.
 listing_t **catalog_sorted(const catalog_t *catalog, size_t *n);
 
+// Makes room for one more template, however large, where a table is large already: to grow takes tens of
+// milliseconds, so one grows at a time, and not while a template is added.
+void catalog_make_room(catalog_t *catalog);
 // Adds a source for each URL of listing's template, and their lanes to the orphans if they are new. They have
 // no ordinal yet.
 void catalog_add_sources(catalog_t *catalog, listing_t *listing);
