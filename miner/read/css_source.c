@@ -71,6 +71,7 @@ static const char *skip_spaces(const char *p, const char *end)
 static const char *group_end(const char *p, const char *end)
 {
     size_t depth = 0;
+    char open = *p;
     while (p < end) {
         if (*p == '"' || *p == '\'') {
             p = string_end(p, end);
@@ -81,7 +82,7 @@ static const char *group_end(const char *p, const char *end)
             continue;
         }
         if (*p == '(' || *p == '[') depth++;
-        if ((*p == ')' || *p == ']') && --depth == 0) return p + 1;
+        if ((*p == ')' || *p == ']') && --depth == 0) return (*p == ')') == (open == '(') ? p + 1 : NULL;
         p += *p == '\\' && end - p > 1 ? 2 : 1;
     }
     return NULL;

@@ -220,6 +220,8 @@ static void bad_selectors_are_refused_with_a_reason(void **state)
         {"a::before", "no valid"},
         {"svg|a", "namespace"},
         {"a || b", "||"},
+        {"div[id)", "no valid CSS selector"},
+        {"div:is(a]", "not closed"},
         {"a >", "no valid CSS"},
         {"#1a", "an id that starts with a digit"},
         {"p #-1", "an id that starts with a digit"},
