@@ -461,7 +461,7 @@ static size_t hint_html(const template_t *t, bool detail, arena_t *arena, const 
 {
     char why[200];
     size_t len, n = 0;
-    page_t page = {.arena = arena, .one_item = detail};
+    page_t page = {.arena = arena, .one_item = detail || t->kind == KIND_PAGE};
     dom_t *dom = dom_new();
     if (dom_read(dom, arena, document, &page.root, &len, why) == READ_OK)
         n = hint_page(&page, t, detail, matches, out, max);
@@ -475,6 +475,7 @@ size_t hint_all(const template_t *t, bool detail, arena_t *arena, const document
 {
     template_kind_t kind = detail ? t->detail_kind : t->kind;
     if (!matches) return 0;
-    if (kind == KIND_HTML) return hint_html(t, detail, arena, document, matches, out, max);
+    if (kind == KIND_HTML || kind == KIND_PAGE)
+        return hint_html(t, detail, arena, document, matches, out, max);
     return kind == KIND_JSON ? hint_json(t, detail, arena, document, matches, out, max) : 0;
 }

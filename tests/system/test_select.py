@@ -228,3 +228,10 @@ def test_try_hints_at_what_a_script_has(tmp_path):
                        ("$.post[*]", '`$.post[*]` gives no value: the document has "posts[], n"'):
         (tmp_path / "t.json").write_text(json.dumps({**template, "items": items}))
         assert f"hint: {hint}" in ctl("try", "--file", tmp_path / "page.html", tmp_path / "t.json").stdout
+
+
+def test_try_hints_at_what_can_be_watched(tmp_path):
+    (tmp_path / "page.html").write_text("<title>Keys</title><p class=fingerprint>AB CD")
+    (tmp_path / "t.json").write_text('{"name": "t", "kind": "page", "url": "https://a.example/", "items": ".fingerprints"}')
+    assert "`.fingerprints` matched 0; `p.fingerprint` matches 1" in \
+        ctl("try", "--file", tmp_path / "page.html", tmp_path / "t.json").stdout
