@@ -73,6 +73,20 @@ def test_a_signal_stops_everything_cleanly(folder, how):
     wait_until(lambda: not of_folder(folder), what="all processes gone")
 
 
+@pytest.mark.parametrize("last", ["Postgres", "New rows"])
+def test_a_reader_that_leaves_stops_everything(folder, last):
+    """As `scripts/quickstart | head` does."""
+    process = start(folder)
+    output = ""
+    while last not in output:
+        line = process.stdout.readline()
+        assert line, output
+        output += line
+    process.stdout.close()
+    process.wait(timeout=120)
+    wait_until(lambda: not of_folder(folder), what="all processes gone")
+
+
 def test_wrong_options_are_told(folder):
     for options in (["--nonsense"], ["--rows"], ["--rows", "many"]):
         process = start(folder, *options)
