@@ -41,6 +41,14 @@ static answer_t fine(const given_t *g)
     return (answer_t){.result = RESULT_unchanged, .took = 300};
 }
 
+static bool a_fails; // the template "a", where failing_a answers
+static answer_t failing_a(const given_t *g)
+{
+    if (a_fails && g->template == template_id("a"))
+        return (answer_t){.result = RESULT_failed, .error = ERR_parse, .took = 100};
+    return fine(g);
+}
+
 static int begin(void **state)
 {
     setup(state);
@@ -49,7 +57,7 @@ static int begin(void **state)
     running = most_running = 0;
     watched = "";
     answer = fine;
-    go_on = false;
+    go_on = a_fails = false;
     memset(alive, 0, sizeof alive);
     pass(w, LIVENESS + 100);
     for (uint64_t p = 1; p < PEERS; p++) {

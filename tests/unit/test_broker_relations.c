@@ -1,0 +1,182 @@
+// needs: broker proto common
+// The broker: what may run beside what: limits, templates that keep each other out, dependencies.
+#include "tests/unit/broker_play.h"
+
+// -- limits ---------------------------------------------------------------------------------------------
+
+static void no_more_run_at_once_than_may(void **state)
+{
+    world_t *w = *state;
+    watched = "few";
+    add(w, "few", 12, ", \"every\": \"10s\", \"max_concurrent\": 3", false);
+    play(w, 60000);
+    assert_int_equal(most_running, 3);
+    assert_true(count("few", -1) > 60);
+}
+
+static answer_t slow_a(const given_t *g)
+{
+    return (answer_t){.result = RESULT_unchanged, .took = g->template == template_id("a") ? 2000 : 300};
+}
+
+static void what_blocks_each_other_never_runs_together(void **state)
+{
+    world_t *w = *state;
+    answer = slow_a;
+    add(w, "a", 3, ", \"every\": \"5s\"", false);
+    play(w, 3000); // a runs freely, until b comes
+    add(w, "b", 2, ", \"every\": \"5s\", \"blocks\": \"a\"", false);
+    size_t a = count("a", -1), b = count("b", -1);
+    for (int i = 0; i < 600; i++) {
+        int of_a = 0, of_b = 0;
+        play(w, STEP);
+        for (size_t k = 0; k < n_given; k++) {
+            if (given[k].answered || given[k].due > w->now.wall || !given[k].until) continue;
+            of_a += given[k].template == template_id("a");
+            of_b += given[k].template == template_id("b");
+        }
+        assert_false(of_a && of_b);
+    }
+    assert_true(count("a", -1) - a >= 15); // and none starves
+    assert_true(count("b", -1) - b >= 8);
+}
+
+static bool a_is_deadly;
+static answer_t deadly_a(const given_t *g)
+{
+    if (g->template != template_id("a")) return fine(g);
+    return (answer_t){.result = RESULT_unchanged, .took = 8000, .dies = a_is_deadly};
+}
+
+// Its run began when nothing was kept out by it.
+static void what_runs_alone_keeps_others_out_too(void **state)
+{
+    world_t *w = *state;
+    answer = deadly_a;
+    go_on = a_is_deadly = true;
+    add(w, "a", 1, ", \"every\": \"60s\"", false);
+    play(w, 4000);
+    a_is_deadly = false;
+    revive(w); // it is suspect, and runs under a lease
+    while (!given[n_given - 1].until) play(w, STEP);
+    play(w, 2000);
+    add(w, "b", 3, ", \"every\": \"60s\", \"blocks\": \"a\"", false);
+    play(w, 3000);
+    assert_int_equal(count("b", -1), 0);
+    play(w, 10000);
+    assert_int_equal(count("b", -1), 3);
+}
+
+static void a_dependency_comes_first(void **state)
+{
+    world_t *w = *state;
+    answer = failing_a;
+    add(w, "a", 2, ", \"every\": \"10s\", \"max_consecutive_failures\": 0", false);
+    add(w, "b", 1, ", \"every\": \"10s\", \"depends_on\": \"a\", \"priority\": \"high\"", false);
+    play(w, 60000);
+    assert_in_range(count("b", -1), 4, 8);
+    for (size_t i = 0; i < n_given; i++) { // a waits with b's priority
+        if (given[i].template == template_id("a") && given[i].at > LIVENESS + 12000)
+            assert_int_equal(given[i].priority, PRIORITY_HIGH);
+    }
+    a_fails = true;
+    play(w, 20000);
+    size_t before = count("b", -1);
+    play(w, 60000);
+    assert_int_equal(count("b", -1), before); // none
+    assert_true(explains(w, "b", "until all of 'a' has been stored"));
+    a_fails = false;
+    play(w, 30000);
+    assert_true(count("b", -1) > before);
+}
+
+// How many polls the source of the template that had the fewest had.
+static size_t fewest(const char *template, int n)
+{
+    size_t least = SIZE_MAX;
+    for (int i = 0; i < n; i++) {
+        char url[80];
+        size_t polls = 0;
+        snprintf(url, sizeof url, "http://h%d.example/%s", i, template);
+        uint64_t id = source_id(template, url);
+        for (size_t k = 0; k < n_given; k++) polls += given[k].source == id && given[k].answered > 0;
+        if (polls < least) least = polls;
+    }
+    return least;
+}
+
+static void who_waited_for_a_dependency_is_not_overtaken_for_ever(void **state)
+{
+    world_t *w = *state;
+    answer = failing_a;
+    add(w, "a", 1, ", \"every\": \"7s\", \"max_consecutive_failures\": 0", false);
+    add(w, "b", 20, ", \"every\": \"3s\", \"max_concurrent\": 1, \"deadline\": \"6s\", \"depends_on\": \"a\"",
+        false);
+    wire_arg_t front[] = {{"name", "http://h7.example/b"}, {"front", "1"}};
+    a_fails = true;
+    play(w, 10000);
+    assert_int_equal(command(w, "trigger", front, 2)->code, 0);
+    play(w, 10000);
+    a_fails = false;
+    play(w, 60000);
+    assert_true(fewest("b", 20) >= 4); // of seven or so
+}
+
+static void a_circle_is_refused_and_named(void **state)
+{
+    world_t *w = *state;
+    add(w, "a", 1, ", \"depends_on\": \"b\"", false); // which is not there yet
+    add(w, "b", 1, ", \"depends_on\": \"c\"", false);
+    wire_reply_t *r = add(w, "c", 1, ", \"depends_on\": \"a\"", false);
+    assert_int_equal(r->code, 400);
+    assert_string_equal(r->field, "depends_on");
+    assert_non_null(strstr(r->message, "c -> a -> b -> c"));
+    assert_int_equal(add(w, "c", 1, "", false)->code, 0);
+}
+
+static wire_reply_t *add_stream(world_t *w, const char *name, const char *more)
+{
+    char json[300];
+    snprintf(json, sizeof json,
+             "{\"name\": \"%s\", \"kind\": \"stream\", \"url\": \"http://s.example/%s\","
+             " \"fields\": {\"title\": \"$.t\"}%s}",
+             name, name, more);
+    wire_arg_t args[] = {{"template", json}};
+    return command(w, "add", args, 1);
+}
+
+static void a_stream_keeps_nobody_out(void **state)
+{
+    static const char *const polls_only[] = {"max_concurrent", "blocks", "depends_on"};
+    static const char *const values[] = {"1", "\"a\"", "\"a\""};
+    world_t *w = *state;
+    for (int i = 0; i < 3; i++) {
+        char more[60];
+        snprintf(more, sizeof more, ", \"%s\": %s", polls_only[i], values[i]);
+        wire_reply_t *r = add_stream(w, "s", more);
+        assert_int_equal(r->code, 400);
+        assert_string_equal(r->field, polls_only[i]);
+    }
+    assert_int_equal(add_stream(w, "s", "")->code, 0);
+    wire_reply_t *r = add(w, "a", 1, ", \"blocks\": \"s\"", false);
+    assert_int_equal(r->code, 400);
+    assert_non_null(strstr(r->message, "'a' and 's'"));
+    assert_int_equal(add(w, "b", 1, ", \"blocks\": \"t\"", false)->code, 0); // not there yet
+    r = add_stream(w, "t", "");
+    assert_int_equal(r->code, 400);
+    assert_string_equal(r->field, "blocks");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PLAY(no_more_run_at_once_than_may),
+        PLAY(what_blocks_each_other_never_runs_together),
+        PLAY(what_runs_alone_keeps_others_out_too),
+        PLAY(a_dependency_comes_first),
+        PLAY(who_waited_for_a_dependency_is_not_overtaken_for_ever),
+        PLAY(a_circle_is_refused_and_named),
+        PLAY(a_stream_keeps_nobody_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
