@@ -570,6 +570,7 @@ void dues_runs_at(broker_t *b, source_t *s, miner_t *m)
 {
     const lane_t *l = s->lane;
     if (lane_owner(l) && l->owner != m && !l->moving && !s->away) return; // its owner has its dues already
+    if (!lane_owner(l)) s->known_to_owner = false;                        // who leaves is sent no more
     runs_add(&b->runs, s, m, b->instant.mono + RUN_LEASE_MS);
 }
 

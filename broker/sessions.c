@@ -260,7 +260,6 @@ static void note_running(broker_t *b, miner_t *m, const wire_ids_t *running)
     for (size_t i = 0; i < running->n; i++) {
         source_t *s = map_get(&b->catalog.sources, running->v[i]);
         if (!s || !s->listing->enabled || (lane_owner(s->lane) == m && !s->lane->moving)) continue;
-        if (s->lane->owner == m && !s->lane->moving) s->known_to_owner = false; // m leaves
         dues_runs_at(b, s, m);
     }
 }

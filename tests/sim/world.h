@@ -71,11 +71,6 @@ typedef struct {   // a host that asked to be left alone
     size_t after;  // operations that its record is among
 } limit_t;
 
-typedef struct {         // who polled a host, see host.h
-    uint64_t by, before; // incarnations: the last one, and the one before
-    int64_t since;       // ours
-} asked_t;
-
 typedef struct { // a page somewhere on the web
     uint64_t id;
     int template, host;
@@ -222,8 +217,7 @@ typedef struct {
     map_t heard;                         // incarnation -> the last outcome that this run has heard
     bool turned_away;                    // the message at hand is of no session
     limit_t limits[MAX_HOSTS];
-    int host_limit; // polls at once of a host, 0: any
-    asked_t asked[MAX_HOSTS];
+    int host_limit;                    // polls at once of a host, 0: any
     int64_t host_moved_at[MAX_HOSTS];  // broker ms when a miner was last told to give it back
     int64_t host_failed_at[MAX_HOSTS]; // broker ms when it heard so last
     int64_t broker_started, ticked_at; // our time
