@@ -87,7 +87,7 @@ static void audit_source(audit_t *a, const source_t *s)
     WANT(a, !source_is_open(s) || s->entered, "%s has open dues and is not scheduled", s->url);
     WANT(a, !s->mark || s->lane->owner, "%s is marked and belongs to nobody", s->url);
     WANT(a, !s->known_to_owner || s->lane->owner, "%s is known to nobody", s->url);
-    WANT(a, !s->known_to_owner || !s->away || s->lane->moving || !lane_owner(s->lane), // NULL: it leaves
+    WANT(a, !s->known_to_owner || !s->away || s->lane->moving,
          "%s is polled elsewhere, but its owner was sent it", s->url);
     audit_job(a, s);
     WANT(a, !s->entered || b->building || s->wheel.slot * b->config.slot_ms >= b->built_until,
