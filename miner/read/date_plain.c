@@ -5,29 +5,13 @@
 #include <string.h>
 
 #include "common/civil.h"
+#include "miner/read/date_digits.h"
 #include "proto/limits.h"
 
 typedef struct {
     int year, month, day, hour, minute, second, ms;
     int zone; // minutes
 } plain_t;
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static int two(const char *s)
-{
-    return (s[0] - '0') * 10 + s[1] - '0';
-}
-
-static int fraction_ms(const char *digits, size_t n)
-{
-    int ms = 0;
-    for (size_t i = 0; i < 3; i++) ms = ms * 10 + (i < n ? digits[i] - '0' : 0);
-    return ms;
-}
 
 static bool are_digits(const char *s)
 {

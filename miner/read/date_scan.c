@@ -4,14 +4,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "miner/read/date_digits.h"
 #include "miner/read/date_words.h"
 
 // -- numbers --------------------------------------------------------------------------------------
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
 
 static char peek(const date_t *d, size_t i)
 {
@@ -48,19 +44,6 @@ static bool take_text(date_t *d, const char *text)
 static void skip_spaces(date_t *d)
 {
     while (peek(d, 0) == ' ') d->p++;
-}
-
-static int two(const char *s)
-{
-    return (s[0] - '0') * 10 + s[1] - '0';
-}
-
-// Scales a fraction of n digits to ms.
-static int fraction_ms(const char *digits, size_t n)
-{
-    int ms = 0;
-    for (size_t i = 0; i < 3; i++) ms = ms * 10 + (i < n ? digits[i] - '0' : 0);
-    return ms;
 }
 
 // A fraction of a second behind the seconds.

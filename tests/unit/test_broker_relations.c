@@ -67,6 +67,33 @@ static void what_runs_alone_keeps_others_out_too(void **state)
     assert_int_equal(count("b", -1), 3);
 }
 
+// A poll of a runs when b comes; what is heard of the poll before it changes nothing.
+static void a_late_outcome_is_not_the_end_of_what_runs(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "a", 1, ", \"every\": \"5s\"", false);
+    uint64_t source = source_id("a", "http://h0.example/a");
+    int64_t first = w->now.wall;
+    for (int i = 0; i < 12; i++) pass(w, 1000), beat(w, 1);
+    size_t mark = w->n_sent;
+    add(w, "b", 1, ", \"every\": \"60s\", \"blocks\": \"a\"", false);
+    wire_revoke_t *r = heard(w, mark, 1, WIRE_TYPE_REVOKE, 0);
+    assert_non_null(r);
+    outcome(w, 1, source, first, OUTCOME_BOTH, RESULT_unchanged, NULL, 0);
+    pass(w, 500);
+    assert_int_equal(count_dues(w, mark, 1), 0);
+    wire_revoked_t back = {.sources = r->sources, .number = r->number};
+    back.running.v = &source, back.running.n = 1;
+    say(w, 1, WIRE_TYPE_REVOKED, &back);
+    pass(w, 500);
+    assert_int_equal(count_dues(w, mark, 1), 0);
+    outcome(w, 1, source, first + 1, OUTCOME_BOTH, RESULT_unchanged, NULL, 0); // of whatever due
+    pass(w, 500);
+    assert_true(count_dues(w, mark, 1) > 0);
+}
+
 static void a_dependency_comes_first(void **state)
 {
     world_t *w = *state;
@@ -173,6 +200,7 @@ int main(void)
         PLAY(no_more_run_at_once_than_may),
         PLAY(what_blocks_each_other_never_runs_together),
         PLAY(what_runs_alone_keeps_others_out_too),
+        cmocka_unit_test_setup_teardown(a_late_outcome_is_not_the_end_of_what_runs, setup, teardown),
         PLAY(a_dependency_comes_first),
         PLAY(who_waited_for_a_dependency_is_not_overtaken_for_ever),
         PLAY(a_circle_is_refused_and_named),
