@@ -575,6 +575,10 @@ static bool start_gated(broker_t *b, job_t *job, bool first)
         look_again(b, job, ERR_no_miner, b->now + AGAIN_MS);
         return true;
     }
+    if (trouble_not_before(s) > b->now) {
+        look_again(b, job, ERR_no_miner, trouble_not_before(s));
+        return true;
+    }
     if (job->cause != CAUSE_scheduled) dues_open_extra(b, s, (wire_cause_t)job->cause, job->attempt);
     job->cause = CAUSE_scheduled;
     int64_t due = due_at_hand(b, job);

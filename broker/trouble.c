@@ -18,6 +18,7 @@ enum {
     LONGEST_PAUSE_SLOTS = 1440,
     READ_MS = 5000,       // after its list, a poll may be reading detail pages for so long
     SUSPECTS_AT_ONCE = 8, // more in flight at a death would take too long to be tried one by one
+    SETTLED_MS = 30000,   // a miner that has been up for so long does not die by itself
 };
 
 void trouble_free(trouble_t **trouble)
@@ -34,6 +35,12 @@ bool source_is_quarantined(const source_t *s)
 bool source_is_suspect(const source_t *s)
 {
     return s->trouble && s->trouble->suspect;
+}
+
+int64_t trouble_not_before(const source_t *s)
+{
+    const miner_t *m = s->lane->owner;
+    return source_is_suspect(s) && s->trouble->deaths && m ? m->joined_at + SETTLED_MS : 0;
 }
 
 static trouble_t *trouble_of(source_t *s)

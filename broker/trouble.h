@@ -5,7 +5,8 @@
 //
 // A miner dies: what it had in flight is suspect, and runs one suspect per miner until it succeeds. If a
 // miner dies while one suspect runs on it, that one is to blame, whatever else ran there. The third time it
-// is quarantined as poison. If very much was in flight, that is only remembered, and what is in flight at a
+// is quarantined as poison. Who is blamed once is tried again only on a miner that has been up for a while: the
+// deaths of one that dies anyway say nothing. If very much was in flight, that is only remembered, and what is in flight at a
 // second death too becomes suspect.
 #ifndef RTM_BROKER_TROUBLE_H
 #define RTM_BROKER_TROUBLE_H
@@ -35,6 +36,8 @@ struct miner;
 void trouble_free(trouble_t **trouble);
 bool source_is_quarantined(const source_t *source);
 bool source_is_suspect(const source_t *source);
+// Broker ms before which a suspect must not run on the miner that owns it now; 0: it may at any time.
+int64_t trouble_not_before(const source_t *source);
 // What a due was when it was settled.
 typedef struct {
     uint8_t cause; // wire_cause_t

@@ -77,9 +77,10 @@ def strike(rtm, rng):
 
 def all_equal(rtm, what):
     rtm.site.stop_posting()
-    wait_until(lambda: settled(rtm), 120, f"rows equal the ground truth after {what}", every=0.5, ignore=AWAY)
-    wrong = differences(rtm)
-    assert not wrong, "\n".join(wrong)
+    try:
+        wait_until(lambda: settled(rtm), 120, f"rows equal the ground truth after {what}", every=0.5, ignore=AWAY)
+    except AssertionError as error:
+        raise AssertionError("\n".join([str(error), *differences(rtm), rtm.ctl("status").stdout])) from None
     rtm.site.start_posting()
 
 

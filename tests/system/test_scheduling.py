@@ -356,7 +356,7 @@ def test_poison(cluster, web):
                 if not miner.running:
                     miner.start(failpoint="poison@/poison")
             return "quarantine (poison)" in why(c, "poison")
-        wait_until(revive, timeout=90, what="poison is found")
+        wait_until(revive, timeout=150, what="poison is found")  # its trials wait for miners that are 30 s old
         letter, = c.ctl_json("dlq", "list")
         assert letter["template"] == "poison" and "died of it" in letter["detail"]
         assert {m for m in ("miner-0", "miner-1") if m in letter["detail"]}, letter["detail"]

@@ -30,6 +30,10 @@ static void a_long_name_is_cut_between_characters(void **state)
     for (uint64_t death = 1; death <= 5; death++) {
         ready(w, death, "mineurs-a-Saint-Germain-des-Pr\xc3\xa9s-\xc3\xa9\xc3\xa9", death);
         inventory(w, death, NULL, 0);
+        for (int t = 0; t < 60000; t += BEAT) {
+            pass(w, BEAT);
+            beat(w, death);
+        }
         pass(w, LIVENESS + 20000); // it says nothing any more
     }
     wire_arg_t args[] = {{"action", "list"}};

@@ -241,6 +241,35 @@ static void poison_is_found_and_bystanders_are_not_blamed(void **state)
     assert_true(deaths < 30);
 }
 
+static answer_t slow(const given_t *g)
+{
+    answer_t a = fine(g);
+    if (g->template == template_id("slow")) a.took = 5000;
+    return a;
+}
+
+// Miners that die every few seconds whatever they poll: who is under way at each of their deaths is not blamed.
+static void what_runs_on_miners_that_die_anyway_is_not_poison(void **state)
+{
+    world_t *w = *state;
+    answer = slow;
+    add_apart(w, "slow", 1, ", \"every\": \"10s\"");
+    play(w, 60000);
+    size_t done = count("slow", -1);
+    assert_true(done > 4);
+    for (int i = 0; i < 30; i++) {
+        const char *owner = broker_owner(w->broker, given[0].source);
+        if (owner) alive[owner[1] - '0'] = false;
+        play(w, 1000);
+        revive(w);
+        play(w, 3000);
+    }
+    assert_int_equal(letters(w, "quarantine"), 0);
+    play(w, 90000);
+    assert_true(count("slow", -1) - done > 5);
+    assert_false(explains(w, "slow", "died"));
+}
+
 static answer_t waits_for_the_sink(const given_t *g)
 {
     answer_t a = fine(g);
@@ -519,6 +548,7 @@ int main(void)
         PLAY(retry_after_is_for_the_whole_host_and_survives),
         PLAY(a_sick_miner_is_relieved_and_comes_back),
         PLAY(poison_is_found_and_bystanders_are_not_blamed),
+        PLAY(what_runs_on_miners_that_die_anyway_is_not_poison),
         PLAY(what_waits_for_the_sink_is_not_blamed),
         PLAY(a_task_polls_each_source_once),
         PLAY(a_task_that_fails_goes_to_the_dead_letters),
