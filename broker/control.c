@@ -144,21 +144,28 @@ static bool may_run(const broker_t *b, const source_t *s)
     return (s->extra && s->extra <= at) || (s->held > s->done && grid_next(source_grid(s), s->done) <= at);
 }
 
+// Where a poll of s that is not under a lease may be under way, or NULL.
+static miner_t *polled_at(const broker_t *b, const source_t *s)
+{
+    const run_t *run = runs_of(&b->runs, s);
+    return run ? run->miner : may_run(b, s) ? s->lane->owner : NULL;
+}
+
 // What a source had when it was handed out the last time.
 typedef struct {
     bool entered;
     uint8_t
         extra; // wire_cause_t of a due outside of its grid that nobody will ask for again; scheduled: none
     miner_t *runs; // where a poll of it may be under way,
-    int64_t due;   // of this due or one before
+    int64_t due;   // of this due or one before; 1: of any
 } handed_t;
 
 static handed_t handed_out(const broker_t *b, const source_t *s)
 {
     bool asked = s->extra && (s->extra_cause == CAUSE_added || s->extra_cause == CAUSE_replay);
     int64_t last = b->now + AHEAD_MS < s->held ? b->now + AHEAD_MS : s->held;
-    return (handed_t){s->entered, asked ? s->extra_cause : CAUSE_scheduled,
-                      may_run(b, s) ? s->lane->owner : NULL, grid_last(source_grid(s), last)};
+    return (handed_t){s->entered, asked ? s->extra_cause : CAUSE_scheduled, polled_at(b, s),
+                      s->away ? 1 : grid_last(source_grid(s), last)};
 }
 
 // Another template made this one gated, or not gated any more: its sources are handed out anew. Polls that
@@ -226,8 +233,9 @@ static kept_t *keep(const broker_t *b, const listing_t *l, bool alike, bool stre
         const source_t *s = l->sources[i];
         kept[i] = (kept_t){.id = s->id, .ordinal = s->ordinal, .last_ok = alike || stream ? s->last_ok : 0};
         if (stream && s->validators && *s->validators->etag) kept[i].position = xstrdup(s->validators->etag);
-        if (jobs_running(s, &kept[i].miner, &kept[i].until) || !may_run(b, s)) continue;
-        kept[i].miner = jobs_miner(s->lane->owner);
+        const miner_t *m = polled_at(b, s);
+        if (jobs_running(s, &kept[i].miner, &kept[i].until) || !m) continue;
+        kept[i].miner = jobs_miner(m);
         kept[i].until = b->now + jobs_lease_ms(l) + b->config.liveness_ms;
     }
     return kept;

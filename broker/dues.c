@@ -123,7 +123,8 @@ static void send_extra(broker_t *b, source_t *s, wire_cause_t cause)
 
 void dues_send_one(broker_t *b, source_t *s, int64_t at, wire_cause_t cause, int64_t until)
 {
-    priority_t own = s->job->entry.priority;
+    // Other suspects of its miner wait for this one.
+    priority_t own = source_is_suspect(s) ? PRIORITY_CRITICAL : s->job->entry.priority;
     wire_due_t due = {.count = 1,
                       .cause = cause,
                       .priority = at == s->extra ? tasks_urgency(b, s, own, NULL) : own,

@@ -5,9 +5,9 @@
 //
 // A miner dies: what it had in flight is suspect, and runs one suspect per miner until it succeeds. If a
 // miner dies while one suspect runs on it, that one is to blame, whatever else ran there. The third time it
-// is quarantined as poison. Who is blamed once is tried again only on a miner that has been up for a while: the
-// deaths of one that dies anyway say nothing. If very much was in flight, that is only remembered, and what is in flight at a
-// second death too becomes suspect.
+// is quarantined as poison. Who is blamed once is tried again only on a miner that has been up for a while:
+// the deaths of one that dies anyway say nothing. If very much was in flight, that is only remembered, and
+// what is in flight at a second death too becomes suspect.
 #ifndef RTM_BROKER_TROUBLE_H
 #define RTM_BROKER_TROUBLE_H
 

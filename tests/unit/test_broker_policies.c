@@ -248,7 +248,8 @@ static answer_t slow(const given_t *g)
     return a;
 }
 
-// Miners that die every few seconds whatever they poll: who is under way at each of their deaths is not blamed.
+// Miners that die every few seconds whatever they poll: who is under way at each of their deaths is not
+// blamed.
 static void what_runs_on_miners_that_die_anyway_is_not_poison(void **state)
 {
     world_t *w = *state;

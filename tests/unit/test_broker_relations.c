@@ -94,6 +94,31 @@ static void a_late_outcome_is_not_the_end_of_what_runs(void **state)
     assert_true(count_dues(w, mark, 1) > 0);
 }
 
+// A poll of a goes on at the miner that had it before when b comes.
+static void what_runs_elsewhere_keeps_others_out_too(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "a", 1, ", \"every\": \"5s\"", false);
+    uint64_t source = source_id("a", "http://h0.example/a");
+    int64_t first = w->now.wall;
+    pass_beating(w, 6000, 1, 1);
+    join(w, 2, "m2");
+    wire_goodbye_t bye = {.reason = "drain"};
+    bye.running.v = &source, bye.running.n = 1;
+    say(w, 1, WIRE_TYPE_GOODBYE, &bye);
+    pass_beating(w, 1000, 1, 2);
+    assert_string_equal(broker_owner(w->broker, source), "m2");
+    size_t mark = w->n_sent;
+    add(w, "b", 1, ", \"every\": \"60s\", \"blocks\": \"a\"", false);
+    pass_beating(w, 3000, 1, 2);
+    assert_int_equal(count_dues(w, mark, 1) + count_dues(w, mark, 2), 0);
+    outcome(w, 1, source, first + 1, OUTCOME_BOTH, RESULT_unchanged, NULL, 0);
+    pass_beating(w, 1000, 1, 2);
+    assert_true(count_dues(w, mark, 2) > 0);
+}
+
 static void a_dependency_comes_first(void **state)
 {
     world_t *w = *state;
@@ -201,6 +226,7 @@ int main(void)
         PLAY(what_blocks_each_other_never_runs_together),
         PLAY(what_runs_alone_keeps_others_out_too),
         cmocka_unit_test_setup_teardown(a_late_outcome_is_not_the_end_of_what_runs, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_runs_elsewhere_keeps_others_out_too, setup, teardown),
         PLAY(a_dependency_comes_first),
         PLAY(who_waited_for_a_dependency_is_not_overtaken_for_ever),
         PLAY(a_circle_is_refused_and_named),
