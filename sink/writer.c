@@ -254,8 +254,17 @@ static void succeeded(writer_t *w)
     if (silent) say_up(w);
 }
 
-// After a failure that is no refusal: connects again, the first time at once. -1: the group is in the spool
-// by now, or the thread is to end.
+// False: the connection failed.
+static bool define(writer_t *w)
+{
+    pg_status_t status = store_definitions(w->store, w->group, broker_now(w->group));
+    if (status == PG_REFUSED) log_error("definitions_refused", "reason=\"%s\"", store_reason(w->store));
+    return status != PG_FAILED;
+}
+
+// After a failure that is no refusal: connects again, the first time at once, and defines again what the
+// group names, which a server that crashed may have lost. -1: the group is in the spool by now, or the thread
+// is to end.
 static int recover(writer_t *w)
 {
     say_down(w);
@@ -265,7 +274,9 @@ static int recover(writer_t *w)
     w->doubtful = true;
     while (!stopping(w) && !w->told) {
         connect_once(w);
-        if (w->up) return 0;
+        if (w->up && define(w)) return 0;
+        store_close(w->store);
+        w->up = false;
         back_off(w);
     }
     return -1;
@@ -273,18 +284,7 @@ static int recover(writer_t *w)
 
 // -- committing -----------------------------------------------------------------------------------------
 
-// Repeats until Postgres has taken or refused it. -1: given up, see recover.
-static int commit_definitions(writer_t *w)
-{
-    for (;;) {
-        pg_status_t status = store_definitions(w->store, w->group, broker_now(w->group));
-        if (status == PG_REFUSED) log_error("definitions_refused", "reason=\"%s\"", store_reason(w->store));
-        if (status != PG_FAILED) return 0;
-        if (recover(w)) return -1;
-    }
-}
-
-// The same for what its polls prove.
+// Repeats until Postgres has taken or refused what its polls prove. -1: given up, see recover.
 static int commit_proofs(writer_t *w)
 {
     for (;;) {
@@ -331,7 +331,7 @@ static int commit_group(writer_t *w)
     if (w->group->mended) log_warn("fields_dropped", "rows=%zu reason=\"no JSON object\"", w->group->mended);
     group_t *g = w->group;
     size_t others = g->n_staged - g->n_details;
-    if (commit_definitions(w) || commit_rows(w, g->staged, others) ||
+    if ((!define(w) && recover(w)) || commit_rows(w, g->staged, others) ||
         commit_rows(w, g->staged + others, g->n_details) || commit_proofs(w))
         return -1;
     succeeded(w);

@@ -422,6 +422,24 @@ def test_postgres_dies_mid_flow():
             assert rows == expected
 
 
+def test_postgres_dies_between_definitions_and_rows():
+    """What a crash takes of the source that rows belong to is written again with them."""
+    with Cluster(wal_writer_delay="10s") as pg:  # what nobody waits for is not on disk for long
+        conninfo = pg.create()
+        with Sink(conninfo) as sink, Miner() as miner:
+            sink.wait_log(r"postgres state=up")
+            miner.connect(sink)
+            lock = pg.connect(conninfo)
+            lock.autocommit = False
+            lock.cursor().execute("LOCK TABLE items IN EXCLUSIVE MODE")
+            miner.ship(batch([item("k", T0)]))
+            wait_until(lambda: miner.pump(10) or pg.value(conninfo, "SELECT count(*) FROM sources"), what="the definition")
+            pg.kill()
+            pg.start()
+            assert miner.settle() == [NEW]
+            assert pg.rows(conninfo, "SELECT key FROM items JOIN sources USING (source_id)") == [("k",)]
+
+
 def test_frozen_postgres_does_not_stop_a_shutdown():
     with Cluster() as pg:
         conninfo = pg.create()
