@@ -51,9 +51,9 @@ static void explain_trouble(call_t *c, yyjson_mut_val *reasons, const source_t *
             (unsigned long long)s->id);
     else if (t->suspect && t->deaths)
         say(c, reasons,
-            "%u of %d miners died while it ran alone on them; it is tried again on one that has been up for half"
-            " a minute, and at %d it is put in quarantine",
-            t->deaths, POISON_DEATHS, POISON_DEATHS);
+            "%u miners died while it was their only suspect; at %d it is put in quarantine; it is tried again on a"
+            " miner that has been up for half a minute",
+            t->deaths, POISON_DEATHS);
     else if (t->suspect)
         say(c, reasons, "a miner died while it was polled, so it runs alone on its miner until it succeeds");
     else if (t->strikes && s->listing->template->max_consecutive_failures)

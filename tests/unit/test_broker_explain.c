@@ -186,6 +186,13 @@ static void suspected(world_t *w)
     pass_beating(w, LIVENESS + BEAT, 2, 0);
 }
 
+static void blamed(world_t *w)
+{
+    suspected(w);
+    join(w, 3, "m3");
+    pass_beating(w, LIVENESS + BEAT, 3, 0);
+}
+
 static void drained(world_t *w)
 {
     put(w, "a", "");
@@ -285,6 +292,10 @@ static const row_t rows[] = {
     {without_credit, "not running", "its miner m1 waits for the sink, which takes no more for now", 1, 0},
     {suspected, "running",
      "a miner died while it was polled, so it runs alone on its miner until it succeeds", -1, 0},
+    {blamed, "not running",
+     "1 miners died while it was their only suspect; at 3 it is put in quarantine; it is tried again on a miner"
+     " that has been up for half a minute",
+     -1, 0},
     {drained, "running", "m1, which had it before, is still polling it; the next miner takes over after that",
      -1, 0},
     {without_miners, "not running", "there is no live miner", -1, 0},
