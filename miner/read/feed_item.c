@@ -190,12 +190,18 @@ static const char *clean_slot(feed_list_t *l, feed_slot_t slot, const char *text
     return clean && *clean ? clean : NULL;
 }
 
+void feed_item_take(feed_item_t *item, feed_slot_t slot, const char *text, size_t len)
+{
+    item->texts[slot] = text;
+    item->lens[slot] = len;
+}
+
 static bool add_author(feed_list_t *l, feed_item_t *item, const char *text, size_t len)
 {
     const char *more = clean_line(l, text, len, true), *old = item->texts[SLOT_AUTHOR];
     if (!more || !*more || strstr(old, more) || strlen(old) + strlen(more) + 2 > MAX_TITLE) return false;
     const char *both = arena_printf(l->arena, "%s, %s", old, more);
-    if (both) item->texts[SLOT_AUTHOR] = both;
+    if (both) feed_item_take(item, SLOT_AUTHOR, both, strlen(both));
     return both != NULL;
 }
 
@@ -207,7 +213,7 @@ bool feed_item_set(feed_list_t *l, feed_item_t *item, feed_slot_t slot, int rank
     if (rank == item->ranks[slot]) return slot == SLOT_AUTHOR && add_author(l, item, text, len);
     const char *clean = clean_slot(l, slot, text, len, markup);
     if (!clean) return false;
-    item->texts[slot] = clean;
+    feed_item_take(item, slot, clean, clean == text ? len : strlen(clean));
     item->ranks[slot] = rank;
     return true;
 }
@@ -345,7 +351,7 @@ static bool fill(feed_list_t *l, feed_item_t *from, item_t *item)
 
 // Whether a change of the value is a change of the post: texts are; counters and times, which may change with
 // each poll, are not, and neither are elements of attributes alone, as those of statistics.
-static bool is_tracked(const template_t *t, const char *json, size_t len)
+static bool is_telling(const template_t *t, const char *json, size_t len)
 {
     char text[48];
     if (*json != '"' || len <= 2) return false;
@@ -359,12 +365,39 @@ static bool is_tracked(const template_t *t, const char *json, size_t len)
     return date_parse(json + 1, len - 2, NULL) == TIME_NONE;
 }
 
-static uint64_t tracked_fields(const template_t *t, const feed_item_t *from)
+static uint64_t hash_fields(const template_t *t, const feed_item_t *from)
 {
     uint64_t hash = 0;
     for (const feed_pair_t *p = from->pairs; p; p = p->next)
-        if (is_tracked(t, p->json, p->len))
+        if (is_telling(t, p->json, p->len))
             hash = identity_mix(identity_mix(hash, p->name, strlen(p->name)), p->json, p->len);
+    return hash;
+}
+
+static bool is_tracked(const template_t *t, const char *name, bool by_default)
+{
+    if (t->n_track == 0) return by_default;
+    for (size_t i = 0; i < t->n_track; i++)
+        if (strcmp(t->track[i], name) == 0) return true;
+    return false;
+}
+
+// Over the texts and the members of `fields` that tell of a change, or over what `track` names.
+static uint64_t hash_content(const template_t *t, const feed_item_t *from, const item_t *item)
+{
+    static const struct {
+        const char *name;
+        feed_slot_t slot;
+    } parts[] = {{"title", SLOT_TITLE},     {"url", SLOT_URL},         {"author", SLOT_AUTHOR},
+                 {"summary", SLOT_SUMMARY}, {"content", SLOT_CONTENT}, {"image", SLOT_IMAGE}};
+    uint64_t hash = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (is_tracked(t, parts[i].name, true))
+            hash = identity_mix(hash, from->texts[parts[i].slot], from->lens[parts[i].slot]);
+    if (is_tracked(t, "fields", false))
+        hash = identity_mix(hash, item->fields, item->fields ? strlen(item->fields) : 0);
+    if (t->n_track == 0) hash = identity_mix(hash ^ hash_fields(t, from), NULL, 0);
+    if (is_tracked(t, "published", false)) hash = identity_mix(hash ^ (uint64_t)item->published_ms, NULL, 0);
     return hash;
 }
 
@@ -388,7 +421,7 @@ static read_status_t finish_items(feed_list_t *l, identity_t *identity, items_t 
         item_t *item = &out->items[out->n_items];
         out->matched++;
         if (!fill(l, from, item)) return READ_TOO_BIG;
-        item->content_hash = identity_content_hash(l->template, item, tracked_fields(l->template, from));
+        item->content_hash = hash_content(l->template, from, item);
         int rc = identity_assign(identity, item, wanted_key(l, from), from->texts[SLOT_GUID]);
         if (rc < 0) return READ_TOO_BIG;
         out->n_items += rc == 0;

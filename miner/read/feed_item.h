@@ -41,6 +41,7 @@ typedef struct {
 typedef struct feed_item {
     struct feed_item *next, *outer; // the list; the item in which it stands, for nested ones
     const char *texts[N_SLOTS];
+    size_t lens[N_SLOTS]; // of these texts
     int ranks[N_SLOTS];
     feed_name_t names[N_SLOTS]; // of what was offered
     int64_t published_ms;
@@ -77,6 +78,8 @@ bool feed_item_set(feed_list_t *list, feed_item_t *item, feed_slot_t slot, int r
 // to `fields` under its name, unless it says the same as what is taken.
 void feed_item_offer(feed_list_t *list, feed_item_t *item, feed_slot_t slot, int rank, feed_name_t name,
                      const char *text, size_t len, bool markup);
+// Sets a slot to a text of len bytes that needs nothing more; its rank is the caller's matter.
+void feed_item_take(feed_item_t *item, feed_slot_t slot, const char *text, size_t len);
 // A date: of the lowest rank that can be read.
 void feed_item_date(feed_list_t *list, feed_item_t *item, int rank, const char *text, size_t len);
 // Adds to `fields`: a text, a JSON value in list->json (which is reset), or one that stands elsewhere.

@@ -34,7 +34,7 @@ bool feed_link_name(const char *name, size_t len)
 // "http:", "mailto:", "data:"
 static bool has_scheme(const char *s, size_t len)
 {
-    size_t i = 0;
+    size_t i = len > 5 && memcmp(s, "http", 4) == 0 ? 4 : 0; // most do
     for (; i < len && s[i] != ':'; i++) {
         bool other = (s[i] >= '0' && s[i] <= '9') || s[i] == '+' || s[i] == '-' || s[i] == '.';
         if (!is_letter(s[i]) && !(i && other)) return false;

@@ -293,7 +293,7 @@ static void inherit_author(feed_t *f)
 {
     for (feed_item_t *i = f->list.first; f->author && i; i = i->next) {
         if (i->texts[SLOT_AUTHOR]) continue;
-        i->texts[SLOT_AUTHOR] = f->author;
+        feed_item_take(i, SLOT_AUTHOR, f->author, strlen(f->author));
         i->ranks[SLOT_AUTHOR] = RANK_INHERITED;
     }
 }

@@ -12,7 +12,8 @@
 
 // One key of the document.
 typedef struct {
-    uint64_t content_hash, url_hash; // of the item that had it first
+    uint64_t content_hash; // of the item that had it first
+    const char *url;
     unsigned repeats;
 } known_t;
 
@@ -30,7 +31,7 @@ void identity_free(identity_t *identity)
 
 static uint64_t hash_text(const char *s)
 {
-    return s ? XXH3_64bits(s, strlen(s)) : 0;
+    return XXH3_64bits(s, strlen(s));
 }
 
 // A multiplication is a bijection, so nothing of hash is lost. Short texts are hashed much faster one by one
@@ -66,11 +67,16 @@ static const char *hash_key(arena_t *arena, const item_t *item)
     return key;
 }
 
+static bool is_same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 static int learn(identity_t *identity, item_t *item, const char *key, uint64_t hash)
 {
     known_t *known = arena_alloc(identity->arena, sizeof *known);
     if (!known) return -1;
-    *known = (known_t){.content_hash = item->content_hash, .url_hash = hash_text(item->url), .repeats = 1};
+    *known = (known_t){.content_hash = item->content_hash, .url = item->url, .repeats = 1};
     map_put(&identity->keys, hash, known);
     item->key = key;
     return 0;
@@ -84,7 +90,7 @@ int identity_assign(identity_t *identity, item_t *item, const char *key, const c
     uint64_t hash = hash_text(key);
     known_t *known = map_get(&identity->keys, hash);
     if (!known) return learn(identity, item, key, hash);
-    if (known->content_hash == item->content_hash && known->url_hash == hash_text(item->url)) return 1;
+    if (known->content_hash == item->content_hash && is_same(known->url, item->url)) return 1;
     if (item->url && strcmp(key, item->url) != 0) {
         const char *with_url = arena_printf(identity->arena, "%s|%s", key, item->url);
         if (!with_url || !(with_url = bounded(identity->arena, with_url))) return -1;
@@ -99,27 +105,4 @@ int identity_assign(identity_t *identity, item_t *item, const char *key, const c
         hash = hash_text(numbered);
     } while (map_get(&identity->keys, hash));
     return learn(identity, item, numbered, hash);
-}
-
-static bool is_tracked(const template_t *t, const char *name, bool by_default)
-{
-    if (t->n_track == 0) return by_default;
-    for (size_t i = 0; i < t->n_track; i++)
-        if (strcmp(t->track[i], name) == 0) return true;
-    return false;
-}
-
-uint64_t identity_content_hash(const template_t *t, const item_t *item, uint64_t fields)
-{
-    const struct {
-        const char *name, *text;
-    } parts[] = {{"title", item->title},     {"url", item->url},         {"author", item->author},
-                 {"summary", item->summary}, {"content", item->content}, {"image", item->image}};
-    uint64_t hash = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (is_tracked(t, parts[i].name, true)) hash = mix(hash, parts[i].text);
-    if (is_tracked(t, "fields", false)) hash = mix(hash, item->fields);
-    if (t->n_track == 0) hash = mix(hash ^ fields, NULL);
-    if (is_tracked(t, "published", false)) hash = mix(hash ^ (uint64_t)item->published_ms, NULL);
-    return hash;
 }

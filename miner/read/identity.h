@@ -32,9 +32,4 @@ __attribute__((warn_unused_result)) int identity_assign(identity_t *identity, it
 // hash with one more text of len bytes (or, NULL, the absence of one) in it.
 uint64_t identity_mix(uint64_t hash, const char *text, size_t len);
 
-// Hash over title, url, author, summary, content, image and `fields` of a feed-like item, or over those that
-// `track` names (published and fields too). fields: a hash of those members of `fields` that count by
-// default. For items whose fields come from a template, item.h computes it.
-uint64_t identity_content_hash(const template_t *template, const item_t *item, uint64_t fields);
-
 #endif

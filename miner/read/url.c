@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "common/check.h"
+#include "miner/read/blocks.h"
 #include "proto/limits.h"
 
 enum {
@@ -24,6 +25,8 @@ struct urls {
     char *base_text;   // what urls_set_base made base of, or NULL: most documents' is that of the one before
     char *origin;      // of base, "https://host:81", for what starts with a slash; or NULL: not made yet
     unsigned resolved; // since scratch was cleaned
+    char known[80];    // the origin of the last link that was in normal form: the next one often has it, too
+    size_t known_len;
 };
 
 urls_t *urls_new(void)
@@ -221,11 +224,30 @@ static size_t normal_host(const char *s, size_t len)
     return last != '.' && s[label] >= 'a' && s[label] <= 'z' ? i : 0;
 }
 
+// Does the block at s, behind a character of the same path, have none but letters, digits and -./:;_ in it,
+// and no dot behind a slash?
+static bool is_plain_block(const char *s)
+{
+    block_t now = block_load(s), before = block_load(s - 1);
+    block_t letter = (block_t)((now | 0x20) - 'a' < 26), other = (block_t)(now - '-' <= ';' - '-');
+    block_t dot = (block_t)(before == '/') & (block_t)(now == '.');
+    return !block_any(~(letter | other | (block_t)(now == '_')) | dot);
+}
+
+// How much of s may be left out of a closer look, as most paths have nothing special in them.
+static size_t plain_prefix(const char *s, size_t len)
+{
+    size_t i = 1;
+    while (i + sizeof(block_t) <= len && is_plain_block(s + i)) i += sizeof(block_t);
+    bool rest = i > 1 && i + sizeof(block_t) > len && is_plain_block(s + len - sizeof(block_t));
+    return rest ? len : i;
+}
+
 // Is what stands behind the host, from a slash on, in normal form?
 static bool is_normal_path(const char *s, size_t len)
 {
     bool path = true;
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = plain_prefix(s, len); i < len; i++) {
         int class = url_classes[(unsigned char)s[i]];
         if (class == URL_PLAIN) continue;
         if (class == URL_PARSE || (class == URL_DOT && path && s[i - 1] == '/')) return false;
@@ -234,15 +256,26 @@ static bool is_normal_path(const char *s, size_t len)
     return true;
 }
 
-// Most links are absolute and in normal form already; recognising these saves the parser's work.
-static bool is_normal(const char *s, size_t len)
+// Length of "https://host" at s, in normal form and with a slash behind it; 0: there is none.
+static size_t normal_origin(urls_t *u, const char *s, size_t len)
 {
-    size_t i = 0;
-    if (len > 8 && memcmp(s, "https://", 8) == 0) i = 8;
-    if (len > 7 && memcmp(s, "http://", 7) == 0) i = 7;
-    size_t host = i ? normal_host(s + i, len - i) : 0;
-    i += host;
-    return host && i < len && is_normal_path(s + i, len - i);
+    size_t n = u->known_len, scheme = 0, host;
+    if (n && n < len && s[n] == '/' && memcmp(s, u->known, n) == 0) return n;
+    if (len > 8 && memcmp(s, "https://", 8) == 0) scheme = 8;
+    if (len > 7 && memcmp(s, "http://", 7) == 0) scheme = 7;
+    host = scheme ? normal_host(s + scheme, len - scheme) : 0;
+    n = host ? scheme + host : 0;
+    if (n == len) return 0;
+    u->known_len = n <= sizeof u->known ? n : 0;
+    memcpy(u->known, s, u->known_len);
+    return n;
+}
+
+// Most links are absolute and in normal form already; recognising these saves the parser's work.
+static bool is_normal(urls_t *u, const char *s, size_t len)
+{
+    size_t origin = normal_origin(u, s, len);
+    return origin && is_normal_path(s + origin, len - origin);
 }
 
 // "/a/b", in normal form behind the base's origin? Not "//host", and a dot would have something before it.
@@ -301,7 +334,7 @@ const char *urls_resolve(urls_t *u, arena_t *arena, const char *text, size_t len
     while (len && is_space(text[len - 1])) len--;
     while (len && is_space(*text)) text++, len--;
     if (len == 0 || len > MAX_URL) return NULL;
-    if (is_normal(text, len)) return arena_strndup(arena, text, len);
+    if (is_normal(u, text, len)) return arena_strndup(arena, text, len);
     if (is_rooted(text, len) && has_origin(u)) return behind_origin(u, arena, text, len);
     lxb_url_t *url = parse(u, u->base, text, len);
     if (!url || !is_web(url)) return NULL;

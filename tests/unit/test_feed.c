@@ -450,6 +450,37 @@ static void test_keys_are_distinct(void **state)
     assert_true(feed.items.items[0].content_hash != feed.items.items[1].content_hash);
 }
 
+// What is stored holds these hashes: with others, every post would seem to have changed.
+static void test_content_hashes(void **state)
+{
+    (void)state;
+    static const char *const tracks[] = {"", ",\"track\":[\"content\",\"published\",\"fields\"]"};
+    static const struct {
+        const char *text;
+        uint64_t hashes[2];
+    } cases[] = {
+        {"{\"items\":[{\"id\":\"1\",\"title\":\"a\"}]}", {0xb387bf7100bdd64b, 0xd51c493b0068db1d}},
+        {"{\"items\":[{\"id\":\"2\",\"title\":\"a\",\"date_published\":\"2026-11-29T00:00:00Z\"}]}",
+         {0xb387bf7100bdd64b, 0xd5f21bb615ca3b14}},
+        {"{\"items\":[{\"id\":\"1\",\"summary\":\"a\",\"mood\":\"fine\"}]}",
+         {0x3d564fb0532e1d5d, 0xbf37f6b4eaeef530}},
+        {"{\"items\":[{\"id\":\"1\",\"title\":\" a b\",\"content_html\":\"<a href=/x>y</a>\",\"author\":"
+         "{\"name\":\"c\"},\"url\":\"http://h.example/1\",\"image\":\"/i\"}]}",
+         {0x9ac5862819cc8ce0, 0x2d31bc8fb48d6bb}},
+    };
+    for (size_t k = 0; k < sizeof tracks / sizeof *tracks; k++) {
+        reading_t r;
+        char members[200];
+        snprintf(members, sizeof members, "\"kind\":\"feed\"%s", tracks[k]);
+        reading_open(&r, members);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            assert_int_equal(reading_text(&r, cases[i].text), READ_OK);
+            assert_true(r.items.items[0].content_hash == cases[i].hashes[k]);
+        }
+        reading_close(&r);
+    }
+}
+
 // -- what is broken -------------------------------------------------------------------------------
 
 static void test_no_entities_from_outside(void **state)
@@ -551,6 +582,7 @@ int main(void)
         cmocka_unit_test(test_other_fields),
         cmocka_unit_test(test_markup_inside),
         cmocka_unit_test(test_keys_are_distinct),
+        cmocka_unit_test(test_content_hashes),
         cmocka_unit_test(test_no_entities_from_outside),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_what_is_no_feed),
