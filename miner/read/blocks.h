@@ -15,6 +15,13 @@ static inline block_t block_load(const char *s)
     return b;
 }
 
+// The greater one of each two bytes: one instruction, in the end.
+static inline block_t block_max(block_t a, block_t b)
+{
+    for (size_t i = 0; i < sizeof a; i++) a[i] = a[i] > b[i] ? a[i] : b[i];
+    return a;
+}
+
 // Is any bit set?
 static inline bool block_any(block_t b)
 {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/civil.h"
+#include "miner/read/blocks.h"
 #include "miner/read/date_digits.h"
 #include "proto/limits.h"
 
@@ -18,10 +19,12 @@ static bool are_digits(const char *s)
     return is_digit(s[0]) && is_digit(s[1]);
 }
 
-// "00:00:00"
-static bool is_clock(const char *s)
+// Does s look like form, of as many bytes as a block? There, 0 is a digit, and a letter (a) whatever it is.
+static inline bool has_form(const char *s, const char *form)
 {
-    return are_digits(s) && s[2] == ':' && are_digits(s + 3) && s[5] == ':' && are_digits(s + 6);
+    block_t now = block_load(s), like = block_load(form);
+    block_t digit = (block_t)(like == '0') & (block_t)(now - '0' <= 9);
+    return !block_any(~((block_t)(now == like) | (block_t)(like == 'a') | digit));
 }
 
 // "+00:00" or "+0000" at s, to the end.
@@ -44,9 +47,7 @@ static void take_clock(plain_t *d, const char *s)
 
 static bool plain_rfc3339(const char *s, size_t len, plain_t *d)
 {
-    if (len < 20 || s[4] != '-' || s[7] != '-' || s[10] != 'T' || !are_digits(s) || !are_digits(s + 2) ||
-        !are_digits(s + 5) || !are_digits(s + 8) || !is_clock(s + 11))
-        return false;
+    if (len < 20 || !has_form(s, "0000-00-00T00:00") || !has_form(s + 3, "0-00-00T00:00:00")) return false;
     d->year = two(s) * 100 + two(s + 2);
     d->month = two(s + 5);
     d->day = two(s + 8);
@@ -70,8 +71,7 @@ static int three_letters(const char *s, const char *names)
 
 static bool plain_rfc822(const char *s, size_t len, plain_t *d)
 {
-    if (len < 28 || s[3] != ',' || s[4] != ' ' || s[7] != ' ' || s[11] != ' ' || s[16] != ' ' ||
-        s[25] != ' ' || !are_digits(s + 5) || !are_digits(s + 12) || !are_digits(s + 14) || !is_clock(s + 17))
+    if (len < 28 || !has_form(s + 3, ", 00 aaa 0000 00") || !has_form(s + 10, "a 0000 00:00:00 "))
         return false;
     d->day = two(s + 5);
     d->month = three_letters(s + 8, "JanFebMarAprMayJunJulAugSepOctNovDec") + 1;

@@ -13,7 +13,12 @@
 #include "miner/read/text.h"
 #include "proto/limits.h"
 
-enum { MAX_PAIRS = 200, UNSET = RANK_INHERITED + 1, MAX_VALUE = 16 << 10 };
+enum {
+    MAX_PAIRS = 200,
+    UNSET = RANK_INHERITED + 1,
+    MAX_VALUE = 16 << 10,
+    LOOK_EVERY = 16, // items: they take as long as their bytes are many
+};
 
 void feed_list_init(feed_list_t *l, const template_t *template, arena_t *arena, const char *base)
 {
@@ -417,7 +422,7 @@ static read_status_t finish_items(feed_list_t *l, identity_t *identity, items_t 
 {
     for (feed_item_t *from = l->first; from; from = from->next) {
         if (!from->done || !has_anything(from)) continue;
-        if (effort_over()) return READ_TOO_COMPLEX;
+        if (out->matched % LOOK_EVERY == LOOK_EVERY - 1 && effort_over()) return READ_TOO_COMPLEX;
         item_t *item = &out->items[out->n_items];
         out->matched++;
         if (!fill(l, from, item)) return READ_TOO_BIG;

@@ -34,11 +34,9 @@ static uint64_t hash_text(const char *s)
     return XXH3_64bits(s, strlen(s));
 }
 
-// A multiplication is a bijection, so nothing of hash is lost. Short texts are hashed much faster one by one
-// than with XXH3's state for streams.
-uint64_t identity_mix(uint64_t hash, const char *s, size_t len)
+uint64_t identity_hash(const char *s, size_t len)
 {
-    return (hash ^ (hash >> 29)) * 0x9E3779B185EBCA87 + (s ? XXH3_64bits(s, len) : 1);
+    return XXH3_64bits(s, len);
 }
 
 static uint64_t mix(uint64_t hash, const char *s)

@@ -19,31 +19,28 @@ enum { MAX_VALUES = 1000 }; // of one field with `all` or of type list; further 
 
 typedef enum {
     COL_NONE,
-    COL_TITLE,
-    COL_URL,
-    COL_AUTHOR,
-    COL_SUMMARY,
-    COL_CONTENT,
-    COL_IMAGE,
+    COL_TEXT,
+    COL_FIRST, // of several values
     COL_PUBLISHED
 } column_t;
 
 static const struct {
     const char *field, *column;
-    column_t id;
+    column_t kind;
+    size_t place; // in the item
     bool one_line;
     size_t max; // bytes
 } columns[] = {
-    {"title", "title", COL_TITLE, true, MAX_TITLE},
-    {"url", "url", COL_URL, true, MAX_URL},
-    {"author", "author", COL_AUTHOR, true, MAX_TITLE},
-    {"summary", "summary", COL_SUMMARY, false, MAX_SUMMARY},
-    {"description", "summary", COL_SUMMARY, false, MAX_SUMMARY},
-    {"content", "content", COL_CONTENT, false, MAX_CONTENT},
-    {"image", "image", COL_IMAGE, true, MAX_URL},
-    {"published", "published", COL_PUBLISHED, true, MAX_TITLE},
-    {"published_at", "published", COL_PUBLISHED, true, MAX_TITLE},
-    {"date", "published", COL_PUBLISHED, true, MAX_TITLE},
+    {"title", "title", COL_TEXT, offsetof(item_t, title), true, MAX_TITLE},
+    {"url", "url", COL_FIRST, offsetof(item_t, url), true, MAX_URL},
+    {"author", "author", COL_TEXT, offsetof(item_t, author), true, MAX_TITLE},
+    {"summary", "summary", COL_TEXT, offsetof(item_t, summary), false, MAX_SUMMARY},
+    {"description", "summary", COL_TEXT, offsetof(item_t, summary), false, MAX_SUMMARY},
+    {"content", "content", COL_TEXT, offsetof(item_t, content), false, MAX_CONTENT},
+    {"image", "image", COL_FIRST, offsetof(item_t, image), true, MAX_URL},
+    {"published", "published", COL_PUBLISHED, 0, true, MAX_TITLE},
+    {"published_at", "published", COL_PUBLISHED, 0, true, MAX_TITLE},
+    {"date", "published", COL_PUBLISHED, 0, true, MAX_TITLE},
 };
 
 // One value of a field.
@@ -59,17 +56,18 @@ typedef struct {
     const field_t *field;
     value_rule_t *rule;
     column_t column;
-    char *name; // in JSON, between a comma and a colon
+    size_t place; // of the column
+    char *name;   // in JSON, between a comma and a colon
     size_t name_len;
     bool one_line, many;
-    bool plain; // its text only has to be clean
-    bool times; // are needed as texts
+    bool plain;       // its text only has to be clean,
+    text_mode_t mode; // in this way
+    bool times;       // are needed as texts
     size_t max;
-    piece_t only; // the first one
-    piece_t *first, *last;
-    size_t n;
-    int64_t ms;         // of a time
-    const char *unread; // text that was no date
+    size_t n;             // of its values
+    piece_t first, *last; // if there are any
+    int64_t ms;           // of a time
+    const char *unread;   // text that was no date
 } slot_t;
 
 struct item_writer {
@@ -77,7 +75,8 @@ struct item_writer {
     slot_t *slots; // of the fields, then of the key
     size_t n_slots;
     slot_t *key;    // or NULL
-    bool completes; // some have a format or a default
+    bool completes; // some have a format or a default,
+    bool requires;  // or have to be there
     arena_t *arena;
     urls_t *urls;
     identity_t identity;
@@ -92,6 +91,17 @@ const char *item_column(const field_t *field)
     return NULL;
 }
 
+static text_mode_t mode_of(const slot_t *s)
+{
+    return s->field->type == TYPE_TEXT && !s->one_line ? TEXT_LINES : TEXT_LINE;
+}
+
+// The values of a field.
+static const piece_t *pieces(const slot_t *s)
+{
+    return s->n ? &s->first : NULL;
+}
+
 static bool slot_init(slot_t *s, const field_t *field, const char *where, template_error_t *error)
 {
     char path[MAX_NAME + 40];
@@ -102,7 +112,8 @@ static bool slot_init(slot_t *s, const field_t *field, const char *where, templa
                   .ms = TIME_NONE};
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
         if (strcmp(columns[i].field, field->name) != 0) continue;
-        s->column = columns[i].id;
+        s->column = columns[i].kind;
+        s->place = columns[i].place;
         s->one_line = columns[i].one_line;
         s->max = columns[i].max;
     }
@@ -135,8 +146,12 @@ static void look_ahead(item_writer_t *w)
         formats = formats || field->format;
         w->completes = w->completes || field->format || field->default_text;
     }
-    for (size_t i = 0; i < w->n_slots; i++)
-        w->slots[i].times = w->slots[i].column != COL_PUBLISHED || w->slots[i].field->tracked || formats;
+    for (size_t i = 0; i < w->n_slots; i++) {
+        slot_t *s = &w->slots[i];
+        s->times = s->column != COL_PUBLISHED || s->field->tracked || formats;
+        s->mode = mode_of(s);
+        w->requires = w->requires || s->field->required;
+    }
 }
 
 item_writer_t *item_writer_new(const template_t *t, bool detail, template_error_t *error)
@@ -160,6 +175,7 @@ item_writer_t *item_writer_new(const template_t *t, bool detail, template_error_
         w->key->one_line = true;
         w->key->max = MAX_URL;
         w->key->times = true;
+        w->key->mode = TEXT_LINE;
     }
     look_ahead(w);
     if (!ok) item_writer_destroy(&w);
@@ -189,7 +205,6 @@ void item_document(item_writer_t *w, arena_t *arena, urls_t *urls, size_t n)
 
 static void slot_reset(slot_t *s)
 {
-    s->first = s->last = NULL;
     s->n = 0;
     s->ms = TIME_NONE;
     s->unread = NULL;
@@ -211,13 +226,10 @@ static slot_t *slot_at(const item_writer_t *w, int index)
 static read_status_t add_piece(item_writer_t *w, slot_t *s, const char *text, size_t len, bool json)
 {
     if (s->n >= (s->many ? MAX_VALUES : 1)) return READ_OK;
-    piece_t *piece = s->n ? arena_alloc(w->arena, sizeof *piece) : &s->only;
+    piece_t *piece = s->n ? arena_alloc(w->arena, sizeof *piece) : &s->first;
     if (!piece) return READ_TOO_BIG;
     *piece = (piece_t){.text = text, .len = len, .json = json};
-    if (s->last)
-        s->last->next = piece;
-    else
-        s->first = piece;
+    if (s->n) s->last->next = piece;
     s->last = piece;
     s->n++;
     return READ_OK;
@@ -248,19 +260,16 @@ static read_status_t take_value(item_writer_t *w, slot_t *s, value_status_t stat
 // value_read, faster for what most fields are.
 static read_status_t put_plain(item_writer_t *w, slot_t *s, const char *raw, size_t len)
 {
-    bool lines = s->field->type == TYPE_TEXT && !s->one_line;
-    const char *text = text_clean_kept(w->arena, raw, len, lines ? TEXT_LINES : TEXT_LINE, s->max);
+    const char *text = text_clean_kept(w->arena, raw, len, s->mode, s->max);
     if (!text) return READ_TOO_BIG;
     if (text != raw) len = strlen(text);
     return len ? add_piece(w, s, text, len, false) : READ_OK;
 }
 
-static read_status_t put(item_writer_t *w, int index, const char *raw, size_t len, bool kept)
+static read_status_t put(item_writer_t *w, slot_t *s, const char *raw, size_t len, bool kept)
 {
-    slot_t *s = slot_at(w, index);
-    if (s->n && !s->many) return READ_OK;
-    if (s->plain && kept) return put_plain(w, s, raw, len);
     value_t value = {.ms = TIME_NONE};
+    if (s->n && !s->many) return READ_OK;
     value_status_t status =
         value_read(s->rule, w->urls, w->arena, raw, len, kept, s->one_line, s->max, &value);
     return take_value(w, s, status, &value);
@@ -268,12 +277,13 @@ static read_status_t put(item_writer_t *w, int index, const char *raw, size_t le
 
 read_status_t item_put(item_writer_t *w, int index, const char *raw, size_t len)
 {
-    return put(w, index, raw, len, false);
+    return put(w, slot_at(w, index), raw, len, false);
 }
 
 read_status_t item_put_kept(item_writer_t *w, int index, const char *raw, size_t len)
 {
-    return put(w, index, raw, len, true);
+    slot_t *s = slot_at(w, index);
+    return s->plain && (!s->n || s->many) ? put_plain(w, s, raw, len) : put(w, s, raw, len, true);
 }
 
 read_status_t item_put_json(item_writer_t *w, int index, const char *json, size_t len)
@@ -327,8 +337,7 @@ static int expand(const item_writer_t *w, const field_t *field, buf_t *out)
         len = strcspn(++at, "}");
         const slot_t *s = slot_named(w, at, len);
         if (!s || s->n == 0) return 1;
-        int rc =
-            field->type == TYPE_URL ? append_escaped(out, s->first->text) : buf_puts(out, s->first->text);
+        int rc = field->type == TYPE_URL ? append_escaped(out, s->first.text) : buf_puts(out, s->first.text);
         if (rc != 0) return 1;
         at += len + 1;
     }
@@ -360,17 +369,14 @@ static read_status_t put_default(item_writer_t *w, slot_t *s)
 
 // -- columns --------------------------------------------------------------------------------------
 
-// All values of a field as one text; *len is its length. NULL: the arena is full.
-static const char *joined(arena_t *arena, const slot_t *s, size_t *len)
+static const char *join(arena_t *arena, const slot_t *s, size_t *len)
 {
-    *len = s->first->len;
-    if (s->n == 1) return s->first->text;
     const char *between = s->one_line ? ", " : "\n";
     size_t most = 0, gap = strlen(between);
-    for (piece_t *p = s->first; p; p = p->next) most += p->len + gap;
+    for (const piece_t *p = pieces(s); p; p = p->next) most += p->len + gap;
     char *out = arena_alloc(arena, most + 1), *at = out;
     if (!out) return NULL;
-    for (piece_t *p = s->first; p && (size_t)(at - out) < s->max; p = p->next) {
+    for (const piece_t *p = pieces(s); p && (size_t)(at - out) < s->max; p = p->next) {
         if (at > out) at = stpcpy(at, between);
         at = mempcpy(at, p->text, p->len);
     }
@@ -379,24 +385,23 @@ static const char *joined(arena_t *arena, const slot_t *s, size_t *len)
     return out;
 }
 
+// All values of a field as one text; *len is its length. NULL: the arena is full.
+static const char *whole(arena_t *arena, const slot_t *s, size_t *len)
+{
+    if (s->n > 1) return join(arena, s, len);
+    *len = s->first.len;
+    return s->first.text;
+}
+
 static read_status_t fill_column(item_writer_t *w, const slot_t *s, item_t *item)
 {
     size_t len;
-    if (s->column == COL_PUBLISHED && s->n == 0) item->undated = s->unread;
-    if (s->n == 0 || s->column == COL_NONE) return READ_OK;
-    bool first = s->column == COL_URL || s->column == COL_IMAGE || s->column == COL_PUBLISHED;
-    const char *text = first ? s->first->text : joined(w->arena, s, &len);
+    if (s->column == COL_PUBLISHED && s->n) item->published_ms = s->ms;
+    if (s->column == COL_PUBLISHED && !s->n) item->undated = s->unread;
+    if (s->n == 0 || s->column == COL_NONE || s->column == COL_PUBLISHED) return READ_OK;
+    const char *text = s->column == COL_FIRST ? s->first.text : whole(w->arena, s, &len);
     if (!text) return READ_TOO_BIG;
-    switch (s->column) {
-    case COL_TITLE: item->title = text; break;
-    case COL_URL: item->url = text; break;
-    case COL_AUTHOR: item->author = text; break;
-    case COL_SUMMARY: item->summary = text; break;
-    case COL_CONTENT: item->content = text; break;
-    case COL_IMAGE: item->image = text; break;
-    case COL_PUBLISHED: item->published_ms = s->ms; break;
-    case COL_NONE: break;
-    }
+    memcpy((char *)item + s->place, &text, sizeof text);
     return READ_OK;
 }
 
@@ -411,8 +416,8 @@ static int json_value(buf_t *out, const slot_t *s, const char *text, size_t len,
 static int json_list(buf_t *out, const slot_t *s)
 {
     int rc = buf_append(out, "[", 1);
-    for (piece_t *p = s->first; p && rc == 0; p = p->next) {
-        if (p != s->first) rc = buf_append(out, ",", 1);
+    for (const piece_t *p = pieces(s); p && rc == 0; p = p->next) {
+        if (p != &s->first) rc = buf_append(out, ",", 1);
         if (rc == 0) rc = json_value(out, s, p->text, p->len, p->json);
     }
     return rc == 0 ? buf_append(out, "]", 1) : -1;
@@ -422,7 +427,7 @@ static bool is_list(const slot_t *s)
 {
     field_type_t type = s->field->type;
     return type == TYPE_LIST || (s->field->all && type != TYPE_TEXT && type != TYPE_HTML) ||
-           (s->field->all && s->first && s->first->json);
+           (s->field->all && s->n && s->first.json);
 }
 
 static int json_member(item_writer_t *w, const slot_t *s)
@@ -432,20 +437,20 @@ static int json_member(item_writer_t *w, const slot_t *s)
     if (buf_append(out, s->name, s->name_len) != 0) return -1;
     if (s->n == 0) return json_text(out, s->unread, strlen(s->unread));
     if (is_list(s)) return json_list(out, s);
-    const char *text = joined(w->arena, s, &len);
-    return text ? json_value(out, s, text, len, s->first->json) : -1;
+    const char *text = whole(w->arena, s, &len);
+    return text ? json_value(out, s, text, len, s->first.json) : -1;
 }
 
 // A member that does not fit any more is left out: the others are worth more than nothing.
-static read_status_t write_fields(item_writer_t *w, item_t *item)
+static void write_field(item_writer_t *w, const slot_t *s)
 {
-    buf_reset(&w->json);
-    for (size_t i = 0; i < w->n_slots; i++) {
-        const slot_t *s = &w->slots[i];
-        bool shown = s->column == COL_NONE ? s->n || s->unread : s->n == 0 && s->unread;
-        size_t before = w->json.len;
-        if (shown && (json_member(w, s) != 0 || w->json.len >= MAX_FIELDS_JSON)) w->json.len = before;
-    }
+    size_t before = w->json.len;
+    bool shown = s->n ? s->column == COL_NONE : s->unread != NULL;
+    if (shown && (json_member(w, s) != 0 || w->json.len >= MAX_FIELDS_JSON)) w->json.len = before;
+}
+
+static read_status_t end_fields(item_writer_t *w, item_t *item)
+{
     if (w->json.len == 0) return READ_OK;
     if (buf_append(&w->json, "}", 1) != 0) return READ_TOO_BIG;
     w->json.data[0] = '{'; // the first comma
@@ -455,21 +460,15 @@ static read_status_t write_fields(item_writer_t *w, item_t *item)
 
 // -- the end --------------------------------------------------------------------------------------
 
-static uint64_t content_hash(const item_writer_t *w)
+static uint64_t mix_slot(uint64_t hash, const slot_t *s)
 {
-    uint64_t hash = 0;
-    for (size_t i = 0; i < w->n_slots; i++) {
-        const slot_t *s = &w->slots[i];
-        if (!s->field->tracked) continue;
-        for (piece_t *p = s->first; p; p = p->next) hash = identity_mix(hash, p->text, p->len);
-        hash = identity_mix(hash, NULL, 0);
-    }
-    return hash;
+    for (const piece_t *p = pieces(s); p; p = p->next) hash = identity_mix(hash, p->text, p->len);
+    return identity_mix(hash, NULL, 0);
 }
 
 static bool is_wanted(const item_writer_t *w, const item_t *item)
 {
-    for (size_t i = 0; i < w->n_slots; i++)
+    for (size_t i = 0; w->requires && i < w->n_slots; i++)
         if (w->slots[i].field->required && w->slots[i].n == 0) return false;
     if (w->detail) return true;
     return item->title || item->url || item->summary || item->content || item->fields ||
@@ -498,10 +497,14 @@ static read_status_t complete_all(item_writer_t *w)
 static read_status_t fill(item_writer_t *w, item_t *item)
 {
     read_status_t status = w->completes ? complete_all(w) : READ_OK;
-    for (size_t i = 0; status == READ_OK && i < w->n_slots; i++) status = fill_column(w, &w->slots[i], item);
-    if (status != READ_OK) return status;
-    item->content_hash = content_hash(w);
-    return write_fields(w, item);
+    buf_reset(&w->json);
+    for (size_t i = 0; status == READ_OK && i < w->n_slots; i++) {
+        const slot_t *s = &w->slots[i];
+        status = fill_column(w, s, item);
+        if (s->field->tracked) item->content_hash = mix_slot(item->content_hash, s);
+        write_field(w, s);
+    }
+    return status == READ_OK ? end_fields(w, item) : status;
 }
 
 read_status_t item_end(item_writer_t *w, item_t *item, bool *keep)
@@ -510,7 +513,7 @@ read_status_t item_end(item_writer_t *w, item_t *item, bool *keep)
     read_status_t status = fill(w, item);
     *keep = status == READ_OK && is_wanted(w, item);
     if (!*keep || w->detail) return status;
-    int rc = identity_assign(&w->identity, item, w->key && w->key->n ? w->key->first->text : NULL, NULL);
+    int rc = identity_assign(&w->identity, item, w->key && w->key->n ? w->key->first.text : NULL, NULL);
     *keep = rc == 0;
     return rc < 0 ? READ_TOO_BIG : READ_OK;
 }

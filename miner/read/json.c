@@ -15,16 +15,19 @@
 #include "miner/read/next.h"
 #include "proto/limits.h"
 
-enum { MAX_SCRIPT_HEAD = 200 }; // bytes of a script before its JSON
+enum {
+    MAX_SCRIPT_HEAD = 200, // bytes of a script before its JSON
+    SMALL = 64 << 10,      // bytes of a document that is parsed in its arena, if that has no more in it yet
+    LOOK_EVERY = 16,       // items: all that is no path or pattern takes as long as its bytes are many
+};
 
 typedef struct {
     jsonpath_t *path;
     bool from_root; // of the document, not of the item
     bool plural;    // of `items`: what it selects are items, be they arrays
-    // of the item:
-    int name;     // where its names lead to
-    size_t names; // how many of its segments these are
-    bool whole;   // all
+    int name;       // where its names lead to; 0: to the item itself
+    size_t names;   // how many of its segments these are
+    bool whole;     // all
 } alternative_t;
 
 typedef struct {
@@ -52,7 +55,8 @@ struct json_reader {
     next_t *next_rule; // or NULL
     source_t *fields;  // one per field of the template, then the key
     size_t n_fields;
-    jsonpath_names_t *names; // what fields take from the item by names alone
+    jsonpath_names_t *names;  // what fields take from the item by names alone,
+    yyjson_val *const *named; // where these lead to in the present one
     nodelist_t found, nodes;
     size_t found_by; // which alternative of `items` found them
     int64_t work;    // left for this document
@@ -276,12 +280,18 @@ static yyjson_doc *parse_repaired(const char *text, size_t len, yyjson_read_err 
     return doc;
 }
 
-// yyjson checks UTF-8 as it goes, so what it takes needs no look at the charset before.
-static yyjson_doc *parse_strictly(const char *bytes, size_t len)
+// yyjson checks UTF-8 as it goes, so what it takes needs no look at the charset before. *own: its memory is
+// the arena's, for a small document.
+static yyjson_doc *parse_strictly(arena_t *arena, const char *bytes, size_t len, bool *own)
 {
+    yyjson_alc pool;
     if (len >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0) bytes += 3, len -= 3;
     skip_guard(&bytes, &len);
-    return len ? yyjson_read_opts((char *)bytes, len, YYJSON_READ_NUMBER_AS_RAW, NULL, NULL) : NULL;
+    size_t size = yyjson_read_max_memory_usage(len, YYJSON_READ_NUMBER_AS_RAW);
+    void *memory = len <= SMALL && arena_used(arena) <= SMALL ? arena_alloc(arena, size) : NULL;
+    *own = yyjson_alc_pool_init(&pool, memory, size);
+    return len ? yyjson_read_opts((char *)bytes, len, YYJSON_READ_NUMBER_AS_RAW, *own ? &pool : NULL, NULL)
+               : NULL;
 }
 
 static yyjson_doc *parse_leniently(arena_t *arena, const document_t *document, read_status_t *status,
@@ -315,7 +325,10 @@ static void free_doc(void *doc)
 
 yyjson_doc *json_parse(arena_t *arena, const document_t *document, read_status_t *status, char detail[200])
 {
-    yyjson_doc *doc = parse_strictly(document->bytes, document->len);
+    bool own;
+    yyjson_doc *doc = parse_strictly(arena, document->bytes, document->len, &own);
+    *status = READ_OK;
+    if (doc && own) return doc;
     if (!doc) doc = parse_leniently(arena, document, status, detail);
     if (!doc) return NULL;
     *status = READ_OK;
@@ -367,10 +380,9 @@ static read_status_t put_array(json_reader_t *r, const source_t *source, yyjson_
     return READ_OK;
 }
 
-static read_status_t put_value(json_reader_t *r, const source_t *source, yyjson_val *v)
+static read_status_t put_other(json_reader_t *r, const source_t *source, yyjson_val *v)
 {
     switch (yyjson_get_type(v)) {
-    case YYJSON_TYPE_STR: return put_text(r, source, yyjson_get_str(v), yyjson_get_len(v));
     case YYJSON_TYPE_RAW: return put_scalar(r, source, yyjson_get_raw(v), yyjson_get_len(v));
     case YYJSON_TYPE_BOOL:
         return yyjson_get_bool(v) ? put_scalar(r, source, "true", 4) : put_scalar(r, source, "false", 5);
@@ -378,6 +390,12 @@ static read_status_t put_value(json_reader_t *r, const source_t *source, yyjson_
     case YYJSON_TYPE_OBJ: return put_container(r, source, v);
     }
     return READ_OK; // null: none
+}
+
+static read_status_t put_value(json_reader_t *r, const source_t *source, yyjson_val *v)
+{
+    if (!yyjson_is_str(v)) return put_other(r, source, v);
+    return put_text(r, source, yyjson_get_str(v), yyjson_get_len(v));
 }
 
 // What is behind the names of an alternative.
@@ -394,29 +412,30 @@ static read_status_t put_nodes(json_reader_t *r, const source_t *source, const a
     return READ_OK;
 }
 
+// v: what the alternative's names have led to.
 static read_status_t put_alternative(json_reader_t *r, const source_t *source, const alternative_t *a,
-                                     yyjson_val *item)
+                                     yyjson_val *item, yyjson_val *v)
 {
     if (a->from_root) return put_nodes(r, source, a, r->root, r->root);
-    yyjson_val *v = jsonpath_names_get(r->names, a->name);
-    if (!v) return READ_OK;
     return a->whole ? put_value(r, source, v) : put_nodes(r, source, a, item, v);
 }
 
 static read_status_t read_field(json_reader_t *r, const source_t *source, yyjson_val *item, size_t *matches)
 {
     const paths_t *paths = &source->paths;
-    read_status_t status = READ_OK;
     bool words = false;
-    for (size_t i = 0; i < paths->n && status == READ_OK; i++) {
-        status = put_alternative(r, source, &paths->v[i], item);
+    for (size_t i = 0; i < paths->n; i++) {
+        yyjson_val *v = r->named[paths->v[i].name];
+        if (!v) continue;
+        read_status_t status = put_alternative(r, source, &paths->v[i], item, v);
+        if (status != READ_OK) return status;
         bool has = item_has(r->writer, source->index);
         bool back = !has && !words && item_counts_back(r->writer, source->index);
         words = words || back;
         matches[i] += has || back;
         if (has) break;
     }
-    return status;
+    return READ_OK;
 }
 
 // -- items ----------------------------------------------------------------------------------------
@@ -425,7 +444,7 @@ static read_status_t read_item(json_reader_t *r, yyjson_val *v, items_t *out)
 {
     size_t *matches = out->selector_matches + r->items.n;
     bool keep;
-    if (effort_over() || !jsonpath_names_find(r->names, v, &r->work)) return READ_TOO_COMPLEX;
+    if (!(r->named = jsonpath_names_find(r->names, v, &r->work))) return READ_TOO_COMPLEX;
     item_begin(r->writer);
     for (size_t i = 0; i < r->n_fields; i++) {
         read_status_t status = read_field(r, &r->fields[i], v, matches);
@@ -471,6 +490,7 @@ static read_status_t read_items(json_reader_t *r, yyjson_val *root, arena_t *are
     item_document(r->writer, arena, r->urls, out->matched);
     yyjson_val *v = yyjson_is_arr(container) ? unsafe_yyjson_get_first(container) : container;
     for (size_t i = 0; i < out->matched && status == READ_OK; i++) {
+        if (i % LOOK_EVERY == LOOK_EVERY - 1 && effort_over()) return READ_TOO_COMPLEX;
         status = read_item(r, container ? v : r->found.nodes[i], out);
         if (yyjson_is_arr(container)) v = unsafe_yyjson_get_next(v);
     }

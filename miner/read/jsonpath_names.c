@@ -13,22 +13,23 @@ enum { PLACES = 256, MAX_NAMES = 10000 };
 typedef struct {
     const char *text; // borrowed from the first path that has it
     size_t len;
-    int next;          // that has the same place below the same name; 0: none
-    unsigned below;    // how many names there are below it
-    uint64_t lengths;  // of these, a bit for each, modulo 64: no look at the text of most others
-    uint16_t *at;      // the first of these for each place, 0: none; NULL: there are no names below
-    yyjson_val *value; // of the last search
+    int next;         // that has the same place below the same name; 0: none
+    unsigned below;   // how many names there are below it
+    uint64_t lengths; // of these, a bit for each, modulo 64: no look at the text of most others
+    uint16_t *at;     // the first of these for each place, 0: none; NULL: there are no names below
 } name_t;
 
 struct jsonpath_names {
     name_t *v; // v[0] is `$`
     int n, cap;
+    yyjson_val **values; // of the last search
 };
 
 jsonpath_names_t *jsonpath_names_new(void)
 {
     jsonpath_names_t *names = xcalloc(1, sizeof *names);
     names->v = xcalloc(1, sizeof *names->v);
+    names->values = xcalloc(1, sizeof(yyjson_val *));
     names->n = names->cap = 1;
     return names;
 }
@@ -38,6 +39,7 @@ void jsonpath_names_destroy(jsonpath_names_t **names)
     if (!*names) return;
     for (int i = 0; i < (*names)->n; i++) free((*names)->v[i].at);
     free((*names)->v);
+    free((*names)->values);
     free(*names);
     *names = NULL;
 }
@@ -53,17 +55,31 @@ static bool has_length(uint64_t lengths, size_t len)
     return lengths >> len % 64 & 1;
 }
 
-// Names are short: a call of memcmp would take longer.
-static inline bool is_same(const char *a, const char *b, size_t len)
+static inline bool is_same_8(const char *a, const char *b)
 {
     uint64_t x, y;
-    for (; len >= sizeof x; a += sizeof x, b += sizeof x, len -= sizeof x) {
-        memcpy(&x, a, sizeof x);
-        memcpy(&y, b, sizeof y);
-        if (x != y) return false;
-    }
-    while (len && *a == *b) a++, b++, len--;
-    return len == 0;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return x == y;
+}
+
+static inline bool is_same_4(const char *a, const char *b)
+{
+    uint32_t x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return x == y;
+}
+
+// Names are short: a call of memcmp would take longer. What is left at the end is compared with some before
+// it.
+static inline bool is_same(const char *a, const char *b, size_t len)
+{
+    if (len < 4) return !len || (*a == *b && a[len / 2] == b[len / 2] && a[len - 1] == b[len - 1]);
+    if (len < 8) return is_same_4(a, b) && is_same_4(a + len - 4, b + len - 4);
+    for (size_t i = 0; i + 8 < len; i += 8)
+        if (!is_same_8(a + i, b + i)) return false;
+    return is_same_8(a + len - 8, b + len - 8);
 }
 
 // The name below parent that is text; 0: none.
@@ -83,6 +99,7 @@ static int find_or_make(jsonpath_names_t *names, int parent, const selector_t *s
     if (names->n == names->cap) {
         names->cap *= 2;
         names->v = xrealloc(names->v, (size_t)names->cap * sizeof *names->v);
+        names->values = xrealloc(names->values, (size_t)names->cap * sizeof(yyjson_val *));
     }
     uint16_t *first = &names->v[parent].at[place(s->name, s->name_len)];
     names->v[names->n] = (name_t){.text = s->name, .len = s->name_len, .next = *first};
@@ -117,33 +134,27 @@ static inline yyjson_val *next_key(yyjson_val *key)
     return __builtin_expect(unsafe_yyjson_is_ctn(key + 1), 0) ? unsafe_yyjson_get_next(key + 1) : key + 2;
 }
 
-static bool find_below(jsonpath_names_t *names, const name_t *parent, int64_t *work)
+static bool find_below(jsonpath_names_t *names, const name_t *parent, yyjson_val *object, int64_t *work)
 {
-    yyjson_val *object = parent->value;
     if (!yyjson_is_obj(object)) return true;
     size_t missing = parent->below, n = unsafe_yyjson_get_len(object);
     uint64_t lengths = parent->lengths;
     if ((*work -= 1 + (int64_t)n / 8) < 0) return false;
     yyjson_val *key = unsafe_yyjson_get_first(object);
-    for (; n && missing; n--, key = next_key(key)) {
+    for (; n; n--, key = next_key(key)) {
         if (!has_length(lengths, unsafe_yyjson_get_len(key))) continue;
         int i = find(names, parent, unsafe_yyjson_get_str(key), unsafe_yyjson_get_len(key));
-        if (!i || names->v[i].value) continue;
-        missing--;
-        names->v[i].value = key + 1;
-        if (names->v[i].below && !find_below(names, &names->v[i], work)) return false;
+        if (!i || names->values[i]) continue;
+        names->values[i] = key + 1;
+        if (names->v[i].below && !find_below(names, &names->v[i], key + 1, work)) return false;
+        if (--missing == 0) break;
     }
     return true;
 }
 
-bool jsonpath_names_find(jsonpath_names_t *names, yyjson_val *root, int64_t *work)
+yyjson_val *const *jsonpath_names_find(jsonpath_names_t *names, yyjson_val *root, int64_t *work)
 {
-    for (int i = 1; i < names->n; i++) names->v[i].value = NULL;
-    names->v[0].value = root;
-    return !names->v->below || find_below(names, names->v, work);
-}
-
-yyjson_val *jsonpath_names_get(const jsonpath_names_t *names, int i)
-{
-    return names->v[i].value;
+    for (int i = 1; i < names->n; i++) names->values[i] = NULL;
+    names->values[0] = root;
+    return !names->v->below || find_below(names, names->v, root, work) ? names->values : NULL;
 }

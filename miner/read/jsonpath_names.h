@@ -14,14 +14,12 @@ typedef struct jsonpath_names jsonpath_names_t;
 jsonpath_names_t *jsonpath_names_new(void);
 void jsonpath_names_destroy(jsonpath_names_t **names);
 
-// Has the names that path starts with (*taken of them; path must outlive names) looked for, too. A number for
-// jsonpath_names_get.
+// Has the names that path starts with (*taken of them; path must outlive names) looked for, too. Their place
+// in what jsonpath_names_find finds.
 int jsonpath_names_add(jsonpath_names_t *names, const jsonpath_t *path, size_t *taken);
 
-// Looks for all paths with root as `$`; of members of one name the first counts. Takes the members looked at
-// from *work; false: there is not enough.
-bool jsonpath_names_find(jsonpath_names_t *names, yyjson_val *root, int64_t *work);
-// What number i has led to, or NULL: nothing.
-yyjson_val *jsonpath_names_get(const jsonpath_names_t *names, int i);
+// What all paths lead to with root as `$`, by their places, NULL where nothing is: valid until the next call.
+// Of members of one name the first counts. Takes the members looked at from *work; NULL: there is not enough.
+yyjson_val *const *jsonpath_names_find(jsonpath_names_t *names, yyjson_val *root, int64_t *work);
 
 #endif

@@ -221,7 +221,7 @@ read_status_t reader_items(reader_t *r, arena_t *arena, const document_t *docume
 {
     effort_begin();
     read_status_t status = read_list(r, arena, document, out);
-    if (effort_over() && status == READ_TOO_COMPLEX)
+    if (status == READ_TOO_COMPLEX && effort_over())
         snprintf(out->detail, sizeof out->detail, "it takes more than %d ms to read", READ_BUDGET_MS);
     effort_end();
     return status;

@@ -181,16 +181,14 @@ static bool ends_run(unsigned char c)
     return c <= ' ' || c == 0x7F || c == 0xC2;
 }
 
-// Bytes that folding would not simply copy, given those one and two places before them. feeds: all bits where
-// line feeds are kept, else none.
+// Bytes that folding would not simply copy, given those one and two places before them. Of two white spaces
+// the greater one is a space, unless both are line feeds.
 static inline __attribute__((always_inline)) block_t folding(block_t now, block_t before, block_t second,
-                                                             block_t feeds)
+                                                             bool lines)
 {
-    block_t feed = (block_t)(now == '\n') & feeds, fed = (block_t)(before == '\n') & feeds;
-    block_t blank = (block_t)(now == ' ') | feed, blanked = (block_t)(before == ' ') | fed;
-    block_t third = feed & fed & (block_t)(second == '\n');
-    return ((block_t)(now < ' ') & ~feed) | (block_t)(now == 0x7F) | (block_t)(now == 0xC2) |
-           (blank & blanked & ~(feed & fed)) | third;
+    block_t pair = block_max(now, before), bad = (block_t)(now < ' ');
+    if (lines) bad = (bad & ~(block_t)(now == '\n')) | (block_t)(block_max(pair, second) == '\n');
+    return bad | (block_t)(now == 0x7F) | (block_t)(now == 0xC2) | (block_t)(pair == ' ');
 }
 
 // Bytes at s that folding would simply copy, many at a time; s[-1] is there.
@@ -199,7 +197,7 @@ static size_t plain_prefix(const unsigned char *s, const unsigned char *end)
     const unsigned char *p = s;
     block_t none = {0};
     while ((size_t)(end - p) >= sizeof none &&
-           !block_any(folding(block_load((const char *)p), block_load((const char *)p - 1), none, none)))
+           !block_any(folding(block_load((const char *)p), block_load((const char *)p - 1), none, false)))
         p += sizeof none;
     return (size_t)(p - s);
 }
@@ -320,26 +318,24 @@ static bool is_short_folded(const unsigned char *s, size_t len)
     return true;
 }
 
-// is_folded of texts that are not short.
-static inline __attribute__((always_inline)) bool are_folded(const char *s, size_t len, block_t feeds)
+// is_folded of texts that are not short and begin with no white space.
+static inline __attribute__((always_inline)) bool are_folded(const char *s, size_t len, bool lines)
 {
-    block_t none = {0};
-    // the first two bytes need none before them: the first one is no white space
-    block_t bad = folding(block_load(s), none, none, feeds);
+    block_t bad = {0};
+    if (ends_run((unsigned char)s[0]) || (ends_run((unsigned char)s[1]) && s[1] != ' ')) return false;
     for (size_t i = 2; i + sizeof bad <= len; i += sizeof bad)
-        bad |= folding(block_load(s + i), block_load(s + i - 1), block_load(s + i - 2), feeds);
+        bad |= folding(block_load(s + i), block_load(s + i - 1), block_load(s + i - 2), lines);
     s += len - sizeof bad; // what is left, and some again
-    return !block_any(bad | folding(block_load(s), block_load(s - 1), block_load(s - 2), feeds));
+    return !block_any(bad | folding(block_load(s), block_load(s - 1), block_load(s - 2), lines));
 }
 
 // Would folding leave s as it is? Says no to some texts of which it is true.
 static bool is_folded(const char *s, size_t len, bool lines)
 {
-    block_t none = {0};
     if (len == 0) return true;
     if ((unsigned char)s[0] <= ' ' || (unsigned char)s[len - 1] <= ' ') return false;
-    if (len < 2 + sizeof none) return is_short_folded((const unsigned char *)s, len);
-    return lines ? are_folded(s, len, ~none) : are_folded(s, len, none);
+    if (len < 2 + sizeof(block_t)) return is_short_folded((const unsigned char *)s, len);
+    return lines ? are_folded(s, len, true) : are_folded(s, len, false);
 }
 
 const char *text_clean_kept(arena_t *arena, const char *s, size_t len, text_mode_t mode, size_t max)

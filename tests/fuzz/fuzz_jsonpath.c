@@ -17,8 +17,9 @@ static void check_names(jsonpath_t *path, yyjson_val *root, const nodelist_t *ex
     size_t taken;
     jsonpath_names_t *names = jsonpath_names_new();
     int i = jsonpath_names_add(names, path, &taken);
-    if (!jsonpath_names_find(names, root, &work)) abort();
-    yyjson_val *v = jsonpath_names_get(names, i);
+    yyjson_val *const *found = jsonpath_names_find(names, root, &work);
+    if (!found) abort();
+    yyjson_val *v = found[i];
     nodes.n = 0;
     if (v && jsonpath_select_from(path, taken, root, v, &work, &nodes) != JSONPATH_OK) abort();
     if (nodes.n != expected->n) abort();

@@ -46,8 +46,8 @@ static void check_names(jsonpath_t *path, yyjson_val *document, const nodelist_t
     size_t taken;
     jsonpath_names_t *names = jsonpath_names_new();
     int i = jsonpath_names_add(names, path, &taken);
-    assert_true(jsonpath_names_find(names, document, &work));
-    yyjson_val *v = jsonpath_names_get(names, i);
+    yyjson_val *const *found = jsonpath_names_find(names, document, &work), *v = found ? found[i] : NULL;
+    assert_non_null(found);
     nodes.n = 0;
     if (v) assert_int_equal(jsonpath_select_from(path, taken, document, v, &work, &nodes), JSONPATH_OK);
     assert_int_equal(nodes.n, expected->n);
@@ -110,6 +110,7 @@ static void test_names(void **state)
     jsonpath_names_t *names = jsonpath_names_new();
     yyjson_doc *doc = yyjson_read(json, strlen(json), YYJSON_READ_NUMBER_AS_RAW);
     int places[N];
+    yyjson_val *const *found = NULL;
     int64_t work = 1000, too_little = 1;
     for (size_t i = 0; i < N; i++) {
         size_t taken;
@@ -118,21 +119,21 @@ static void test_names(void **state)
         assert_int_equal(taken, cases[i].names);
     }
     assert_int_equal(places[0], places[3]);
-    assert_false(jsonpath_names_find(names, yyjson_doc_get_root(doc), &too_little));
+    assert_null(jsonpath_names_find(names, yyjson_doc_get_root(doc), &too_little));
     for (int round = 0; round < 2; round++) {
-        assert_true(jsonpath_names_find(names, yyjson_doc_get_root(doc), &work));
+        assert_non_null(found = jsonpath_names_find(names, yyjson_doc_get_root(doc), &work));
         for (size_t i = 0; i < N; i++) {
-            yyjson_val *v = jsonpath_names_get(names, places[i]);
+            yyjson_val *v = found[places[i]];
             char *text = yyjson_val_write(v, 0, NULL);
             if (!cases[i].names) assert_ptr_equal(v, yyjson_doc_get_root(doc));
             if (cases[i].value) assert_string_equal(text, cases[i].value);
             free(text);
         }
     }
-    assert_null(jsonpath_names_get(names, places[4]));
-    assert_null(jsonpath_names_get(names, places[5]));
-    assert_true(jsonpath_names_find(names, NULL, &work));
-    assert_null(jsonpath_names_get(names, places[0]));
+    assert_null(found[places[4]]);
+    assert_null(found[places[5]]);
+    assert_non_null(found = jsonpath_names_find(names, NULL, &work));
+    assert_null(found[places[0]]);
     jsonpath_names_destroy(&names);
     assert_null(names);
     for (size_t i = 0; i < N; i++) jsonpath_destroy(&paths[i]);
