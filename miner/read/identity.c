@@ -10,6 +10,8 @@
 #include "miner/read/text.h"
 #include "proto/limits.h"
 
+enum { LONG = 256 }; // bytes of a text for which wider registers pay
+
 // One key of the document.
 typedef struct {
     uint64_t content_hash; // of the item that had it first
@@ -36,6 +38,9 @@ static uint64_t hash_text(const char *s)
 
 uint64_t identity_hash(const char *s, size_t len)
 {
+#ifdef __x86_64__
+    if (len >= LONG && __builtin_cpu_supports("avx2")) return identity_hash_avx2(s, len);
+#endif
     return XXH3_64bits(s, len);
 }
 

@@ -34,6 +34,8 @@ static inline uint64_t identity_mix(uint64_t hash, const char *text, size_t len)
 
 // XXH3 of a text.
 uint64_t identity_hash(const char *text, size_t len);
+// The same, where the processor has AVX2.
+uint64_t identity_hash_avx2(const char *text, size_t len);
 
 // A multiplication is a bijection, so nothing of hash is lost. Short texts are hashed much faster one by one
 // than with XXH3's state for streams.

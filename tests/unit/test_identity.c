@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include <xxhash.h>
+
 #include "miner/read/filter.h"
 #include "miner/read/identity.h"
 #include "miner/read/url.h"
@@ -89,6 +91,15 @@ static void long_keys_are_hashed(void **state)
         assert_true(strlen(b.key) <= MAX_KEY);
     }
     identity_free(&id);
+}
+
+static void hash_is_xxh3_of_any_length(void **state)
+{
+    (void)state;
+    char text[3000];
+    for (size_t i = 0; i < sizeof text; i++) text[i] = (char)(i * i >> 3);
+    for (size_t len = 0; len <= sizeof text; len += len < 600 ? 1 : 97)
+        assert_true(identity_hash(text, len) == XXH3_64bits(text, len));
 }
 
 static void links_are_resolved(void **state)
@@ -293,6 +304,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(keys_are_taken_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(repeats_get_keys_of_their_own, setup, teardown),
         cmocka_unit_test_setup_teardown(long_keys_are_hashed, setup, teardown),
+        cmocka_unit_test(hash_is_xxh3_of_any_length),
         cmocka_unit_test_setup_teardown(links_are_resolved, setup, teardown),
         cmocka_unit_test_setup_teardown(normal_forms, setup, teardown),
         cmocka_unit_test_setup_teardown(values_by_type, setup, teardown),
