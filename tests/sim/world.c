@@ -198,7 +198,7 @@ static void on_page(world_t *w)
     sim_schedule(w, (int64_t)sim_random(w, 500), EV_PAGE, NULL, 0);
 }
 
-// Frozen processes take their events later, in order.
+// Frozen processes take their events later, in order. The broker may have been about to take what came, or to tick.
 static bool postponed(world_t *w, event_t *e)
 {
     int64_t until = 0;
@@ -207,7 +207,7 @@ static bool postponed(world_t *w, event_t *e)
     if (to) until = to->frozen_until;
     if (e->type >= EV_MINER_BEAT && e->type <= EV_DRAINED) until = w->miners[e->miner].frozen_until;
     if (until <= w->now) return false;
-    e->at = until;
+    e->at = until + (e->type == EV_BROKER_TICK && e->order % 2);
     push(w, e);
     return true;
 }
