@@ -123,6 +123,7 @@ void broker_load_number(broker_t *b, const char *name, int64_t value)
     if (!strcmp(name, "accounted")) b->accounted = value;
     if (!strcmp(name, "given_until")) b->given_until = value;
     if (!strcmp(name, "letters_dropped")) b->letters.dropped = (uint64_t)value;
+    if (!strcmp(name, "next_task")) b->tasks.next_id = (uint64_t)value;
     if (!strcmp(name, "next_letter")) b->letters.next_id = (uint64_t)value;
 }
 

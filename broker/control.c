@@ -137,9 +137,16 @@ static void leave_all(broker_t *b, listing_t *l, const char *reason)
 
 enum { AHEAD_MS = 1000 }; // that the owner's idea of broker time may be ahead
 
-static bool may_run(const broker_t *b, const source_t *s)
+// What an owner may call now, at most: where time went back at the start, anything that was given out before.
+static int64_t latest_now(const broker_t *b)
 {
     int64_t at = b->now + AHEAD_MS;
+    return at > b->given_until ? at : b->given_until;
+}
+
+static bool may_run(const broker_t *b, const source_t *s)
+{
+    int64_t at = latest_now(b);
     if (!s->entered || !s->known_to_owner || !lane_owner(s->lane)) return false;
     return (s->extra && s->extra <= at) || (s->held > s->done && grid_next(source_grid(s), s->done) <= at);
 }
@@ -163,7 +170,7 @@ typedef struct {
 static handed_t handed_out(const broker_t *b, const source_t *s)
 {
     bool asked = s->extra && (s->extra_cause == CAUSE_added || s->extra_cause == CAUSE_replay);
-    int64_t last = b->now + AHEAD_MS < s->held ? b->now + AHEAD_MS : s->held;
+    int64_t at = latest_now(b), last = at < s->held ? at : s->held;
     return (handed_t){s->entered, asked ? s->extra_cause : CAUSE_scheduled, polled_at(b, s),
                       s->away ? 1 : grid_last(source_grid(s), last)};
 }

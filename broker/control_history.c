@@ -149,6 +149,6 @@ void command_replay(call_t *c)
         put_str(c, o, "template", s->listing->template->name);
         put_str(c, o, "url", s->url);
         put_str(c, o, "action", "replayed");
-        put_time(c, o, "due_ms", s->extra);
+        put_time(c, o, "due_ms", s->extra ? s->extra : s->turn);
     }
 }

@@ -104,6 +104,7 @@ static void send_grid(broker_t *b, source_t *s, int64_t after, wire_cause_t caus
     int64_t from = later(after, s->done);
     if (cause == CAUSE_scheduled) cause = (wire_cause_t)s->late_cause;
     s->late_cause = CAUSE_scheduled;
+    if (s->turn_cause == CAUSE_replay) cause = CAUSE_replay; // wherever it is polled
     if (g.schedule) {
         send_runs(b, s, g, from, cause);
         return;

@@ -252,7 +252,7 @@ void jobs_listed_stray(broker_t *b, const miner_t *m, const wire_holding_t *h)
     stray_t stray = {.source = h->source, .miner = jobs_miner(m)};
     if (strays_runs(all, h->source))
         strays_listed(all, stray.miner, h->source, b->revokes + 1);
-    else if (h->running && strays_all(all) < b->config.max_concurrent)
+    else if ((h->running || h->held > h->done) && strays_all(all) < b->config.max_concurrent)
         strays_put(all, &stray, last_lease_end(b));
 }
 
@@ -552,7 +552,7 @@ static void wait_for_due(broker_t *b, job_t *job)
 static void send_gated(broker_t *b, job_t *job, int64_t due)
 {
     source_t *s = job->source;
-    wire_cause_t cause = due == s->extra ? (wire_cause_t)s->extra_cause : CAUSE_scheduled;
+    wire_cause_t cause = (wire_cause_t)(due == s->extra ? s->extra_cause : s->turn_cause);
     if (cause == CAUSE_scheduled && b->now > due + b->config.slot_ms / 4) cause = CAUSE_waited;
     int64_t until = b->now + jobs_lease_ms(s->listing);
     run(b, job, jobs_miner(s->lane->owner), due, until);
@@ -660,7 +660,7 @@ static bool wake_listing(broker_t *b, listing_t *l)
         size_t running = b->jobs.running;
         leave(b, job);
         if (!start(b, job, !dependency))
-            patience = dependency ? patience - 1 : 0;
+            patience = dependency || job->why == ERR_dependency ? patience - 1 : 0;
         else if (b->jobs.running == running)
             b->jobs.changed = true; // it left the line without a run: somebody may have let it go first
         else

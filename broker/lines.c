@@ -47,7 +47,8 @@ static job_t *place_of(const listing_t *l, const job_t *job)
 void lines_park(broker_t *b, job_t *job, bool first)
 {
     listing_t *l = job->source->listing;
-    job_t *after = first ? NULL : place_of(l, job);
+    bool back = first && job->why != ERR_dependency; // else those that are hastened would come in front of it
+    job_t *after = back ? NULL : place_of(l, job);
     job->state = JOB_PARKED;
     job->previous = after;
     job->next = after ? after->next : l->parked_first;

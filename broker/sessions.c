@@ -124,6 +124,13 @@ void session_ready(broker_t *b, uint64_t peer, const wire_ready_t *r)
     welcome(b, m);
 }
 
+// Its dues were taken back, and the word was lost; or an earlier broker handed them out before the source had
+// to wait for its turns: no due runs under a lease before its time.
+static bool is_recalled(const broker_t *b, const source_t *s, const wire_holding_t *h)
+{
+    return (s->entered && !s->known_to_owner && h->held > h->done) || (jobs_gate(s) && h->held > b->now);
+}
+
 // A source that the miner lists: it keeps it, or drops it.
 static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
 {
@@ -133,11 +140,11 @@ static void on_holding(broker_t *b, miner_t *m, const wire_holding_t *h)
     bool owned = wanted && h->version && s->lane->owner == m;
     // no broker of this cluster gave out dues that are later than built_until
     bool sound = h->held <= b->built_until && h->done <= b->built_until;
-    if (!owned || s->lane->moving || h->version != s->listing->stamp || !sound) {
+    if (!owned || s->lane->moving || h->version != s->listing->stamp || !sound || is_recalled(b, s, h)) {
+        if (s) jobs_listed(b, m, s, h); // what it has may begin until it is told
         if (h->version) outbox_revoke(b, m, h->source, "not yours any more");
         if (wanted && s->lane->owner == m && !s->lane->moving) s->known_to_owner = false;
         if (wanted && h->running) dues_runs_at(b, s, m);
-        if (s && h->running) jobs_listed(b, m, s, h);
         if (!s) jobs_listed_stray(b, m, h);
         if (owned && s->lane->moving) source_mark(s, true); // once more
         return;

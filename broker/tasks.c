@@ -93,6 +93,7 @@ task_t *task_add(broker_t *b, const task_t *wanted)
     task_t *t = xcalloc(1, sizeof *t);
     *t = *wanted;
     t->id = b->tasks.next_id++;
+    broker_store_number(b, "next_task", (int64_t)b->tasks.next_id); // a name that was seen names no other
     t->created = b->now;
     map_put(&b->tasks.by_id, t->id, t);
     wait_for_turn(b, t);

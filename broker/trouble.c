@@ -250,13 +250,15 @@ void trouble_late_outcome(broker_t *b, source_t *s, const wire_outcome_t *o)
 
 // -- deaths of miners -------------------------------------------------------------------------------------
 
-// A due of source had come at `at`, when m was last alive, and m may have been polling it. What it had read
-// for a while only waited for the sink.
-static bool in_flight(const source_t *s, int64_t at)
+// A due of s had come when m was last alive, and m may have been polling it. What it had read for a while
+// only waited for the sink.
+static bool in_flight(const miner_t *m, const source_t *s)
 {
+    int64_t at = m->alive_at;
     if (!s->entered || s->away) return false;
     if (s->polled && s->polled_at < at - READ_MS) return false;
-    if (s->job && s->job->state == JOB_RUNNING) return true;
+    if (s->job && s->job->state == JOB_RUNNING)
+        return s->job->miner == jobs_miner(m); // else where it was before
     if (jobs_gate(s) || !s->known_to_owner) return false;
     if (s->extra && s->extra <= at) return true;
     return s->held > s->done && grid_next(source_grid(s), s->done) <= at;
@@ -269,7 +271,7 @@ static int64_t last_alive(const broker_t *b, const miner_t *m)
 
 static void note_in_flight(miner_t *m, const source_t *s)
 {
-    if (!in_flight(s, m->alive_at)) return;
+    if (!in_flight(m, s)) return;
     if (m->n_in_flight == m->cap_in_flight)
         m->in_flight =
             xrealloc(m->in_flight, (m->cap_in_flight = m->cap_in_flight * 2 + 64) * sizeof *m->in_flight);

@@ -17,6 +17,7 @@ enum {
     LATE_MS = 2000, // in the calm, after a due
     SETTLING_MS = 3000,
     DRAIN_MS = 10000,
+    REPORTED_MS = LIVENESS_MS + 4000, // until all miners have told what they did
     LONGEST_EVERY_MS = 2000 + SIM_EVERY_STEPS * 1000,
 };
 
@@ -31,19 +32,24 @@ static int64_t last_sleeper(const world_t *w)
     return at;
 }
 
-// All faults end: everybody is up, every template is there.
-static void make_calm(world_t *w)
+// All faults end: everybody is up.
+static void end_faults(world_t *w)
 {
     w->extra_delay_until = w->sink_away_until = w->slow_disk_until = w->now;
     for (int i = 0; i < MAX_MINERS; i++) w->miners[i].sick_until = w->miners[i].overloaded_until = 0;
     if (!w->broker) sim_start_broker(w);
     for (int i = 0; i < MAX_HOSTS; i++)
         w->host_fails_until[i] = w->host_slow_until[i] = w->host_limits_until[i] = w->now;
-    for (int t = 0; t < w->n_templates; t++) w->off[t] = false;
     for (int i = 0; i < w->n_pages; i++) w->pages[i].broken_until = 0;
     w->poison = -1;
     for (int i = 0; i < 3; i++)
         if (!w->miners[i].alive) miner_start(w, &w->miners[i]);
+}
+
+// Every template is there; what failed until now is past.
+static void begin_anew(world_t *w)
+{
+    for (int t = 0; t < w->n_templates; t++) w->off[t] = false;
     for (int t = 0; t < w->n_templates; t++) {
         char name[16];
         snprintf(name, sizeof name, "t%d", t);
@@ -188,7 +194,9 @@ void calm_run(world_t *w)
 {
     w->calm = true;
     if (!sim_run_until(w, last_sleeper(w))) return;
-    make_calm(w);
+    end_faults(w);
+    if (!sim_run_until(w, w->now + REPORTED_MS)) return;
+    begin_anew(w);
     if (w->failure[0] || !sim_run_until(w, w->now + 3 * w->slot_ms + 15000)) return;
     int64_t span = 3 * w->slot_ms + 65000;
     int64_t begin = w->now;

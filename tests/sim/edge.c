@@ -196,7 +196,8 @@ void sim_start_broker(world_t *w)
     user_tasks_restart(w);
     load(w);
     broker_start(w->broker, sim_instant(w));
-    w->broker_started = w->now;
+    w->broker_started = w->ticked_at = w->now;
+    w->grace_end = w->now + GRACE_MS;
     sim_note_time(w);
     w->broker_began = heard_now(w);
     heard_restart(w, w->n_ops);

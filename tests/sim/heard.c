@@ -15,12 +15,11 @@ enum {
     TURN_MS = 300,       // and until its turn comes, where nothing is in the way
     SAVED_RETRIES = 10,  // that a broker may spend at its start; then one in so many polls
     POLLS_A_RETRY = 10,
-    GRACE_MS = LIVENESS_MS + 2000, // in which a broker that starts does nothing
-    CHANGES_MS = 10000,            // after which nobody remembers of a host that it had been removed
-    MOVE_MS = 60000,               // that a host which fails may be on its way to another miner
-    MORE_STRIKES = 3,              // outcomes that may not have counted
-    PAUSE_SLOTS = 10,              // before the first probe, then twice as long each time
-    ENOUGH_RETRIES = 10,           // to say something of their spread
+    CHANGES_MS = 10000,  // after which nobody remembers of a host that it had been removed
+    MOVE_MS = 60000,     // that a host which fails may be on its way to another miner
+    MORE_STRIKES = 3,    // outcomes that may not have counted
+    PAUSE_SLOTS = 10,    // before the first probe, then twice as long each time
+    ENOUGH_RETRIES = 10, // to say something of their spread
 };
 
 int64_t heard_now(const world_t *w)
@@ -69,8 +68,10 @@ static void note_outcome(world_t *w, const event_t *e, const wire_outcome_t *o)
     else
         p->heard = (heard_t){.settled_due = p->heard.settled_due,
                              .attempt_due = p->heard.attempt_due,
+                             .asked_due = p->heard.asked_due, // it may be on its way
                              .listed = p->heard.listed};
-    if (!o->retry_after_s || w->off[p->template]) return;
+    bool lost = w->changed_at[p->template] + CHANGES_MS > w->broker_started; // perhaps: it may not know p
+    if (!o->retry_after_s || w->off[p->template] || lost) return;
     int64_t until = heard_now(w) + (int64_t)o->retry_after_s * 1000;
     if (w->trace)
         printf("%lld h%d is to be left alone until %lld\n", (long long)w->now, p->host, (long long)until);

@@ -11,7 +11,10 @@
 #include "tests/sim/pressure.h"
 #include "tests/sim/world.h"
 
-enum { CLOCK_FALL_MS = 50 }; // at a message, at most
+enum {
+    CLOCK_FALL_MS = 50, // at a message, at most
+    SETTLED_MS = 20000, // a miner that has been up for longer does not die by itself; with what a broker lags
+};
 
 static void say(world_t *w, sim_miner_t *m, wire_type_t type, const void *message)
 {
@@ -54,8 +57,9 @@ static void send_outcomes(world_t *w, sim_miner_t *m, int from)
     say(w, m, WIRE_TYPE_OUTCOMES, &msg);
 }
 
-static void report(world_t *w, sim_miner_t *m, const holding_t *h, int64_t due, int kind, int result,
-                   int error)
+// cause: of the due, as it was assigned.
+static void report(world_t *w, sim_miner_t *m, const holding_t *h, int64_t due, uint64_t cause, int kind,
+                   int result, int error)
 {
     if (m->n_unacked == MAX_UNACKED) {
         sim_fail(w, "%s has %d outcomes that nobody acknowledged", m->name, m->n_unacked);
@@ -68,6 +72,7 @@ static void report(world_t *w, sim_miner_t *m, const holding_t *h, int64_t due, 
                           .kind = (uint64_t)kind,
                           .source = h->id,
                           .due = due,
+                          .cause = cause,
                           .result = (uint64_t)result,
                           .error = (uint64_t)error,
                           .took_ms = 50,
@@ -142,18 +147,19 @@ static void watch(world_t *w, const sim_miner_t *m, const holding_t *h, int64_t 
     }
 }
 
-static void start_poll(world_t *w, sim_miner_t *m, holding_t *h, int64_t due, int64_t until)
+static void start_poll(world_t *w, sim_miner_t *m, holding_t *h, int64_t due, uint64_t cause, int64_t until)
 {
     h->lease_at = until ? until - m->offset : 0;
     if (until && h->lease_at <= w->now) { // too late to begin
         settle(h, due);
-        report(w, m, h, due, OUTCOME_BOTH, RESULT_failed, ERR_timeout);
+        report(w, m, h, due, cause, OUTCOME_BOTH, RESULT_failed, ERR_timeout);
         return;
     }
     policy_check_start(w, m, h, due);
     host_enter(w, m, h);
     h->running = true;
     h->running_due = due;
+    h->running_cause = cause;
     h->running_generation = h->generation;
     h->run = ++m->polls;
     h->started = w->now + m->offset;
@@ -181,14 +187,15 @@ static void take_dues(world_t *w, sim_miner_t *m, holding_t *h)
     while (ready < h->n_dues && h->dues[ready].at <= w->now) ready++;
     while (ready > wanted) {
         settle(h, h->dues[0].due);
-        report(w, m, h, h->dues[0].due, OUTCOME_BOTH, RESULT_skipped, reason);
+        report(w, m, h, h->dues[0].due, h->dues[0].cause, OUTCOME_BOTH, RESULT_skipped, reason);
         drop_due(h, 0);
         ready--;
     }
     if (ready == 1 && !host_is_full(w, m, h->page)) {
         int64_t due = h->dues[0].due, until = h->dues[0].until;
+        uint64_t cause = h->dues[0].cause;
         drop_due(h, 0);
-        start_poll(w, m, h, due, until);
+        start_poll(w, m, h, due, cause, until);
     }
 }
 
@@ -212,7 +219,7 @@ static void note_success(const holding_t *h)
 static void fail_poll(world_t *w, sim_miner_t *m, holding_t *h, error_class_t error)
 {
     h->page->troubled = true;
-    report(w, m, h, h->running_due, OUTCOME_BOTH, RESULT_failed, (int)error);
+    report(w, m, h, h->running_due, h->running_cause, OUTCOME_BOTH, RESULT_failed, (int)error);
     end_poll(w, m, h);
 }
 
@@ -249,11 +256,11 @@ static void on_read(world_t *w, sim_miner_t *m, holding_t *h)
     h->read_version = h->page->version;
     if (h->read_version == h->known_version) {
         note_success(h);
-        report(w, m, h, h->running_due, OUTCOME_BOTH, RESULT_not_modified, ERR_none);
+        report(w, m, h, h->running_due, h->running_cause, OUTCOME_BOTH, RESULT_not_modified, ERR_none);
         end_poll(w, m, h);
         return;
     }
-    report(w, m, h, h->running_due, OUTCOME_POLLED, RESULT_changed, ERR_none);
+    report(w, m, h, h->running_due, h->running_cause, OUTCOME_POLLED, RESULT_changed, ERR_none);
     int64_t took = 5 + (int64_t)sim_random(w, 60);
     if (w->sink_away_until > w->now) took += w->sink_away_until - w->now;
     event_t *e = later(w, m, took, EV_POLL_STORED);
@@ -274,7 +281,7 @@ static void on_stored(world_t *w, sim_miner_t *m, holding_t *h)
         map_put(&w->stored, key, (void *)(uintptr_t)(h->read_version + 1));
     if (h->running_generation == h->generation) h->known_version = h->read_version;
     note_success(h);
-    report(w, m, h, h->running_due, OUTCOME_STORED, RESULT_changed, ERR_none);
+    report(w, m, h, h->running_due, h->running_cause, OUTCOME_STORED, RESULT_changed, ERR_none);
     end_poll(w, m, h);
 }
 
@@ -393,6 +400,7 @@ static void on_assign(world_t *w, sim_miner_t *m, const wire_assign_t *a)
             h->dues[i_due].at = w->now + wait;
             h->dues[i_due].until = d->until ? a->slot_start + d->until : 0;
             h->dues[i_due].priority = d->priority;
+            h->dues[i_due].cause = d->cause;
             if (due > h->held) h->held = due;
             event_t *e = later(w, m, wait > 0 ? wait : 0, EV_POLL_DUE);
             e->source = h->id;
@@ -464,7 +472,7 @@ void miner_dial(world_t *w, sim_miner_t *m)
 void miner_start(world_t *w, sim_miner_t *m)
 {
     int index = (int)(m - w->miners);
-    *m = (sim_miner_t){.alive = true, .index = index, .incarnation = w->next_incarnation++};
+    *m = (sim_miner_t){.alive = true, .index = index, .incarnation = w->next_incarnation++, .born = w->now};
     snprintf(m->name, sizeof m->name, "m%d", index);
     map_init(&m->holdings);
     map_init(&m->templates);
@@ -483,9 +491,12 @@ void miner_free(sim_miner_t *m)
 
 void miner_lost(world_t *w, const sim_miner_t *m)
 {
-    w->deaths++;
-    for (int i = 0; i < w->n_pages; i++)
-        w->pages[i].deaths += holding_of(m, w->pages[i].id) || w->pages[i].sent_to == m->index + 1;
+    for (int i = 0; i < w->n_pages; i++) {
+        page_t *p = &w->pages[i];
+        if (!holding_of(m, p->id) && p->sent_to != m->index + 1) continue;
+        p->deaths++;
+        p->settled_deaths += w->now > m->born + SETTLED_MS;
+    }
 }
 
 static bool busy(const sim_miner_t *m)

@@ -1,5 +1,6 @@
 // Policy: what templates of a world are to each other, pages that are trouble, and checks that no poll starts
-// which the rules forbid. A poll counts as running until its lease is over by its miner's own reckoning.
+// which the rules forbid. A poll under a lease counts as running until that is over by its miner's own
+// reckoning.
 #ifndef RTM_TESTS_SIM_POLICY_H
 #define RTM_TESTS_SIM_POLICY_H
 

@@ -167,8 +167,11 @@ static void check_quarantine(world_t *w, const list_t *list)
             sim_fail(w, "%s is in quarantine, and there is no dead letter of it", p->url);
         if (!is && !disabled && letter) sim_fail(w, "%s is in quarantine as a dead letter only", p->url);
         if (!is) p->letter_dropped = false;
-        if (is && letter && !strcmp(row_text(letter, "error"), "poison") && w->deaths < POISON_DEATHS)
-            sim_fail(w, "%s is said to be poison, and %d miners died", p->url, w->deaths);
+        bool poison = is && letter && !strcmp(row_text(letter, "error"), "poison");
+        if (poison && p->deaths < POISON_DEATHS)
+            sim_fail(w, "%s is said to be poison, and %d miners died that had it", p->url, p->deaths);
+        if (poison && !p->settled_deaths)
+            sim_fail(w, "%s is said to be poison, and all miners that died of it had just started", p->url);
     }
 }
 

@@ -40,7 +40,7 @@ static bool is_old(const world_t *w, const sim_task_t *t)
 // last: of the same class.
 static void check_order(world_t *w, const sim_task_t *t, const sim_task_t *last)
 {
-    bool known = last && t->given && last->given && !last->deadline; // which may be near
+    bool known = last && t->given && last->given && !last->deadline && !t->deadline; // which may be near
     if (known && place(last) > place(t) && !is_old(w, last))
         sim_fail(w, "task %llu is said to start before task %llu", (unsigned long long)last->id,
                  (unsigned long long)t->id);

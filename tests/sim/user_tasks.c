@@ -14,11 +14,10 @@ enum {
     LEAST_P95_MS = 50,  // polls take at least so long, as miners report
     MOST_P95_MS = 5000, // the templates' timeout, while nothing is known
     SLACK_MS = 100,
-    ALL = -1,                      // pages of a template
-    UNKNOWN = -2,                  // which page it was of: that is gone
-    LOOK_MS = 120,                 // before a deadline, and after it
-    GRACE_MS = LIVENESS_MS + 2000, // in which a broker that starts does nothing
-    START_MS = 15000,              // in the calm
+    ALL = -1,         // pages of a template
+    UNKNOWN = -2,     // which page it was of: that is gone
+    LOOK_MS = 120,    // before a deadline, and after it
+    START_MS = 15000, // in the calm
     SOON_MS = 3000,
     POISON_DEATHS = 3,
     CHANGES_MS = 120000, // a command's reply may take so long
@@ -110,7 +109,7 @@ static void check_given_up(world_t *w, const sim_task_t *t)
 // A broker that has had its turn lately.
 static bool is_awake(const world_t *w)
 {
-    return w->broker_started + GRACE_MS < w->now && w->ticked_at + 600 > w->now;
+    return w->grace_end < w->now && w->ticked_at + 600 > w->now;
 }
 
 static void check_deadline(world_t *w, sim_task_t *t, yyjson_val *row, int64_t now)
@@ -254,7 +253,7 @@ void user_tasks_failed(world_t *w, void (*check)(world_t *w, const sim_task_t *t
 void user_tasks_check_urgency(world_t *w, const page_t *p, int64_t now)
 {
     size_t pos = 0;
-    if (w->broker_started + GRACE_MS > w->now || p->deaths >= POISON_DEATHS) return;
+    if (!is_awake(w) || p->deaths >= POISON_DEATHS) return;
     for (const sim_task_t *t; (t = map_next(&w->tasks, &pos));) {
         bool open = t->state <= TASK_SEEN_RUNNING && t->seen_at > w->broker_started + GRACE_MS &&
                     !t->cancelled && w->changed_at[t->template] < t->seen_at && t->at + SOON_MS < now &&

@@ -26,6 +26,7 @@ enum {
     EVENTS_MAX = 2000000,
     FAULT_EVERY_MS = 4000,
     CROWDED_STEPS = 6, // as SIM_EVERY_STEPS
+    TICKS_MS = 600,    // between two ticks: the broker was away
 };
 
 // -- randomness, time, failure ------------------------------------------------------------------------
@@ -131,6 +132,8 @@ static void tick(world_t *w, const event_t *e)
     broker_tick(w->broker, sim_instant(w));
     user_next_after(w);
     sim_note_time(w);
+    if (w->ticked_at < w->grace_end && w->now > w->ticked_at + TICKS_MS)
+        w->grace_end += w->now - w->ticked_at;
     w->ticked_at = w->now;
     int64_t wait = broker_deadline(w->broker) - w->now;
     sim_schedule(w, wait > 0 ? wait : 1, EV_BROKER_TICK, NULL, 0)->run = w->broker_runs;
@@ -198,7 +201,8 @@ static void on_page(world_t *w)
     sim_schedule(w, (int64_t)sim_random(w, 500), EV_PAGE, NULL, 0);
 }
 
-// Frozen processes take their events later, in order. The broker may have been about to take what came, or to tick.
+// Frozen processes take their events later, in order. The broker may have been about to take what came, or to
+// tick.
 static bool postponed(world_t *w, event_t *e)
 {
     int64_t until = 0;

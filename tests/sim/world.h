@@ -21,13 +21,14 @@ enum {
     MAX_HOSTS = 8,
     MAX_DUES = 256, // that a miner holds of one source
     MAX_UNACKED = 4096,
-    HEARD_FAILURES = 3,
+    HEARD_FAILURES = 8,
     SIM_PLANNED = 200,
     LIVENESS_MS = 4000,
     BEAT_MS = 1000,
-    MINERS_KEEP_MS = 60000, // they are shown for so long once they are gone
-    CTL_PEER = 1,           // rtm-ctl
-    SIM_EVERY_STEPS = 30,   // periods: seconds from 2 s on
+    GRACE_MS = LIVENESS_MS + 2000, // in which a broker that starts does nothing
+    MINERS_KEEP_MS = 60000,        // they are shown for so long once they are gone
+    CTL_PEER = 1,                  // rtm-ctl
+    SIM_EVERY_STEPS = 30,          // periods: seconds from 2 s on
 };
 
 // -- faults -------------------------------------------------------------------------------------------
@@ -88,6 +89,7 @@ typedef struct { // a page somewhere on the web
     int64_t failed_due;      // latest due of a poll that failed
     int sent_to;             // number of the miner that was last given a due of it, plus 1
     int deaths;              // of miners that had it, or that may have seemed to die
+    int settled_deaths;      // of these, miners that had been up for a while
     bool letter_dropped;     // by a user: it may be in quarantine without one
     heard_t heard;
 } page_t;
@@ -99,12 +101,13 @@ typedef struct { // a source as a miner holds it
     struct {
         int64_t due, at; // its name in broker time, and when that is by the miner's own clock
         int64_t until;   // broker ms of its lease's end, 0: none
-        uint64_t priority;
+        uint64_t priority, cause;
     } dues[MAX_DUES];
     int n_dues;
     bool running, revoked; // revoked while it ran: forgotten afterwards
     bool asks;             // its poll has no document yet, see host.h
     int64_t running_due;
+    uint64_t running_cause;
     int64_t lease_at; // when the running poll is given up, by the miner's clock; 0: it has no lease
     uint64_t running_generation;
     uint64_t read_version;  // what the running poll found
@@ -118,6 +121,7 @@ typedef struct {
     int index;
     uint64_t incarnation, peer, epoch;
     char name[16];
+    int64_t born;
     int64_t heard;  // when it last heard the broker
     int64_t offset; // what it reckons broker time to be, less its own clock
     int64_t frozen_until, sick_until, overloaded_until;
@@ -210,7 +214,6 @@ typedef struct {
     int64_t changed_due[MAX_TEMPLATES];  // the same in broker ms
     bool off[MAX_TEMPLATES];             // disabled or removed, as far as anybody knows
     int poison, poisoned;                // the page that kills miners, -1: none; how many it killed
-    int deaths;                          // of miners, or what may have seemed so
     int lost;                            // the page that can never be read, -1: none
     int64_t broker_offset;               // what the broker calls now, less our time, as it last said
     uint64_t heard_polls, heard_retries; // of this run of the broker
@@ -221,7 +224,8 @@ typedef struct {
     int64_t host_moved_at[MAX_HOSTS];  // broker ms when a miner was last told to give it back
     int64_t host_failed_at[MAX_HOSTS]; // broker ms when it heard so last
     int64_t broker_started, ticked_at; // our time
-    int64_t broker_began;              // what it called now then
+    int64_t grace_end;                 // the same: it has had so much time since it started
+    int64_t broker_began;              // what it called now when it started
     // -- what users know
     bool curious;       // they look and act
     yyjson_doc *answer; // to the command at hand

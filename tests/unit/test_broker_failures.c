@@ -233,6 +233,21 @@ static void a_deadline_that_passes_while_the_broker_stalls_is_missed(void **stat
     yyjson_doc_free(doc);
 }
 
+// A task that left before a restart.
+static void no_task_has_the_name_of_another(void **state)
+{
+    world_t *w = *state;
+    add(w, "t", 1, ", \"mode\": \"triggered\"", false);
+    int64_t id = ask_for(w, "t", NULL, NULL);
+    play(w, 2000);
+    w->now.wall += 8 * 86400000LL;
+    for (int i = 0; i < 2; i++) come_back(w);
+    yyjson_doc *doc = ask(w, "tasks", NULL, 0);
+    assert_int_equal(yyjson_arr_size(yyjson_doc_get_root(doc)), 0);
+    yyjson_doc_free(doc);
+    assert_int_equal(ask_for(w, "t", NULL, NULL), id + 1);
+}
+
 // -- replay -----------------------------------------------------------------------------------------------
 
 static answer_t is_busy(const given_t *g)
@@ -257,6 +272,48 @@ static void a_replay_that_meets_a_poll_comes_after_it(void **state)
     assert_int_equal(broker_counts(w->broker).stored, 2);
 }
 
+static void a_continuous_source_that_waits_for_its_turn_is_read_anew(void **state)
+{
+    world_t *w = *state;
+    add(w, "t", 1, ", \"mode\": \"continuous\", \"min_gap\": \"10m\", \"max_concurrent\": 1", false);
+    play(w, 60000);
+    wire_arg_t args[] = {{"source", "http://h0.example/t"}};
+    yyjson_doc_free(ask(w, "replay", args, 1));
+    play(w, 2000);
+    assert_int_equal(count("t", CAUSE_replay), 1);
+}
+
+// A host's other source is told to leave it alone; the word of that does not reach the miner, which comes
+// back with what it had.
+static void what_was_taken_back_is_taken_back_again(void **state)
+{
+    world_t *w = *state;
+    add(w, "t", 1, ", \"every\": \"10s\"", false);
+    uint64_t source = source_id("t", "http://h0.example/t"), peer = 0;
+    play(w, 12000);
+    while (++peer < PEERS &&
+           strcmp(broker_owner(w->broker, source), (char[]){'m', (char)('0' + peer), 0}) != 0) {
+    }
+    add(w, "u", 1, ", \"every\": \"1h\"", false);
+    pass(w, 100);
+    given_t asked = {.source = source_id("u", "http://h0.example/u"), .peer = peer, .due = w->now.wall};
+    answer_t limited = {.result = RESULT_failed, .error = ERR_rate_limited, .retry_after_s = 5};
+    size_t mark = w->n_sent;
+    report(w, &asked, &limited);
+    assert_non_null(heard(w, mark, peer, WIRE_TYPE_REVOKE, 0));
+    mark = w->n_sent;
+    char name[] = {'m', (char)('0' + peer), 0};
+    wire_holding_t row = {.source = source,
+                          .done = w->now.wall - 1000,
+                          .held = w->now.wall + 9000,
+                          .version = version(w, peer)};
+    ready(w, PEERS, name, peer * 1000);
+    inventory(w, PEERS, &row, 1);
+    const wire_revoke_t *r = heard(w, mark, PEERS, WIRE_TYPE_REVOKE, 0);
+    assert_non_null(r);
+    assert_int_equal(r->sources.v[0], source);
+}
+
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
@@ -270,7 +327,10 @@ int main(void)
         PLAY(letters_keep_their_order_and_their_names),
         PLAY(a_missed_deadline_is_noted_once),
         PLAY(a_deadline_that_passes_while_the_broker_stalls_is_missed),
+        PLAY(no_task_has_the_name_of_another),
         PLAY(a_replay_that_meets_a_poll_comes_after_it),
+        PLAY(a_continuous_source_that_waits_for_its_turn_is_read_anew),
+        PLAY(what_was_taken_back_is_taken_back_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

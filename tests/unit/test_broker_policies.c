@@ -271,6 +271,25 @@ static void what_runs_on_miners_that_die_anyway_is_not_poison(void **state)
     assert_false(explains(w, "slow", "died"));
 }
 
+static void fall_silent(world_t *w, uint64_t source)
+{
+    alive[broker_owner(w->broker, source)[1] - '0'] = false;
+    play(w, LIVENESS + 2000);
+}
+
+// Its lease at the first miner that died is not over yet.
+static void what_ran_elsewhere_is_not_blamed(void **state)
+{
+    world_t *w = *state;
+    answer = slow;
+    add_apart(w, "slow", 1, ", \"every\": \"10s\", \"max_concurrent\": 1");
+    while (!n_given) play(w, STEP);
+    play(w, 1000);
+    for (int i = 0; i < 2; i++) fall_silent(w, given[0].source);
+    assert_int_equal(n_given, 1);
+    assert_true(explains(w, "slow", "a miner died while it was polled"));
+}
+
 static answer_t waits_for_the_sink(const given_t *g)
 {
     answer_t a = fine(g);
@@ -550,6 +569,7 @@ int main(void)
         PLAY(a_sick_miner_is_relieved_and_comes_back),
         PLAY(poison_is_found_and_bystanders_are_not_blamed),
         PLAY(what_runs_on_miners_that_die_anyway_is_not_poison),
+        PLAY(what_ran_elsewhere_is_not_blamed),
         PLAY(what_waits_for_the_sink_is_not_blamed),
         PLAY(a_task_polls_each_source_once),
         PLAY(a_task_that_fails_goes_to_the_dead_letters),
