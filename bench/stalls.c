@@ -5,7 +5,7 @@
 // tick, in ms of CPU time: add: templates of 20,000 sources are added until all are there; death: a miner
 // falls silent; joining: a new one joins, and the work is levelled; again: a miner registers once more, with
 // all it has; drain: one drains; tasks: 100,000 tasks on ten sources end at once; change: a template is
-// disabled, enabled, replaced, removed.
+// disabled, enabled, replaced, removed; sick: all polls of one fail, and it loses its half of all hosts.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +52,7 @@ typedef struct {
     miner_t miners[MINERS];
     int64_t mono, wall, longest_us;
     bool silent; // no outcome is reported for now
+    bool fails[MINERS];
 } bench_t;
 
 static int64_t cpu_us(void)
@@ -191,8 +192,9 @@ static wire_outcome_t outcome(const bench_t *b, miner_t *m, const job_t *j)
                             .kind = OUTCOME_BOTH,
                             .source = p->id,
                             .due = j->due,
-                            .result = RESULT_not_modified,
-                            .status = 304,
+                            .result = b->fails[m - b->miners] ? RESULT_failed : RESULT_not_modified,
+                            .error = b->fails[m - b->miners] ? ERR_dns : ERR_none,
+                            .status = b->fails[m - b->miners] ? 0 : 304,
                             .started = b->wall,
                             .took_ms = 80,
                             .has_state = true,
@@ -362,6 +364,19 @@ static double change(bench_t *b)
     return longest_ms(b);
 }
 
+static double sick(bench_t *b, int miner)
+{
+    longest_ms(b);
+    b->fails[miner] = true;
+    pass(b, 10000);
+    b->fails[miner] = false;
+    double longest = longest_ms(b);
+    size_t left = 0;
+    for (size_t i = 0; i < b->n_pages; i++) left += b->pages[i].miner == miner + 1;
+    CHECK(left < b->n_pages / 100);
+    return longest;
+}
+
 static double tasks(bench_t *b)
 {
     char id[TASK_SOURCES][17];
@@ -429,6 +444,7 @@ int main(int argc, char **argv)
     longest_ms(b);
     double ended = tasks(b);
     double changed = change(b);
+    double ill = sick(b, 3);
     store_close(&b->store);
     broker_counts_t c = broker_counts(b->broker);
     char why[200];
@@ -436,8 +452,8 @@ int main(int argc, char **argv)
     printf(
         "{\"hosts\": %zu, \"max_add_ms\": %.1f, \"max_polls_ms\": %.1f, \"max_death_ms\": %.1f, "
         "\"max_joining_ms\": %.1f, \"max_again_ms\": %.1f, \"max_drain_ms\": %.1f, \"max_tasks_ms\": %.1f, "
-        "\"max_change_ms\": %.1f, \"polled\": %llu, \"skipped\": %llu}\n",
-        b->n_pages, add, polls, death, joining, again, drain, ended, changed, (unsigned long long)c.polled,
-        (unsigned long long)c.skipped);
+        "\"max_change_ms\": %.1f, \"max_sick_ms\": %.1f, \"polled\": %llu, \"skipped\": %llu}\n",
+        b->n_pages, add, polls, death, joining, again, drain, ended, changed, ill,
+        (unsigned long long)c.polled, (unsigned long long)c.skipped);
     return 0;
 }

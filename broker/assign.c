@@ -149,12 +149,6 @@ void assign_orphans(broker_t *b, wire_cause_t cause, const char *reason)
     plan_free(&plan);
 }
 
-void assign_rest(broker_t *b)
-{
-    if (b->assigning) assign_orphans(b, b->assigning_cause, "rest");
-    if (b->balancing) assign_balance(b);
-}
-
 void assign_returned(broker_t *b, lane_t *l)
 {
     miner_t *target = l->target && l->target->phase == MINER_LIVE ? l->target : NULL;
@@ -182,6 +176,7 @@ void assign_release(broker_t *b, miner_t *m)
 {
     miner_t **last = &b->leaving;
     divert(b, m);
+    m->evicted = 0;
     if (m->leaving) return;
     while (*last) last = &(*last)->leaving_next;
     *last = m;
@@ -316,12 +311,34 @@ bool assign_elsewhere(broker_t *b, lane_t *l)
 
 void assign_evict(broker_t *b, miner_t *m)
 {
-    for (lane_t *l = m->lanes, *next; l; l = next) {
-        next = l->next;
-        if (!l->moving) start_move(b, l, NULL);
-    }
     divert(b, m);
+    m->evicted = m->n_lanes;
+    b->evicting = true;
+}
+
+// Some of the lanes that sick miners had when they fell sick: where all are sick, they get others.
+static void evict_some(broker_t *b)
+{
+    int left = b->config.budget;
+    size_t pos = 0;
+    b->evicting = false;
+    for (miner_t *m; (m = registry_next(&b->registry, &pos));) {
+        if (m->phase != MINER_LIVE) continue;
+        for (lane_t *l; m->evicted && (l = m->lanes) && !l->moving && left > 0; m->evicted--) {
+            left -= 1 + (int)l->n_sources;
+            start_move(b, l, NULL);
+        }
+        if (!m->lanes || m->lanes->moving) m->evicted = 0;
+        b->evicting |= m->evicted > 0;
+    }
     assign_orphans(b, CAUSE_reassigned, "sick");
+}
+
+void assign_rest(broker_t *b)
+{
+    if (b->evicting) evict_some(b);
+    if (b->assigning) assign_orphans(b, b->assigning_cause, "rest");
+    if (b->balancing) assign_balance(b);
 }
 
 bool assign_prove(broker_t *b, miner_t *m)

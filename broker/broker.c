@@ -424,7 +424,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 int64_t broker_deadline(const broker_t *b)
 {
-    if (b->building || b->assigning || b->balancing || b->busy || b->scans || b->entering)
+    if (b->building || b->assigning || b->balancing || b->evicting || b->busy || b->scans || b->entering)
         return b->instant.mono;
     int64_t to_mono = b->instant.mono - b->now;
     int64_t at = b->report_at;

@@ -48,6 +48,7 @@ typedef struct miner {
     lane_t *lanes, *lanes_last; // those that are on their way to another stand last
     uint32_t n_lanes, n_moving; // n_moving: of those
     uint32_t n_coming;          // lanes whose target it is
+    uint32_t evicted;           // lanes that are still to be taken from it, as it is sick
     size_t n_sources;           // of its lanes
     int64_t load;               // us of slot use per minute, its lanes together
     int64_t planned;            // the same once every lane that moves has arrived

@@ -204,6 +204,7 @@ static void on_inventory(broker_t *b, miner_t *m, const wire_inventory_t *inv)
     jobs_unlisted(b, m);
     send_unlisted(b, m);
     release_runs(b, m, true);
+    b->evicting |= m->evicted > 0;
     assign_orphans(b, CAUSE_reassigned, "joined");
     assign_balance(b);
 }

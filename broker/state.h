@@ -54,6 +54,7 @@ struct broker {
     bool assigning;              // more orphans wait than one tick may deal out, or lanes of those that leave
     wire_cause_t assigning_cause; // of those
     bool balancing;               // more is to be moved than one tick may
+    bool evicting;                // sick miners have lanes that are to be taken from them
     int64_t closed_until;         // broker time: end of the last slot that was closed
     int64_t given_until;          // loaded: end of the last slot that was given out before the start
     int64_t accounted;            // loaded: dues up to here were accounted for before the start
@@ -152,7 +153,7 @@ void assign_keep(broker_t *broker, miner_t *miner);
 void assign_overdue(broker_t *broker);
 // Moves lane to another miner that is well. False: there is none.
 bool assign_elsewhere(broker_t *broker, lane_t *lane);
-// Takes all lanes from miner, one by one as it gives them back.
+// Takes all lanes from miner, one by one as it gives them back: as steps of assign_rest.
 void assign_evict(broker_t *broker, miner_t *miner);
 // Gives miner one lane of another's to prove itself. False: there is none to give.
 bool assign_prove(broker_t *broker, miner_t *miner);
