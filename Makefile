@@ -83,8 +83,9 @@ $(foreach p,$(PROGRAMS) bench-site sim,$(eval $(call program_rule,$(p))))
 
 X86_64 := $(filter x86_64-%,$(shell $(CC) -dumpmachine))
 ifeq ($(SAN),)
-# all time that a document takes goes by here; tuned for the processors of today, it runs on all
-$(BUILD)/miner/read/%.o: CFLAGS_ALL += -O3 $(if $(X86_64),-mtune=skylake)
+# All time that a document takes goes by here. Tuned for the processors of today, it runs on all; aligned, a function is as
+# fast whatever stands before it.
+$(BUILD)/miner/read/%.o: CFLAGS_ALL += -O3 -falign-functions=64 $(if $(X86_64),-mtune=skylake)
 endif
 $(BUILD)/miner/read/identity_avx2.o: CFLAGS_ALL += $(if $(X86_64),-mavx2)
 # the sink's migrations are embedded

@@ -55,6 +55,7 @@ struct json_reader {
     next_t *next_rule; // or NULL
     source_t *fields;  // one per field of the template, then the key
     size_t n_fields;
+    size_t n_selectors;       // of items and fields
     jsonpath_names_t *names;  // what fields take from the item by names alone,
     yyjson_val *const *named; // where these lead to in the present one
     nodelist_t found, nodes;
@@ -142,6 +143,7 @@ static bool compile_source(json_reader_t *r, const field_t *field, int index, te
     source->verbatim = !key && !field->typed && !item_column(field);
     snprintf(where, sizeof where, "%s%s", key ? "key" : "fields.", key ? "" : field->name);
     if (!compile(&source->paths, field->selectors, field->n_selectors, where, error)) return false;
+    r->n_selectors += source->paths.n;
     for (size_t i = 0; i < source->paths.n; i++) {
         alternative_t *a = &source->paths.v[i];
         if (a->from_root) continue;
@@ -155,6 +157,7 @@ static bool compile_all(json_reader_t *r, const template_t *t, template_error_t 
 {
     if (!compile(&r->items, t->items, t->n_items, "items", error) || !compile_lists(r, t, error))
         return false;
+    r->n_selectors = t->n_items;
     for (size_t i = 0; i < t->n_fields; i++)
         if (!compile_source(r, &t->fields[i], (int)i, error)) return false;
     if (t->key && !compile_source(r, t->key, ITEM_KEY, error)) return false;
@@ -244,6 +247,7 @@ static void skip_guard(const char **text, size_t *len)
 {
     static const char *const guards[] = {")]}'", "while(1);", "for(;;);", "while (1);", "for (;;);"};
     while (*len && strchr(" \t\r\n", **text) && **text) ++*text, --*len;
+    if (*len && (**text == '{' || **text == '[')) return;
     for (size_t i = 0; i < sizeof guards / sizeof *guards; i++) {
         size_t n = strlen(guards[i]);
         if (*len < n || memcmp(*text, guards[i], n) != 0) continue;
@@ -485,7 +489,7 @@ static read_status_t read_items(json_reader_t *r, yyjson_val *root, arena_t *are
     for (size_t i = 0; container && i < r->items.n; i++)
         if (out->selector_matches[i]) out->selector_matches[i] = out->matched;
     if (out->matched > MAX_ITEMS) return READ_TOO_BIG;
-    out->items = arena_calloc(arena, out->matched + 1, sizeof *out->items);
+    out->items = arena_alloc(arena, (out->matched + 1) * sizeof *out->items);
     if (!out->items) return READ_TOO_BIG;
     item_document(r->writer, arena, r->urls, out->matched);
     yyjson_val *v = yyjson_is_arr(container) ? unsafe_yyjson_get_first(container) : container;
@@ -547,18 +551,10 @@ static void describe(yyjson_val *root, char detail[200])
     }
 }
 
-static size_t count_selectors(const template_t *t)
-{
-    size_t n = t->n_items;
-    for (size_t i = 0; i < t->n_fields; i++) n += t->fields[i].n_selectors;
-    return n + (t->key ? t->key->n_selectors : 0);
-}
-
 read_status_t json_items(json_reader_t *r, arena_t *arena, const document_t *document, items_t *out)
 {
     read_status_t status;
-    *out =
-        (items_t){.selector_matches = arena_calloc(arena, count_selectors(r->template) + 1, sizeof(size_t))};
+    *out = (items_t){.selector_matches = arena_calloc(arena, r->n_selectors + 1, sizeof(size_t))};
     if (!out->selector_matches) return READ_TOO_BIG;
     yyjson_doc *doc = json_parse(arena, document, &status, out->detail);
     if (!doc) return status;

@@ -7,6 +7,7 @@
 
 #include "common/check.h"
 #include "common/civil.h"
+#include "miner/read/date_plain.h"
 #include "miner/read/dates.h"
 #include "miner/read/pattern.h"
 #include "miner/read/text.h"
@@ -209,12 +210,16 @@ static char *put_digits(char *out, int64_t value, int n)
     return out + n;
 }
 
-static value_status_t read_time(const date_sense_t *dates, value_t *value)
+static bool is_written_time(int64_t ms)
 {
     static const int64_t year_0 = -62167219200000, year_10000 = 253402300800000;
+    return ms != TIME_NONE && ms >= year_0 && ms < year_10000;
+}
+
+static value_status_t read_time(const date_sense_t *dates, value_t *value)
+{
     value->ms = date_parse(value->text, value->len, dates);
-    if (value->ms == TIME_NONE || value->ms < year_0 || value->ms >= year_10000) return VALUE_NONE;
-    return VALUE_OK;
+    return is_written_time(value->ms) ? VALUE_OK : VALUE_NONE;
 }
 
 const char *value_time_text(arena_t *arena, int64_t time)
@@ -279,6 +284,12 @@ static const char *clean(const value_rule_t *r, arena_t *arena, const char *raw,
 value_status_t value_read(value_rule_t *r, urls_t *urls, arena_t *arena, const char *raw, size_t len,
                           bool kept, bool one_line, size_t max, value_t *out)
 {
+    bool as_is = kept && len <= max && r->field->type == TYPE_TIME && !r->match;
+    if (as_is && is_written_time(out->ms = date_plain(raw, len))) { // it needs no cleaning
+        out->text = raw;
+        out->len = len;
+        return VALUE_OK;
+    }
     out->text = clean(r, arena, raw, len, kept, one_line, max);
     if (!out->text) return VALUE_NO_SPACE;
     out->len = out->text == raw ? len : strlen(out->text);
