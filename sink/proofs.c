@@ -19,7 +19,8 @@ enum {
 enum { ID, POLL, CONTINUITY, SINCE, REASON, FOUND, UNTIL, COLUMNS };
 
 // A gap that a later poll tells again (the first one's outcome was lost) stays one row, and so do gaps that
-// follow each other without a break, as those of a list that cannot keep up.
+// follow each other without a break, as those of a list that cannot keep up. t: the one row that a gap goes
+// on with. A poll that has told is not heard twice: its row may have gone on.
 static const char proof_sql[] =
     "WITH v AS (SELECT id, to_timestamp(poll / 1000.0) AS poll, continuity,"
     " to_timestamp(since / 1000.0) AS since, reason, found, to_timestamp(until / 1000.0) AS until"
@@ -33,17 +34,21 @@ static const char proof_sql[] =
 
     " g AS (SELECT DISTINCT ON (id, since) *,"
     " CASE WHEN continuity = 'continuous' THEN $8::timestamptz END AS closed"
-    " FROM v WHERE since IS NOT NULL ORDER BY id, since, poll DESC),"
+    " FROM v WHERE since IS NOT NULL AND NOT EXISTS"
+    " (SELECT FROM gaps o WHERE o.source_id = v.id AND o.poll = v.poll) ORDER BY id, since, poll DESC),"
 
-    " again AS (UPDATE gaps o SET poll = g.poll, until = g.until, reason = g.reason, closed_at = g.closed,"
-    " found = CASE WHEN o.since = g.since THEN g.found ELSE o.found + g.found END"
-    " FROM g WHERE o.source_id = g.id AND o.poll < g.poll AND (o.since = g.since OR (o.since < g.since AND"
-    " o.until >= g.since AND (o.closed_at IS NULL) = (g.closed IS NULL))) RETURNING g.id, g.since)"
+    " t AS (SELECT DISTINCT ON (g.id, g.since) g.id, g.since, o.poll AS at FROM g JOIN gaps o"
+    " ON o.source_id = g.id AND (o.since = g.since OR (o.since < g.since AND o.until >= g.since"
+    " AND (o.closed_at IS NULL) = (g.closed IS NULL))) ORDER BY g.id, g.since, o.since DESC, o.poll DESC),"
+
+    " again AS (UPDATE gaps o SET poll = n.poll, until = n.until, reason = n.reason, closed_at = n.closed,"
+    " found = CASE WHEN o.since = n.since THEN n.found ELSE o.found + n.found END"
+    " FROM (SELECT DISTINCT ON (t.id, t.at) g.*, t.at FROM g JOIN t USING (id, since)"
+    " ORDER BY t.id, t.at, g.poll DESC) n WHERE o.source_id = n.id AND o.poll = n.at AND o.poll < n.poll)"
 
     " INSERT INTO gaps (source_id, poll, since, until, reason, found, closed_at)"
     " SELECT id, poll, since, until, reason, found, closed FROM g WHERE NOT EXISTS"
-    " (SELECT FROM gaps o WHERE o.source_id = g.id AND o.since = g.since) AND NOT EXISTS"
-    " (SELECT FROM again a WHERE a.id = g.id AND a.since = g.since) ON CONFLICT DO NOTHING";
+    " (SELECT FROM t WHERE t.id = g.id AND t.since = g.since) ON CONFLICT DO NOTHING";
 
 void proofs_forget(proofs_t *p)
 {

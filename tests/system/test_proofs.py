@@ -57,6 +57,25 @@ def test_gaps_are_kept_once(cluster, database, pair):
     assert not sink.log("proofs_refused")
 
 
+def test_a_gap_that_touches_two_goes_on_with_one(cluster, database, pair):
+    """A source whose polls stay unfinished tells its gaps from one moment, open and closed in turns. No other's is lost for it."""
+    sink, miner = pair
+    gaps = ("SELECT extract(epoch FROM since)::bigint * 1000, extract(epoch FROM date_trunc('second', until))::bigint * 1000, closed_at IS NOT NULL"
+            " FROM gaps ORDER BY since")
+    miner.store(batch([], polls=[proof(5, GAP, T0 + MINUTE, NO_NEXT_PAGE)]))
+    miner.store(batch([], polls=[proof(9, GAP, T0 + 5 * MINUTE, NO_NEXT_PAGE)]))
+    miner.store(batch([], polls=[proof(13, CONTINUOUS, T0 + 5 * MINUTE, PAGED_BACK, 3)]))
+    assert cluster.rows(database, gaps) == [(T0 + MINUTE, T0 + 9 * MINUTE, False), (T0 + 5 * MINUTE, T0 + 13 * MINUTE, True)]
+    last = batch([], polls=[proof(17, GAP, T0 + 5 * MINUTE, NO_NEXT_PAGE), proof(17, GAP, T0 + 16 * MINUTE, NO_NEXT_PAGE, source=2)])
+    expected = [(T0 + MINUTE, T0 + 9 * MINUTE, False), (T0 + 5 * MINUTE, T0 + 17 * MINUTE, False), (T0 + 16 * MINUTE, T0 + 17 * MINUTE, False)]
+    for _ in range(2):  # and told twice
+        miner.store(last)
+        assert cluster.rows(database, gaps) == expected
+    miner.store(batch([], polls=[proof(7, GAP, T0 + 4 * MINUTE, NO_NEXT_PAGE)]))  # late: it is within the first one
+    assert cluster.rows(database, gaps) == expected
+    assert not sink.log("proofs_refused")
+
+
 def test_nonsense_is_refused(pair):
     _, miner = pair
     miner.store(batch([item("a")]))
