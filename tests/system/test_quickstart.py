@@ -11,12 +11,6 @@ from cluster import ROOT, wait_until
 QUICKSTART = os.path.join(ROOT, "scripts", "quickstart")
 
 
-def start(folder, *options):
-    # a session of its own stands for a terminal: Ctrl-C reaches the whole foreground group
-    return subprocess.Popen([QUICKSTART, "--local", "--dir", str(folder), *options], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
-
-
 def of_folder(folder):
     """Command lines of all processes that know of this folder."""
     found = []
@@ -42,9 +36,29 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_from_nothing_to_rows_and_again(folder):
+@pytest.fixture
+def start(folder):
+    started = []
+
+    def start(*options):
+        # a session of its own stands for a terminal: Ctrl-C reaches the whole foreground group, and is heard also where
+        # the tests run in the background of a script
+        process = subprocess.Popen([QUICKSTART, "--local", "--dir", str(folder), *options], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        started.append(process)
+        return process
+    yield start
+    for process in started:  # where a test failed: the next one is to find the folder free
+        if process.poll() is None:
+            process.stdout.close()
+            process.terminate()
+            process.wait(timeout=120)
+
+
+def test_from_nothing_to_rows_and_again(folder, start):
     for _ in range(2):
-        process = start(folder, "--rows", "5")
+        process = start("--rows", "5")
         output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output
         assert len(rows_of(output)) == 5 and "5 rows" in output, output
@@ -53,14 +67,14 @@ def test_from_nothing_to_rows_and_again(folder):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_everything_cleanly(folder, how):
-    process = start(folder)
+def test_a_signal_stops_everything_cleanly(folder, start, how):
+    process = start()
     output = ""
     while "New rows" not in output:
         line = process.stdout.readline()
         assert line, output
         output += line
-    second = start(folder)
+    second = start()
     said, _ = second.communicate(timeout=60)
     assert second.returncode == 1 and "another quickstart runs" in said
     if how == signal.SIGINT:
@@ -74,9 +88,9 @@ def test_a_signal_stops_everything_cleanly(folder, how):
 
 
 @pytest.mark.parametrize("last", ["Postgres", "New rows"])
-def test_a_reader_that_leaves_stops_everything(folder, last):
+def test_a_reader_that_leaves_stops_everything(folder, start, last):
     """As `scripts/quickstart | head` does."""
-    process = start(folder)
+    process = start()
     output = ""
     while last not in output:
         line = process.stdout.readline()
@@ -87,8 +101,8 @@ def test_a_reader_that_leaves_stops_everything(folder, last):
     wait_until(lambda: not of_folder(folder), what="all processes gone")
 
 
-def test_wrong_options_are_told(folder):
+def test_wrong_options_are_told(start):
     for options in (["--nonsense"], ["--rows"], ["--rows", "many"]):
-        process = start(folder, *options)
+        process = start(*options)
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 2 and "quickstart:" in output

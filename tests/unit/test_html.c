@@ -14,6 +14,7 @@
 
 #include "miner/read/html.h"
 #include "proto/limits.h"
+#include "tests/unit/sanitized.h"
 
 typedef struct {
     arena_t *template_arena, *arena;
@@ -247,7 +248,7 @@ static double cpu_seconds(void)
 
 // MAX_DOCUMENT bytes of unit, in which %d counts, behind prefix.
 // As much as a document may be; less where a sanitizer makes each allocation dear.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SANITIZED
 enum { HOSTILE_BYTES = MAX_DOCUMENT / 256 };
 #else
 enum { HOSTILE_BYTES = MAX_DOCUMENT };

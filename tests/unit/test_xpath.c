@@ -5,16 +5,7 @@
 
 #include "proto/limits.h"
 #include "tests/unit/page.h"
-
-// realloc always copies there, and nothing is as fast
-#if defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED
-#endif
-#endif
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZED
-#endif
+#include "tests/unit/sanitized.h" // realloc always copies there, and nothing is as fast
 
 static const char page[] =
     "<!doctype html><html><head><title>T</title></head><body id=top><!-- note -->"
