@@ -281,6 +281,7 @@ void task_cancel(broker_t *b, task_t *t)
 static void close_leg(broker_t *b, task_leg_t *leg, error_class_t error, const char *detail)
 {
     task_t *t = leg->task;
+    CHECK(t); // each is closed once
     unlink_leg(&b->tasks, leg);
     leg->task = NULL;
     t->n_open--;
