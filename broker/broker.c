@@ -54,7 +54,8 @@ void broker_store_source(broker_t *b, const source_t *s)
                                  .last_modified = v->last_modified,
                                  .fetch_url = v->fetch_url,
                                  .memory = v->memory,
-                                 .continuity = s->continuity};
+                                 .continuity = s->continuity,
+                                 .cost_ms = s->cost_ms};
     broker_store(b, &op);
 }
 
@@ -157,6 +158,7 @@ void broker_load_source(broker_t *b, const store_source_t *row)
     s->earlier = true;
     s->last_ok = s->ok_due = row->last_ok; // a poll begins at its due, or after it
     s->continuity = row->continuity;
+    if (row->cost_ms) source_set_cost(s, row->cost_ms);
     source_set_validators(s, row->etag, row->last_modified, row->fetch_url, row->body_hash);
     source_set_memory(s, row->memory);
 }

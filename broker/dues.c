@@ -335,12 +335,12 @@ int64_t dues_next(const broker_t *b, const source_t *s)
 
 // -- outcomes -----------------------------------------------------------------------------------------
 
-// The mean of the last few polls: old ones fade by an eighth.
+// The mean of the last few polls: old ones fade by an eighth. What an earlier broker knew is known, too.
 static void note_cost(source_t *s, uint64_t took_ms)
 {
-    if (took_ms > 600000) took_ms = 600000;
-    uint32_t cost = s->polled_at ? (uint32_t)((s->cost_ms * 7ULL + took_ms) / 8) : (uint32_t)took_ms;
-    source_set_cost(s, cost < 10 ? 10 : cost);
+    if (took_ms > UINT32_MAX) took_ms = UINT32_MAX;
+    bool known = s->polled_at || s->last_ok;
+    source_set_cost(s, known ? (uint32_t)((s->cost_ms * 7ULL + took_ms) / 8) : (uint32_t)took_ms);
 }
 
 // A poll that was reported as polled failed in the end: a further page of its list could not be had, or its

@@ -8,6 +8,8 @@
 
 #include "common/check.h"
 
+enum { MIN_COST_MS = 10, MAX_COST_MS = 600000 }; // of a source
+
 static uint64_t name_hash(const char *name)
 {
     return XXH3_64bits(name, strlen(name));
@@ -211,7 +213,7 @@ static void add_cost(lane_t *l, int64_t cost)
 void source_set_cost(source_t *s, uint32_t cost_ms)
 {
     int64_t before = source_cost(s);
-    s->cost_ms = cost_ms;
+    s->cost_ms = cost_ms < MIN_COST_MS ? MIN_COST_MS : cost_ms > MAX_COST_MS ? MAX_COST_MS : cost_ms;
     if (s->entered) add_cost(s->lane, source_cost(s) - before);
 }
 

@@ -108,7 +108,7 @@ miner_t *lane_owner(const lane_t *lane);
 void lane_give(catalog_t *catalog, lane_t *lane, miner_t *miner);
 // It is to go to another miner (NULL: to be decided) when its owner has given it back.
 void lane_move(lane_t *lane, miner_t *target);
-// The one place where a source's cost changes.
+// The one place where a source's cost changes; it is kept within bounds.
 void source_set_cost(source_t *source, uint32_t cost_ms);
 // A source enters (sign 1) or leaves (sign -1) its lane's counts.
 void lane_count(source_t *source, int sign);

@@ -41,6 +41,8 @@ static const char *const migrations[] = {
     // which task a row of the history answers
     "alter table history add column task integer not null default 0;"
     "create index history_by_task on history(task) where task != 0;",
+    // what a poll takes
+    "alter table sources add column cost_ms integer not null default 0;",
 };
 
 int schema_latest(void)

@@ -54,11 +54,12 @@ static const char *const sql[STATEMENTS] = {
                      "on conflict(name) do update set json = ?2, version = ?3, enabled = ?4",
     [GONE_TEMPLATE] = "delete from templates where name = ?1",
     [GONE_SOURCES] = "delete from sources where template_id = ?1",
-    [PUT_SOURCE] = "insert into sources(id, template_id, url, ordinal, generation, last_ok, body_hash, etag, "
-                   "last_modified, fetch_url, memory, continuity) "
-                   "values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) on conflict(id) do update set "
-                   "ordinal = ?4, generation = ?5, last_ok = ?6, body_hash = ?7, etag = ?8, last_modified = "
-                   "?9, fetch_url = ?10, memory = ?11, continuity = ?12",
+    [PUT_SOURCE] =
+        "insert into sources(id, template_id, url, ordinal, generation, last_ok, body_hash, etag, "
+        "last_modified, fetch_url, memory, continuity, cost_ms) "
+        "values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) on conflict(id) do update set "
+        "ordinal = ?4, generation = ?5, last_ok = ?6, body_hash = ?7, etag = ?8, last_modified = "
+        "?9, fetch_url = ?10, memory = ?11, continuity = ?12, cost_ms = ?13",
     [GONE_SOURCE] = "delete from sources where id = ?1",
     [PUT_NUMBER] =
         "insert into numbers(name, value) values(?1, ?2) on conflict(name) do update set value = ?2",
@@ -171,6 +172,7 @@ static int put_source(sqlite3_stmt *st, const store_source_t *row)
     bind_text(st, 10, row->fetch_url);
     bind_text(st, 11, row->memory);
     sqlite3_bind_int(st, 12, row->continuity);
+    sqlite3_bind_int64(st, 13, row->cost_ms);
     return run(st);
 }
 
@@ -512,7 +514,8 @@ static void read_source(const store_reader_t *r, sqlite3_stmt *st)
                           .last_modified = text_at(st, 8),
                           .fetch_url = text_at(st, 9),
                           .memory = text_at(st, 10),
-                          .continuity = (uint8_t)sqlite3_column_int(st, 11)};
+                          .continuity = (uint8_t)sqlite3_column_int(st, 11),
+                          .cost_ms = (uint32_t)sqlite3_column_int64(st, 12)};
     if (r->source) r->source(r->context, &row);
 }
 
@@ -562,8 +565,8 @@ int store_load(store_t *s, const store_reader_t *r)
                             read_template) ||
                    read_all(s, r,
                             "select id, template_id, url, ordinal, generation, last_ok, body_hash, etag,"
-                            " last_modified, fetch_url, memory, continuity from sources order by template_id,"
-                            " ordinal",
+                            " last_modified, fetch_url, memory, continuity, cost_ms from sources"
+                            " order by template_id, ordinal",
                             read_source) ||
                    read_all(s, r, "select kind, id, json from records", read_record) ||
                    read_all(

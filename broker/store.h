@@ -31,6 +31,7 @@ typedef struct {
     uint64_t body_hash;
     const char *etag, *last_modified, *fetch_url, *memory;
     uint8_t continuity;
+    uint32_t cost_ms; // of one poll, when the row was written; 0: not known
 } store_source_t;
 
 // Settled dues of a source that came to the same. Times in broker ms. Texts are never NULL.

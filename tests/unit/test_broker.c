@@ -270,6 +270,47 @@ static void what_miners_remember_survives_and_follows_the_list(void **state)
     assert_string_equal(a->sources.v[0].etag, "");
 }
 
+// What peer holds, as if it had settled all that it was given since mark; how many sources that are.
+static size_t settled_by(world_t *w, size_t mark, uint64_t peer, wire_holding_t *held)
+{
+    size_t n = 0;
+    wire_assign_t *a;
+    for (size_t i = 0; (a = heard(w, mark, peer, WIRE_TYPE_ASSIGN, i)); i++)
+        for (size_t k = 0; k < a->dues.n; k++) {
+            wire_due_t *d = &a->dues.v[k];
+            int64_t last = a->slot_start + d->offset + (int64_t)(d->step * (d->count - 1));
+            size_t r = 0;
+            while (r < n && held[r].source != d->source) r++;
+            if (r == n) held[n++] = (wire_holding_t){.source = d->source, .version = version(w, peer)};
+            if (last > held[r].held) held[r].held = last;
+            held[r].done = held[r].held;
+        }
+    return n;
+}
+
+// peer did what it was given since mark; each poll took 100 ms.
+static void stored_by(world_t *w, size_t mark, uint64_t peer)
+{
+    wire_holding_t held[64] = {{0}};
+    size_t n = settled_by(w, mark, peer, held);
+    assert_true(n > 0);
+    for (size_t i = 0; i < n; i++)
+        outcome(w, peer, held[i].source, held[i].held, OUTCOME_BOTH, RESULT_changed, "\"e\"", held[i].held);
+}
+
+// Both come again with what they held.
+static void restart_with(world_t *w, wire_holding_t held[2][64], const size_t n[2])
+{
+    size_t mark = w->n_sent;
+    restart(w);
+    for (uint64_t peer = 1; peer <= 2; peer++) {
+        beat(w, peer);
+        assert_non_null(heard(w, mark, peer, WIRE_TYPE_DISCONNECT, 0));
+        ready(w, peer, peer == 1 ? "m1" : "m2", peer * 1000);
+        inventory(w, peer, held[peer - 1], n[peer - 1]);
+    }
+}
+
 static void a_restart_forgets_nothing_and_reshuffles_nothing(void **state)
 {
     world_t *w = *state;
@@ -278,35 +319,13 @@ static void a_restart_forgets_nothing_and_reshuffles_nothing(void **state)
     join(w, 2, "m2");
     add(w, "news", 20, "", false);
     pass_beating(w, 2000, 1, 2);
-    // both miners settled what they had been given so far
-    wire_holding_t held[2][64];
-    size_t n[2] = {0};
-    for (uint64_t peer = 1; peer <= 2; peer++) {
-        wire_assign_t *a;
-        for (size_t i = 0; (a = heard(w, 0, peer, WIRE_TYPE_ASSIGN, i)); i++)
-            for (size_t k = 0; k < a->dues.n; k++) {
-                wire_due_t *d = &a->dues.v[k];
-                int64_t last = a->slot_start + d->offset + (int64_t)(d->step * (d->count - 1));
-                size_t r = 0;
-                while (r < n[peer - 1] && held[peer - 1][r].source != d->source) r++;
-                if (r == n[peer - 1])
-                    held[peer - 1][n[peer - 1]++] =
-                        (wire_holding_t){.source = d->source, .version = version(w, peer)};
-                if (last > held[peer - 1][r].held) held[peer - 1][r].held = last;
-                held[peer - 1][r].done = held[peer - 1][r].held;
-            }
-    }
+    wire_holding_t held[2][64] = {{{0}}};
+    size_t n[] = {settled_by(w, 0, 1, held[0]), settled_by(w, 0, 2, held[1])};
     assert_int_equal(n[0] + n[1], 20);
     uint64_t moved = 0;
     size_t mark = w->n_sent;
-    restart(w);
+    restart_with(w, held, n);
     assert_int_equal(broker_counts(w->broker).sources, 20);
-    for (uint64_t peer = 1; peer <= 2; peer++) {
-        beat(w, peer);
-        assert_non_null(heard(w, mark, peer, WIRE_TYPE_DISCONNECT, 0));
-        ready(w, peer, peer == 1 ? "m1" : "m2", peer * 1000);
-        inventory(w, peer, held[peer - 1], n[peer - 1]);
-    }
     pass_beating(w, LIVENESS + 500, 1, 2);
     for (uint64_t peer = 1; peer <= 2; peer++)
         for (size_t i = 0; i < n[peer - 1]; i++)
@@ -318,6 +337,25 @@ static void a_restart_forgets_nothing_and_reshuffles_nothing(void **state)
     mark = w->n_sent;
     pass_beating(w, SLOT, 1, 2);
     assert_int_equal(count_dues(w, mark, 1) + count_dues(w, mark, 2), 40);
+}
+
+static void what_polls_take_is_known_after_a_restart(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    join(w, 2, "m2");
+    add(w, "news", 20, "", false);
+    pass_beating(w, 2 * SLOT, 1, 2);
+    stored_by(w, 0, 1), stored_by(w, 0, 2);
+    wire_holding_t held[2][64] = {{{0}}};
+    size_t n[] = {settled_by(w, 0, 1, held[0]), settled_by(w, 0, 2, held[1])}, mark = w->n_sent;
+    restart_with(w, held, n);
+    pass_beating(w, LIVENESS + SLOT, 1, 2);
+    stored_by(w, mark, 1); // m2's are taken to cost no more than that
+    pass_beating(w, 2 * SLOT, 1, 2);
+    assert_null(heard(w, mark, 1, WIRE_TYPE_REVOKE, 0));
+    assert_null(heard(w, mark, 2, WIRE_TYPE_REVOKE, 0));
 }
 
 static void after_downtime_only_the_latest_due_is_caught_up(void **state)
@@ -504,6 +542,7 @@ int main(void)
         TEST(a_lost_assignment_is_sent_again_after_a_reconnect),
         TEST(what_miners_remember_survives_and_follows_the_list),
         TEST(a_restart_forgets_nothing_and_reshuffles_nothing),
+        TEST(what_polls_take_is_known_after_a_restart),
         TEST(after_downtime_only_the_latest_due_is_caught_up),
         TEST(a_long_poll_stays_open_while_later_dues_are_skipped),
         TEST(nothing_is_revoked_before_the_inventory_came),
