@@ -214,7 +214,7 @@ void broker_start(broker_t *b, instant_t now)
     relations_update(b, NULL);
     tasks_start(b);
     letters_start(b);
-    jobs_start(b);
+    lessees_start(b);
     b->started = true;
     log_info("started", "epoch=%llu templates=%zu sources=%zu slot_ms=%lld", (unsigned long long)b->epoch,
              b->catalog.listings.count, b->catalog.sources.count, (long long)b->config.slot_ms);
@@ -357,7 +357,7 @@ static void close_slots(broker_t *b)
         outage_fade(b);
         check_progress(b);
         departed_trim(&b->departed, b->now - b->config.miners_keep_ms);
-        jobs_forget_silent(b);
+        lessees_forget_silent(b);
         assign_overdue(b);
         assign_balance(b);
     }
@@ -384,7 +384,7 @@ static bool enter_some(broker_t *b)
 
 static void end_grace(broker_t *b)
 {
-    if (!b->grace_until || (b->instant.mono < b->grace_until && !jobs_know_all(b))) return;
+    if (!b->grace_until || (b->instant.mono < b->grace_until && !lessees_told_all(b))) return;
     if (enter_some(b)) return;
     b->grace_until = 0;
     assign_orphans(b, CAUSE_catch_up, "start");
@@ -430,7 +430,7 @@ int64_t broker_deadline(const broker_t *b)
         return b->instant.mono;
     int64_t to_mono = b->instant.mono - b->now;
     int64_t at = b->report_at;
-    if (b->grace_until) at = earlier(at, jobs_know_all(b) ? b->instant.mono : b->grace_until);
+    if (b->grace_until) at = earlier(at, lessees_told_all(b) ? b->instant.mono : b->grace_until);
     if (b->runs.first) at = earlier(at, b->runs.first->until);
     heap_node_t *expiry = heap_min(&b->registry.expiries);
     if (expiry) at = earlier(at, expiry->key);

@@ -101,7 +101,7 @@ static void explain_obstacle(call_t *c, yyjson_mut_val *reasons, const source_t 
         break;
     }
     case ERR_limited:
-        if (b->jobs.doubtful.count)
+        if (b->jobs.lessees.doubtful.count)
             say(c, reasons,
                 "the broker has just started and waits for miners that may still run polls of it");
         else if (strays_runs(&b->jobs.strays, s->id))

@@ -9,7 +9,6 @@
 
 #include "broker/lines.h"
 #include "broker/outage.h"
-#include "broker/records.h"
 #include "broker/relations.h"
 #include "broker/state.h"
 #include "broker/trouble.h"
@@ -30,15 +29,13 @@ void jobs_init(jobs_t *j, int64_t patience_ms)
     turns_init(&j->queue, patience_ms);
     heap_init(&j->leases);
     heap_init(&j->deadlines);
-    map_init(&j->doubtful);
-    map_init(&j->silent);
+    lessees_init(&j->lessees);
     strays_init(&j->strays);
 }
 
 void jobs_free(jobs_t *j)
 {
-    map_free(&j->doubtful);
-    map_free(&j->silent);
+    lessees_free(&j->lessees);
     strays_free(&j->strays);
     turns_free(&j->queue);
     heap_free(&j->leases);
@@ -59,12 +56,6 @@ int64_t jobs_lease_ms(const listing_t *l)
 {
     int64_t ms = l->template->timeout_ms * LEASE_TIMEOUTS;
     return ms > LEASE_LEAST_MS ? ms : LEASE_LEAST_MS;
-}
-
-// All leases that were given until now are over by then, for certain.
-static int64_t last_lease_end(const broker_t *b)
-{
-    return b->now + b->longest_lease + b->config.liveness_ms;
 }
 
 uint64_t jobs_miner(const miner_t *m)
@@ -253,7 +244,7 @@ void jobs_listed_stray(broker_t *b, const miner_t *m, const wire_holding_t *h)
     if (strays_runs(all, h->source))
         strays_listed(all, stray.miner, h->source, b->revokes + 1);
     else if ((h->running || h->held > h->done) && strays_all(all) < b->config.max_concurrent)
-        strays_put(all, &stray, last_lease_end(b));
+        strays_put(all, &stray, lessees_last_end(b));
 }
 
 void jobs_recalled(broker_t *b, source_t *s, const miner_t *m)
@@ -340,11 +331,11 @@ void jobs_miner_gone(broker_t *b, const miner_t *m, bool certain)
             set_alone(b, all[i]->job, false);
     free(all);
     if (!certain) {
-        map_put(&b->jobs.silent, jobs_miner(m), (void *)(intptr_t)last_lease_end(b));
+        lessees_silent(b, m);
         return;
     }
     b->jobs.changed |= strays_miner_gone(&b->jobs.strays, jobs_miner(m));
-    record_drop(b, RECORD_LESSEE, jobs_miner(m));
+    lessees_gone(b, m);
 }
 
 static void end_leases(broker_t *b)
@@ -392,62 +383,6 @@ void jobs_resume(broker_t *b, source_t *s, uint64_t miner, int64_t until)
     run(b, job_of(s), miner, 0, until - b->config.liveness_ms);
 }
 
-// -- doubt after a start ----------------------------------------------------------------------------------
-
-void jobs_lessee(broker_t *b, uint64_t miner)
-{
-    map_put(&b->jobs.doubtful, miner, b);
-    b->jobs.knew_any = true;
-}
-
-bool jobs_know_all(const broker_t *b)
-{
-    return b->jobs.knew_any && !b->jobs.doubtful.count;
-}
-
-void jobs_lessee_known(broker_t *b, const miner_t *m)
-{
-    if (map_del(&b->jobs.doubtful, jobs_miner(m))) b->jobs.changed = true;
-}
-
-void jobs_start(broker_t *b)
-{
-    if (b->jobs.doubtful.count) b->jobs.doubt_until = last_lease_end(b);
-}
-
-static void end_doubt(broker_t *b)
-{
-    map_t *doubtful = &b->jobs.doubtful;
-    size_t pos = 0;
-    if (!b->jobs.doubt_until || b->now < b->jobs.doubt_until) return;
-    b->jobs.doubt_until = 0;
-    while (map_next(doubtful, &pos)) record_drop(b, RECORD_LESSEE, map_key(doubtful, pos));
-    map_free(doubtful);
-    b->jobs.changed = true;
-}
-
-void jobs_lessee_new(broker_t *b, const miner_t *m)
-{
-    yyjson_mut_doc *doc = record_new();
-    yyjson_mut_obj_add_str(doc, yyjson_mut_doc_get_root(doc), "miner", m->name);
-    record_put(b, RECORD_LESSEE, jobs_miner(m), doc);
-    map_del(&b->jobs.silent, jobs_miner(m));
-}
-
-void jobs_forget_silent(broker_t *b)
-{
-    const map_t *silent = &b->jobs.silent;
-    uint64_t *over = xcalloc(silent->count + 1, sizeof *over);
-    size_t n = 0, pos = 0;
-    for (void *until; (until = map_next(silent, &pos));)
-        if ((intptr_t)until <= b->now) over[n++] = map_key(silent, pos);
-    while (n-- > 0) {
-        map_del(&b->jobs.silent, over[n]);
-        record_drop(b, RECORD_LESSEE, over[n]);
-    }
-    free(over);
-}
-
 // -- starting -------------------------------------------------------------------------------------------
 
 // Of two templates that keep each other out, one that runs lets the other in once that has waited for a
@@ -483,7 +418,7 @@ static error_class_t obstacle(broker_t *b, const listing_t *l, const job_t *job,
                  job->source->extra_cause == CAUSE_probe; // what it waits for may be as ill
     if (!l->gated) return ERR_none;
     if (!probe && !relations_ready(b, l, due, &waits_for)) return ERR_dependency;
-    if (b->jobs.doubtful.count && is_limited(b, l)) return ERR_limited;
+    if (b->jobs.lessees.doubtful.count && is_limited(b, l)) return ERR_limited;
     if (job && strays_runs(&b->jobs.strays, job->source->id)) return ERR_limited;
     if (l->template->max_concurrent && jobs_of(b, l) >= l->template->max_concurrent) return ERR_limited;
     if (b->config.max_concurrent && jobs_all(b) >= b->config.max_concurrent) return ERR_limited;
@@ -697,7 +632,7 @@ bool jobs_tick(broker_t *b)
 {
     if (b->grace_until) return false;
     end_leases(b);
-    end_doubt(b);
+    lessees_tick(b);
     b->jobs.changed |= strays_expire(&b->jobs.strays, b->now);
     lines_promote(b);
     wake(b);
@@ -721,5 +656,6 @@ int64_t jobs_next(const broker_t *b)
     if (stray && stray->key < at) at = stray->key;
     const heap_node_t *deadline = heap_min(&j->deadlines);
     if (deadline && deadline->key < at) at = deadline->key;
-    return j->parked && j->doubt_until && j->doubt_until < at ? j->doubt_until : at;
+    int64_t doubt = j->lessees.doubt_until;
+    return j->parked && doubt && doubt < at ? doubt : at;
 }

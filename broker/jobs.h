@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "broker/catalog.h"
+#include "broker/lessees.h"
 #include "broker/strays.h"
 #include "broker/turns.h"
 
@@ -51,10 +52,7 @@ typedef struct {
     shares_t shares; // of the parked jobs' classes
     bool aged;       // the last one that started went by age
     strays_t strays; // what runs of sources that are gone
-    map_t doubtful;  // hash of names: miners that an earlier broker knew and this one has not heard
-    map_t silent;    // hash of names: miners that are gone, -> broker ms at which their last lease is over
-    bool knew_any;   // an earlier broker knew any
-    int64_t doubt_until; // broker ms: the last lease that they may have is over; 0: there is no doubt
+    lessees_t lessees;
 } jobs_t;
 
 struct broker;
@@ -62,7 +60,6 @@ struct miner;
 
 void jobs_init(jobs_t *jobs, int64_t patience_ms);
 void jobs_free(jobs_t *jobs); // the sources free their own
-void jobs_start(struct broker *broker);
 
 // Whether source's dues go through jobs.
 bool jobs_gate(const source_t *source);
@@ -121,16 +118,5 @@ size_t jobs_of(const struct broker *broker, const listing_t *listing);
 size_t jobs_all(const struct broker *broker);
 // What keeps a poll of source for the due at hand from starting; ERR_none: nothing.
 error_class_t jobs_obstacle(struct broker *broker, const source_t *source);
-
-// A broker after this one is to know that the miner may run polls under leases: stored before it is welcome,
-// and until that is over for certain (jobs_forget_silent, once a slot).
-void jobs_lessee_new(struct broker *broker, const struct miner *miner);
-void jobs_forget_silent(struct broker *broker);
-// Loading: a miner (hash of its name) that an earlier broker knew. It may run polls under leases until it
-// tells what it does, or until the longest lease is over.
-void jobs_lessee(struct broker *broker, uint64_t miner);
-void jobs_lessee_known(struct broker *broker, const struct miner *miner);
-// Every miner that an earlier broker knew, and it did know some, has told what it has.
-bool jobs_know_all(const struct broker *broker);
 
 #endif

@@ -43,6 +43,6 @@ void broker_load_record(broker_t *b, const char *kind, uint64_t id, const char *
     if (!strcmp(kind, RECORD_HOST)) outage_load(b, id, root);
     if (!strcmp(kind, RECORD_TASK)) task_load(b, id, root);
     if (!strcmp(kind, RECORD_LETTER)) letter_load(b, id, root);
-    if (!strcmp(kind, RECORD_LESSEE)) jobs_lessee(b, id);
+    if (!strcmp(kind, RECORD_LESSEE)) lessees_load(b, id);
     yyjson_doc_free(doc);
 }

@@ -120,7 +120,7 @@ void session_ready(broker_t *b, uint64_t peer, const wire_ready_t *r)
     m->slots = r->slots;
     map_free(&m->templates); // the inventory tells which it has; sending one twice does no harm
     heard(b, m);
-    jobs_lessee_new(b, m);
+    lessees_new(b, m);
     welcome(b, m);
 }
 
@@ -197,7 +197,7 @@ static void on_inventory(broker_t *b, miner_t *m, const wire_inventory_t *inv)
     for (size_t i = 0; i < inv->holdings.n; i++) on_holding(b, m, &inv->holdings.v[i]);
     if (!inv->last) return;
     m->phase = MINER_LIVE;
-    jobs_lessee_known(b, m);
+    lessees_known(b, m);
     log_info("joined", "miner=%s incarnation=%016llx hosts=%u live=%zu", m->name,
              (unsigned long long)m->incarnation, m->n_lanes, registry_live(&b->registry));
     outage_tell(b, m); // before it is sent anything to poll there
