@@ -29,6 +29,13 @@ void map_free(map_t *m)
     *m = (map_t){0};
 }
 
+void map_clear(map_t *m)
+{
+    if (m->cap > SMALL) return map_free(m);
+    if (m->count) memset(m->slots, 0, m->cap * sizeof *m->slots);
+    m->count = 0;
+}
+
 static struct map_slot *find(const map_t *m, uint64_t key)
 {
     size_t i = mix(key) & (m->cap - 1);
@@ -65,14 +72,20 @@ void map_reserve(map_t *m, size_t count)
     if (cap > m->cap) resize(m, cap);
 }
 
+void **map_at(map_t *m, uint64_t key)
+{
+    if ((m->count + 1) * 4 > m->cap * 3) map_reserve(m, m->count + 1);
+    struct map_slot *s = find(m, key);
+    if (!s->value) m->count++;
+    s->key = key;
+    return &s->value;
+}
+
 void *map_put(map_t *m, uint64_t key, void *value)
 {
     CHECK(value != NULL);
-    map_reserve(m, m->count + 1);
-    struct map_slot *s = find(m, key);
-    void *before = s->value;
-    *s = (struct map_slot){key, value};
-    if (!before) m->count++;
+    void **at = map_at(m, key), *before = *at;
+    *at = value;
     return before;
 }
 

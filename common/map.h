@@ -19,10 +19,14 @@ void map_init(map_t *map);
 void map_reserve(map_t *map, size_t count);
 // Frees the table, not the values.
 void map_free(map_t *map);
+// Forgets all keys; a small table is kept.
+void map_clear(map_t *map);
 // The value of key, or NULL.
 void *map_get(const map_t *map, uint64_t key);
 // Sets key's value; the one it replaces, or NULL.
 void *map_put(map_t *map, uint64_t key, void *value);
+// Where key's value stands, or NULL does, which the caller has to replace before the next call.
+void **map_at(map_t *map, uint64_t key);
 // Removes key; its value, or NULL.
 void *map_del(map_t *map, uint64_t key);
 // Walks all values: start with *pos = 0; NULL at the end. Deleting while walking may skip or repeat values.

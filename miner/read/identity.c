@@ -26,6 +26,13 @@ void identity_init(identity_t *identity, arena_t *arena, size_t n)
     if (n) map_reserve(&identity->keys, n);
 }
 
+void identity_restart(identity_t *identity, arena_t *arena, size_t n)
+{
+    identity->arena = arena;
+    map_clear(&identity->keys);
+    if (n) map_reserve(&identity->keys, n);
+}
+
 void identity_free(identity_t *identity)
 {
     map_free(&identity->keys);
@@ -75,12 +82,13 @@ static bool is_same(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static int learn(identity_t *identity, item_t *item, const char *key, uint64_t hash)
+// A new key, whose place in the map is at.
+static int learn(identity_t *identity, item_t *item, const char *key, void **at)
 {
     known_t *known = arena_alloc(identity->arena, sizeof *known);
     if (!known) return -1;
     *known = (known_t){.content_hash = item->content_hash, .url = item->url, .repeats = 1};
-    map_put(&identity->keys, hash, known);
+    *at = known;
     item->key = key;
     return 0;
 }
@@ -90,22 +98,22 @@ int identity_assign(identity_t *identity, item_t *item, const char *key, const c
     if (!key || !*key) key = guid && *guid ? guid : item->url;
     key = key && *key ? bounded(identity->arena, key) : hash_key(identity->arena, item);
     if (!key) return -1;
-    uint64_t hash = hash_text(key);
-    known_t *known = map_get(&identity->keys, hash);
-    if (!known) return learn(identity, item, key, hash);
+    void **at = map_at(&identity->keys, hash_text(key));
+    if (!*at) return learn(identity, item, key, at);
+    known_t *known = *at;
     if (known->content_hash == item->content_hash && is_same(known->url, item->url)) return 1;
     if (item->url && strcmp(key, item->url) != 0) {
         const char *with_url = arena_printf(identity->arena, "%s|%s", key, item->url);
         if (!with_url || !(with_url = bounded(identity->arena, with_url))) return -1;
-        hash = hash_text(with_url);
-        if (!map_get(&identity->keys, hash)) return learn(identity, item, with_url, hash);
+        at = map_at(&identity->keys, hash_text(with_url));
+        if (!*at) return learn(identity, item, with_url, at);
     }
     const char *numbered;
     int keep = (int)text_cut(key, strlen(key), MAX_KEY - 12);
     do {
         numbered = arena_printf(identity->arena, "%.*s|%u", keep, key, ++known->repeats);
         if (!numbered) return -1;
-        hash = hash_text(numbered);
-    } while (map_get(&identity->keys, hash));
-    return learn(identity, item, numbered, hash);
+        at = map_at(&identity->keys, hash_text(numbered));
+    } while (*at);
+    return learn(identity, item, numbered, at);
 }

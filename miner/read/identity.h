@@ -20,6 +20,8 @@ typedef struct {
 
 // n: items that are likely to come, or 0.
 void identity_init(identity_t *identity, arena_t *arena, size_t n);
+// The same for a further document: what is known is forgotten.
+void identity_restart(identity_t *identity, arena_t *arena, size_t n);
 void identity_free(identity_t *identity);
 
 // Sets item->key: key (may be NULL) if it is not empty, else guid (may be NULL), else by item's url, title

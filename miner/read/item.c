@@ -197,8 +197,7 @@ void item_writer_destroy(item_writer_t **writer)
 
 void item_document(item_writer_t *w, arena_t *arena, urls_t *urls, size_t n)
 {
-    identity_free(&w->identity);
-    identity_init(&w->identity, arena, n);
+    identity_restart(&w->identity, arena, n);
     w->arena = arena;
     w->urls = urls;
 }

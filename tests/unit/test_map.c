@@ -55,8 +55,31 @@ static void it_holds_what_was_put(void **state)
     free(has);
 }
 
+static void it_is_cleared(void **state)
+{
+    (void)state;
+    char value;
+    map_t m;
+    map_init(&m);
+    map_clear(&m);
+    for (uint64_t keys = 1; keys < 1000; keys *= 3) {
+        for (uint64_t k = 0; k < keys; k++) {
+            void **at = map_at(&m, k);
+            assert_null(*at);
+            *at = &value;
+            assert_ptr_equal(*map_at(&m, k), &value);
+        }
+        assert_int_equal(m.count, keys);
+        map_clear(&m);
+        assert_int_equal(m.count, 0);
+        for (uint64_t k = 0; k < keys; k++) assert_null(map_get(&m, k));
+    }
+    map_free(&m);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(it_holds_what_was_put)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(it_holds_what_was_put),
+                                       cmocka_unit_test(it_is_cleared)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
