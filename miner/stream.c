@@ -175,53 +175,83 @@ wire_sink_template_t stream_sink_template(const stream_t *st)
                                   .keep_items = t->keep_items};
 }
 
-// Tells the sink what it does not know of the stream's continuity. memory: for the outcome's.
-static void ship_proof(stream_t *st, wire_outcome_t *o, char memory[MAX_MEMORY + 1])
+static wire_continuity_t continuity_of(const stream_t *st)
 {
-    source_t *s = st->source;
+    return st->gap_since ? CONTINUITY_gap : CONTINUITY_continuous;
+}
+
+// Whether the sink knows what is to be reported of the stream's continuity.
+static bool is_proven(const stream_t *st)
+{
     memory_t m;
-    memory_parse(&m, s->memory);
-    if (!o->gap_since && o->continuity == m.told) return;
-    m.told = (uint8_t)o->continuity;
-    memory_write(&m, memory);
-    o->memory = memory;
-    source_remember(s, memory);
+    memory_parse(&m, st->source->memory);
+    return st->gap_since ? st->gap_since == st->gap_proven : m.told == continuity_of(st);
+}
+
+// Tells the sink. Nobody else would do it if this miner died after the broker has heard of it: so the due
+// waits for the answer.
+static void ship_proof(stream_t *st)
+{
+    const source_t *s = st->source;
+    int64_t now = clock_mono_ms();
     wire_sink_template_t template = stream_sink_template(st);
     wire_sink_source_t source = {s->id, st->definition->id, s->url};
     wire_poll_t poll = {.source = s->id,
-                        .due = o->due,
-                        .started = o->started,
-                        .fetched = clock_mono_ms() + st->streams->offset,
-                        .continuity = o->continuity,
-                        .gap_since = o->gap_since,
-                        .gap_reason = o->gap_reason};
-    ship_add_poll(quays_of(st->streams->options.quays, s->id), clock_mono_ms(), &template, &source, &poll,
-                  NULL);
+                        .due = st->due.due,
+                        .started = st->began + st->streams->offset,
+                        .fetched = now + st->streams->offset,
+                        .continuity = continuity_of(st),
+                        .gap_since = st->gap_since,
+                        .gap_reason = st->gap_since ? GAP_not_resumed : GAP_none};
+    mark_t *m = stream_add_mark(st);
+    m->proof = true;
+    m->unacked = 1;
+    st->proving = continuity_of(st);
+    st->gap_proven = st->gap_since;
+    ship_add_poll(quays_of(st->streams->options.quays, s->id), now, &template, &source, &poll, st);
+}
+
+void stream_proven(stream_t *st)
+{
+    char memory[MAX_MEMORY + 1];
+    memory_t m;
+    memory_parse(&m, st->source->memory);
+    m.told = (uint8_t)st->proving;
+    memory_write(&m, memory);
+    source_remember(st->source, memory);
+    st->remembers = true;
+    st->proving = CONTINUITY_unknown;
 }
 
 // The stream is there: the due is settled with what was stored since the last one.
 void stream_settle_open(stream_t *st)
 {
-    char text[80], memory[MAX_MEMORY + 1];
-    if (!st->due.due) return;
+    char text[80];
+    if (!st->due.due || st->proving) return;
     uint64_t unreadable = st->unreadable;
-    st->unreadable = 0;
     if (unreadable && !st->items) {
+        st->unreadable = 0;
         snprintf(text, sizeof text, "%llu events could not be read, and none could",
                  (unsigned long long)unreadable);
         stream_settle_failed(st, st->unreadable_error, text);
         return;
     }
+    if (!is_proven(st)) {
+        ship_proof(st);
+        return;
+    }
+    st->unreadable = 0;
     due_t due = take_due(st);
     wire_outcome_t o = {.due = due.due, .cause = due.cause, .started = st->began + st->streams->offset};
     count_stored(st, &o);
     if (o.items) st->streams->counts.changed++;
     add_state(st, &o);
-    o.continuity = st->gap_since ? CONTINUITY_gap : CONTINUITY_continuous;
+    o.continuity = continuity_of(st);
     o.gap_since = st->gap_since;
     o.gap_reason = st->gap_since ? GAP_not_resumed : GAP_none;
-    st->gap_since = 0;
-    ship_proof(st, &o, memory);
+    o.memory = st->remembers ? st->source->memory : NULL;
+    st->gap_since = st->gap_proven = 0;
+    st->remembers = false;
     report(st, &o);
     finished(st);
 }

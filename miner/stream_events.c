@@ -15,7 +15,7 @@
 
 // -- marks ----------------------------------------------------------------------------------------
 
-static mark_t *add_mark(stream_t *st)
+mark_t *stream_add_mark(stream_t *st)
 {
     if (st->n == st->cap) {
         uint32_t cap = st->cap ? st->cap * 2 : 16;
@@ -51,19 +51,32 @@ static void stream_pop_marks(stream_t *st)
     if (st->unreported && !st->source->etag) stream_report_position(st);
 }
 
+// The mark of a verdict; there is one of a proof at most.
+static mark_t *mark_of(const stream_t *st, uint32_t index)
+{
+    for (uint32_t i = 0; index == SHIP_POLL && i < st->n; i++)
+        if (st->marks[(st->first + i) % st->cap].proof) index = st->base + i;
+    CHECK(index - st->base < st->n);
+    return &st->marks[(st->first + (index - st->base)) % st->cap];
+}
+
 void streams_verdict(void *owner, uint32_t index, wire_verdict_t verdict)
 {
-    if (index == SHIP_POLL) return;
     stream_t *st = owner;
-    uint32_t at = index - st->base;
-    CHECK(at < st->n);
-    mark_t *m = &st->marks[(st->first + at) % st->cap];
+    mark_t *m = mark_of(st, index);
+    bool proof = m->proof;
     if (verdict == VERDICT_new || verdict == VERDICT_changed) m->fresh++;
     if (verdict == VERDICT_rejected)
         log_warn("item_rejected", "template=%s source=%016llx", st->definition->name,
                  (unsigned long long)st->source->id);
     m->unacked--;
+    m->proof = false;
     stream_pop_marks(st);
+    if (proof) stream_proven(st);
+    if (proof && st->state == STREAM_OPEN) {
+        stream_settle_open(st); // which may be its end
+        return;
+    }
     if (st->state != STREAM_CLOSED || st->n) return;
     source_t *s = st->source;
     streams_t *ss = st->streams;
@@ -161,7 +174,7 @@ void stream_take_event(stream_t *st, const event_t *event)
     bool moved = position && (!st->position || strcmp(position, st->position) != 0);
     if (moved) stream_set_text(&st->position, position);
     if (!items.n_items && !moved) return;
-    mark_t *m = add_mark(st);
+    mark_t *m = stream_add_mark(st);
     uint32_t index = st->base + st->n - 1;
     if (moved) m->position = xstrdup(position);
     m->items = m->unacked = (uint32_t)items.n_items;

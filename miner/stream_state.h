@@ -19,6 +19,7 @@ typedef struct {
     char *position; // after it; NULL: as before
     int64_t absent; // what last_absent_at of its items is
     uint32_t unacked, items, fresh;
+    bool proof; // no event, but what the sink is told of continuity
 } mark_t;
 
 struct stream {
@@ -62,6 +63,12 @@ struct stream {
     bool unreported;
     uint64_t items, fresh, bytes, cpu_us, unreadable;
     error_class_t unreadable_error;
+
+    // what it proves
+    wire_continuity_t
+        proving; // on the way to the sink, which the due at hand waits for; CONTINUITY_unknown: nothing
+    int64_t gap_proven; // gap_since that the sink has
+    bool remembers;     // source->memory is to be reported
 };
 
 struct streams {
@@ -88,6 +95,8 @@ bool stream_is_quiet(const stream_t *stream, int64_t now);
 void stream_report_position(stream_t *stream);
 // Its source is to be read in another way, from where it is.
 void stream_hand_on(const stream_t *stream);
+// The sink knows what it was told to prove.
+void stream_proven(stream_t *stream);
 // These settle the due at hand, if there is one.
 void stream_settle_failed(stream_t *stream, error_class_t error, const char *detail);
 void stream_settle_skipped(stream_t *stream, error_class_t reason);
@@ -96,6 +105,8 @@ wire_sink_template_t stream_sink_template(const stream_t *stream);
 
 // -- stream_events.c --------------------------------------------------------------------------------
 
+// A mark for what is on its way to the sink from now on.
+mark_t *stream_add_mark(stream_t *stream);
 void stream_take_event(stream_t *stream, const event_t *event);
 // Whether nothing more is to be read now.
 bool stream_must_wait(const stream_t *stream);

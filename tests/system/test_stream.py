@@ -229,6 +229,31 @@ def test_what_cannot_resume_says_so(rtm):
         wait_until(lambda: [(r, c, int(s)) for r, c, s in rtm.sql(kept)] == [("not_resumed", None, gap["from_ms"])], 20, "its row")
 
 
+def test_a_gap_is_told_though_the_miner_dies_before_the_sink_has_it(rtm):
+    """Nobody but who found it knows of a gap: the broker hears of it when the sink has it."""
+    with StreamSite(ids=False, retry=100) as site:
+        rtm.add(template(site, key="$.n", every="1s"))
+        wait_until(lambda: rtm.sql("select continuity from sources") == [("continuous",)], 20, "a proof")
+        rtm.sink.kill()
+        site.drop()
+        rtm.miners[0].wait_log(r" stream_gap .*reason=not_resumed")
+
+        def settled():
+            status = rtm.ctl_json("status")
+            return status["stored"] + status["skipped"]
+        before = settled()
+        wait_until(lambda: settled() >= before + 2, 20, "dues of the new connection")
+        rtm.miners[0].kill()
+        rtm.sink.start()
+        rtm.miners[0].start()
+        wait_until(lambda: site.listening == 1, 20, "a connection")
+
+        def told():
+            gaps = {g["from_ms"] for g in rtm.ctl_json("gaps", "live") if g["state"] == "open"}
+            return gaps and gaps == {int(s) for s, in rtm.sql("select extract(epoch from since)::numeric * 1000 from gaps")}
+        wait_until(told, 20, "the same gaps at the broker and in Postgres")
+
+
 def test_types_revisions_and_what_cannot_be_read(rtm):
     with StreamSite() as site:
         rtm.add(template(site, events=["update", "message"], key="$.n", drop={"title": "spam"}))
