@@ -119,6 +119,7 @@ struct listing { // a template in the catalog
     int64_t ready_before;                   // all its sources are stored for every time before this one
     uint64_t laggard;                       // the source that sets it, 0: unknown
     struct job *parked_first, *parked_last; // jobs that wait for what stops the listing
+    struct job *hastened_last;              // of those at the front that are hastened
     int64_t blocked_since; // broker ms: since then it waits for one that keeps it out; 0: it does not
     uint64_t deadlines_missed;
     uint32_t took[24]; // how many polls took less than 2^n ms, old ones fading

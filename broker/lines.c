@@ -13,6 +13,7 @@ void lines_unpark(broker_t *b, job_t *job)
     listing_t *l = job->source->listing;
     *(job->previous ? &job->previous->next : &l->parked_first) = job->next;
     *(job->next ? &job->next->previous : &l->parked_last) = job->previous;
+    if (l->hastened_last == job) l->hastened_last = job->previous;
     job->previous = job->next = NULL;
     heap_remove(&b->jobs.deadlines, &job->deadline);
     b->jobs.parked--;
@@ -32,9 +33,14 @@ static job_t *place_of(const listing_t *l, const job_t *job)
     job_t *after = l->parked_last;
     int n = 0;
     if (is_hastened(job)) {
-        after = NULL;
-        for (job_t *j = l->parked_first; j && is_hastened(j) && n++ < LOOK_BEHIND; after = j, j = j->next)
-            if (turns_before(&job->entry, &j->entry)) break;
+        job_t *j = l->parked_first;
+        for (after = NULL; j && is_hastened(j) && n < LOOK_BEHIND; n++, after = j, j = j->next)
+            if (turns_before(&job->entry, &j->entry)) return after;
+        if (n < LOOK_BEHIND || !l->hastened_last) return after;
+        // they are very many: most come last
+        for (after = l->hastened_last;
+             after && n < 2 * LOOK_BEHIND && turns_before(&job->entry, &after->entry); n++)
+            after = after->previous;
         return after;
     }
     for (; job->why != ERR_dependency && after && n < LOOK_BEHIND; n++, after = after->previous)
@@ -54,6 +60,7 @@ void lines_park(broker_t *b, job_t *job, bool first)
     job->next = after ? after->next : l->parked_first;
     *(job->previous ? &job->previous->next : &l->parked_first) = job;
     *(job->next ? &job->next->previous : &l->parked_last) = job;
+    if (is_hastened(job) && (!job->next || !is_hastened(job->next))) l->hastened_last = job;
     if (job->entry.priority < PRIORITY_HIGH && job->entry.promote_at != INT64_MAX)
         heap_set(&b->jobs.deadlines, &job->deadline, job->entry.promote_at);
     b->jobs.parked++;

@@ -195,6 +195,12 @@ static void a_dependency_comes_first(void **state)
     assert_true(count("b", -1) > before);
 }
 
+static answer_t quick(const given_t *g)
+{
+    (void)g;
+    return (answer_t){.result = RESULT_unchanged, .took = 100};
+}
+
 // How many polls the source of the template that had the fewest had since it was given mark.
 static size_t fewest(const char *template, int n, size_t mark)
 {
@@ -239,6 +245,16 @@ static void who_was_first_is_not_overtaken_for_ever(void **state)
     size_t mark = n_given;
     play(w, 180000);
     assert_true(fewest("b", 20, mark) >= 18); // of 27 or so
+}
+
+// However many they are whose deadlines have passed.
+static void of_very_many_nobody_is_overtaken_for_ever(void **state)
+{
+    world_t *w = *state;
+    answer = quick;
+    add(w, "b", 600, ", \"every\": \"60s\", \"max_concurrent\": 1, \"deadline\": \"6s\"", false);
+    play(w, 180000);
+    assert_true(fewest("b", 600, 0) >= 1);
 }
 
 static void a_circle_is_refused_and_named(void **state)
@@ -299,6 +315,7 @@ int main(void)
         PLAY(a_dependency_comes_first),
         PLAY(who_waited_for_a_dependency_is_not_overtaken_for_ever),
         PLAY(who_was_first_is_not_overtaken_for_ever),
+        PLAY(of_very_many_nobody_is_overtaken_for_ever),
         PLAY(a_circle_is_refused_and_named),
         PLAY(a_stream_keeps_nobody_out),
     };
