@@ -28,6 +28,12 @@ def build_dir():
     return os.environ.get("RTM_BUILD") or os.path.join(ROOT, "build")
 
 
+def sanitized():
+    """Whether the programs are built with AddressSanitizer: slow, and it keeps what was freed."""
+    with open(os.path.join(build_dir(), "rtm-sink"), "rb") as file:
+        return b"__asan_init" in file.read()
+
+
 class Site:
     def __init__(self, **options):
         self.options = options

@@ -6,7 +6,7 @@ import msgpack
 import pytest
 
 from scripted_miner import DETAIL, T0, Miner, Sink, batch, item
-from simsite import build_dir
+from simsite import sanitized
 
 pytestmark = pytest.mark.alone
 
@@ -50,9 +50,8 @@ def raw(value):
 
 
 def test_peak(database):
-    with open(f"{build_dir()}/rtm-sink", "rb") as file:
-        if b"__asan_init" in file.read():
-            pytest.skip("AddressSanitizer keeps what was freed")
+    if sanitized():
+        pytest.skip("AddressSanitizer keeps what was freed")
     with Sink(database) as sink:
         sink.wait_log(r"postgres state=up")
         peaks = {"at the start": peak_mib(sink)}

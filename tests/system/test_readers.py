@@ -13,7 +13,7 @@ import pytest
 from pg import Cluster, free_port
 from reader import TOKEN, ApiSink, Frozen, Stream
 from scripted_miner import CHANGED, DETAIL, NEW, T0, Miner, Sink, batch, item, source_id, wait_until
-from simsite import build_dir
+from simsite import build_dir, sanitized
 
 pytestmark = pytest.mark.alone
 
@@ -330,7 +330,7 @@ def test_thousands_of_slow_readers_do_not_slow_the_writer(cluster, database, mea
         peak = int(re.search(r"VmHWM:\s+(\d+)", status.read()).group(1)) / 1024
     print(f"{count} frozen readers: {before:.0f} and {after:.0f} rows/s without, {max(rates):.0f} with; {peak:.0f} MiB")
     assert max(rates) > 0.7 * min(before, after), (before, rates, after)
-    assert peak < 128, f"{peak:.0f} MiB"
+    assert peak < 128 or sanitized(), f"{peak:.0f} MiB"
 
 
 def test_a_slow_reader_is_told_and_resumes(measured):
