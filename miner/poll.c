@@ -96,6 +96,7 @@ static void report_state(poll_t *p, wire_outcome_kind_t kind)
         source_advance(p->source, o);
         if (p->validated_url) source_validate(p->source, p->validated_url, p->etag, p->last_modified);
     }
+    if (p->incomplete) source_invalidate(p->source);
     poll_report(p, kind);
 }
 
@@ -114,6 +115,7 @@ void poll_failed(poll_t *p, error_class_t error, const char *detail)
               (unsigned long long)p->outcome.status, source_fetch_url(p->source), line);
     bool elsewhere = error == ERR_not_found || error == ERR_gone || error == ERR_redirects;
     if (elsewhere || (error == ERR_not_this_kind && p->list.memory.found)) source_forget_redirect(p->source);
+    if (p->n_findings) source_invalidate(p->source);
     poll_report(p, OUTCOME_BOTH);
     finish(p);
 }

@@ -117,6 +117,11 @@ static void set_state(source_t *s, const char *etag, const char *last_modified, 
     s->body_hash = body_hash;
 }
 
+void source_invalidate(source_t *s)
+{
+    set_state(s, NULL, NULL, 0);
+}
+
 void source_validate(source_t *s, const char *url, const char *etag, const char *last_modified)
 {
     set_state(s, etag, last_modified, s->body_hash);

@@ -106,6 +106,10 @@ void source_forget_redirect(source_t *source);
 // Soft state after a poll whose findings are stored. Empty texts: none. last_ok: broker ms.
 void source_advance(source_t *source, const wire_outcome_t *state);
 
+// Something was sent of a document that is not stored as a whole: the one that the validators are of may come
+// back, and is news then. They are void.
+void source_invalidate(source_t *source);
+
 // Validators of another URL than the one that is fetched, which a temporary redirect led to.
 void source_validate(source_t *source, const char *url, const char *etag, const char *last_modified);
 

@@ -159,7 +159,7 @@ def test_a_further_page_that_fails_fails_the_poll(world):
     assert keys(world) == ["9", "8", "7"]  # these are stored all the same
     world.web.pages["/a?p=2"] = page(6, 3)
     assert told(world.poll(source)) == ("changed", "none")
-    assert world.web.asked("/a")[1][2]["If-None-Match"] == '"old"'  # validators had not moved
+    assert "If-None-Match" not in world.web.asked("/a")[1][2]  # of what was stored in part
     assert keys(world)[3:] == ["9", "8", "7", "6", "5", "4"]  # though the sink knows the first three
 
 

@@ -390,13 +390,14 @@ def test_a_page_that_names_its_feed(rtm, web):
     web.pages["/rss"] = (200, {}, feed.format("".join(map(entry.format, (2, 1)))))
     rtm.add({"name": "blog", "url": web.url("/blog"), "every": "1s", "politeness": {"gap": "0s"}})
     wait_keys(rtm, "blog", ["1", "2"])
+    source = lambda: rtm.ctl_json("sources", "blog")[0]
+    wait_until(lambda: source()["last_stored_ms"], 20, "the broker to know the feed")
     rtm.miners[0].restart()
     web.pages["/rss"] = (200, {}, feed.format("".join(map(entry.format, (3, 2, 1)))))
     wait_keys(rtm, "blog", ["1", "2", "3"])
     assert len(web.asked("/blog")) == 1
     # the feed loses everything: that is said, not stored
     web.pages["/rss"] = (200, {}, feed.format(""))
-    source = lambda: rtm.ctl_json("sources", "blog")[0]
     wait_until(lambda: source()["last_error"] == "rotted", 20, "rot is told")
     web.pages["/rss"] = (200, {}, feed.format("".join(map(entry.format, (4, 3, 2, 1)))))
     wait_keys(rtm, "blog", ["1", "2", "3", "4"])
