@@ -8,31 +8,35 @@
 #include "sink/copy.h"
 
 enum {
-    DEFINE_COLUMNS = 9,
+    DEFINE_COLUMNS = 11,
     KNOWN_MAX = 400000, // definitions remembered as being in the database
 };
 
 static const char define_table_sql[] =
-    "CREATE TEMPORARY TABLE rtm_define (is_source boolean, id bigint, "
-    "template_id bigint, ms bigint, has_detail boolean,"
-    " name text, url text, keep_ms bigint, keep_items bigint) ON COMMIT DELETE ROWS";
+    "CREATE TEMPORARY TABLE rtm_define (is_source boolean, id bigint, template_id bigint, ms bigint,"
+    " has_detail boolean, name text, url text, keep_ms bigint, keep_items bigint, started_ms bigint,"
+    " late boolean) ON COMMIT DELETE ROWS";
 
 // Its commit need not wait for the disk: that of the rows, without which nobody needs the definitions, does
 // so for both; and of a database that crashed nothing is known any more.
 static const char define_copy_sql[] =
     "BEGIN; SET LOCAL synchronous_commit = off; COPY rtm_define FROM STDIN (FORMAT binary)";
 
+// Of several versions in one group the last one counts, as in `known`.
 static const char define_sql[] =
-    "INSERT INTO templates AS t (template_id, name, has_detail, fresh_within, keep_age, keep_items) SELECT"
-    " DISTINCT ON (id) id, name, has_detail, ms * interval '1 millisecond', keep_ms * interval '1"
-    " millisecond', keep_items FROM rtm_define WHERE NOT is_source ORDER BY id ON CONFLICT (template_id) DO"
-    " UPDATE SET name = EXCLUDED.name, has_detail = EXCLUDED.has_detail, fresh_within ="
-    " EXCLUDED.fresh_within, keep_age = EXCLUDED.keep_age, keep_items = EXCLUDED.keep_items WHERE (t.name,"
-    " t.has_detail, t.fresh_within, t.keep_age, t.keep_items) IS DISTINCT FROM (EXCLUDED.name,"
+    "INSERT INTO templates AS t (template_id, name, has_detail, fresh_within, keep_age, keep_items, defined_at)"
+    " SELECT DISTINCT ON (id) id, name, has_detail, ms * interval '1 millisecond',"
+    " keep_ms * interval '1 millisecond', keep_items, to_timestamp(started_ms / 1000.0) FROM rtm_define d"
+    " WHERE NOT is_source AND NOT (late AND EXISTS (SELECT FROM templates o WHERE o.template_id = d.id"
+    " AND o.defined_at > to_timestamp(d.started_ms / 1000.0))) ORDER BY id, ctid DESC"
+    " ON CONFLICT (template_id) DO UPDATE SET name = EXCLUDED.name, has_detail = EXCLUDED.has_detail,"
+    " fresh_within = EXCLUDED.fresh_within, keep_age = EXCLUDED.keep_age, keep_items = EXCLUDED.keep_items,"
+    " defined_at = GREATEST(t.defined_at, EXCLUDED.defined_at)"
+    " WHERE (t.name, t.has_detail, t.fresh_within, t.keep_age, t.keep_items) IS DISTINCT FROM (EXCLUDED.name,"
     " EXCLUDED.has_detail, EXCLUDED.fresh_within, EXCLUDED.keep_age, EXCLUDED.keep_items);"
     "INSERT INTO sources AS s (source_id, template_id, template, url, added_at) SELECT DISTINCT ON (id) id,"
-    " template_id, name, url, to_timestamp(ms / 1000.0) FROM rtm_define WHERE is_source ORDER BY id ON"
-    " CONFLICT (source_id) DO UPDATE SET template_id = EXCLUDED.template_id, template = EXCLUDED.template,"
+    " template_id, name, url, to_timestamp(ms / 1000.0) FROM rtm_define WHERE is_source ORDER BY id, ctid DESC"
+    " ON CONFLICT (source_id) DO UPDATE SET template_id = EXCLUDED.template_id, template = EXCLUDED.template,"
     " url = EXCLUDED.url WHERE (s.template_id, s.template, s.url) IS DISTINCT FROM (EXCLUDED.template_id,"
     " EXCLUDED.template, EXCLUDED.url); COMMIT";
 
@@ -95,19 +99,26 @@ static char *put_bound(char *p, int64_t bound)
     return bound > 0 ? copy_i64(p, bound) : copy_null(p);
 }
 
-static pg_status_t define_template(definitions_t *d, bulk_t *bulk, const wire_sink_template_t *t)
+// started: of the latest poll that says it, broker ms. late: the batch was spooled, so the database may know
+// better.
+static pg_status_t define_template(definitions_t *d, bulk_t *bulk, const wire_sink_template_t *t,
+                                   int64_t started, bool late)
 {
     pg_status_t status = PG_OK;
     uint64_t hash = template_hash(t);
     if (!is_news(d, t->id, hash)) return PG_OK;
-    remember(d, t->id, hash);
+    if (late)
+        map_del(&d->known, t->id);
+    else
+        remember(d, t->id, hash);
     char *p = bulk_room(bulk, 128 + strlen(t->name), &status);
     if (!p) return status;
     p = copy_bool(copy_row(p, DEFINE_COLUMNS), false);
     p = copy_null(copy_i64(p, (int64_t)t->id));
     p = copy_bool(copy_i64(p, clamp_ms(t->fresh_within)), t->has_detail);
     p = put_bound(copy_null(put_clean(p, t->name)), clamp_ms(t->keep_age));
-    bulk_wrote(bulk, put_bound(p, (int64_t)t->keep_items));
+    p = copy_i64(put_bound(p, (int64_t)t->keep_items), started);
+    bulk_wrote(bulk, copy_bool(p, late));
     return PG_OK;
 }
 
@@ -125,7 +136,8 @@ static pg_status_t define_source(definitions_t *d, bulk_t *bulk, const wire_batc
     p = copy_bool(copy_row(p, DEFINE_COLUMNS), true);
     p = copy_i64(copy_i64(p, (int64_t)src->id), (int64_t)src->template_id);
     p = copy_null(copy_i64(p, now));
-    bulk_wrote(bulk, copy_null(copy_null(put_clean(put_clean(p, name), src->url))));
+    p = copy_null(copy_null(put_clean(put_clean(p, name), src->url)));
+    bulk_wrote(bulk, copy_bool(copy_null(p), false));
     return PG_OK;
 }
 
@@ -138,11 +150,16 @@ static bool defines_news(const definitions_t *d, const wire_batch_t *b)
     return false;
 }
 
-static pg_status_t define_batch(definitions_t *d, bulk_t *bulk, const wire_batch_t *b, int64_t now)
+static pg_status_t define_batch(definitions_t *d, bulk_t *bulk, const group_batch_t *batch, int64_t now)
 {
     pg_status_t status = PG_OK;
+    const wire_batch_t *b = batch->batch;
+    bool late = batch->job->session == 0;
+    int64_t started = 0;
+    for (size_t i = 0; i < b->polls.n; i++)
+        if (b->polls.v[i].started > started) started = b->polls.v[i].started;
     for (size_t i = 0; status == PG_OK && i < b->templates.n; i++)
-        status = define_template(d, bulk, &b->templates.v[i]);
+        status = define_template(d, bulk, &b->templates.v[i], started, late);
     for (size_t i = 0; status == PG_OK && i < b->sources.n; i++)
         status = define_source(d, bulk, b, &b->sources.v[i], now);
     return status;
@@ -155,7 +172,7 @@ pg_status_t definitions_commit(definitions_t *d, bulk_t *bulk, pg_t *pg, const g
     if (!news) return PG_OK;
     pg_status_t status = bulk_begin(bulk, pg, define_copy_sql);
     for (size_t i = 0; status == PG_OK && i < g->n_batches; i++)
-        status = define_batch(d, bulk, g->batches[i].batch, now);
+        status = define_batch(d, bulk, &g->batches[i], now);
     if (status == PG_OK) status = bulk_end(bulk);
     if (status == PG_OK) status = pg_run(pg, define_sql);
     return pg_roll_back(pg, status);

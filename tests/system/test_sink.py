@@ -440,6 +440,24 @@ def test_postgres_dies_between_definitions_and_rows():
             assert pg.rows(conninfo, "SELECT key FROM items JOIN sources USING (source_id)") == [("k",)]
 
 
+def test_of_two_versions_of_a_template_in_one_group_the_last_counts(cluster, database):
+    with Sink(database) as sink, Miner() as miner:
+        miner.connect(sink)
+        miner.store(batch([item("a")]))
+        lock = cluster.connect(database)
+        lock.autocommit = False
+        lock.cursor().execute("LOCK TABLE items IN EXCLUSIVE MODE")
+        miner.ship(batch([item("b")], due=T0 + 1))  # waits for the lock, and the next two, as one group, for it
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        wait_until(lambda: miner.pump(10) or cluster.value(database, waits), what="the first to wait")
+        miner.ship(batch([item("c")], due=T0 + 2, keep_items=1000))
+        miner.ship(batch([item("d")], due=T0 + 3, keep_items=2000))
+        miner.pump(200)
+        lock.rollback()
+        assert miner.settle() == [NEW] and cluster.value(database, "SELECT count(*) FROM items") == 4
+        assert cluster.rows(database, "SELECT keep_items FROM templates") == [(2000,)]
+
+
 def test_frozen_postgres_does_not_stop_a_shutdown():
     with Cluster() as pg:
         conninfo = pg.create()

@@ -89,6 +89,43 @@ def test_fresh_items_first_and_nothing_turns_back(mortal, spool):
         assert mortal.value(conninfo, "SELECT count(*) FROM items WHERE title::bigint <> content_hash") == 0
 
 
+def test_what_a_spool_says_of_a_template_does_not_undo_what_came_since(mortal, spool):
+    """Retention would go by it, and nobody would say the newer definition again: the other sink has written it."""
+    conninfo = mortal.create()
+    kept = "SELECT extract(epoch FROM keep_age)::bigint, keep_items FROM templates"
+    with Sink(conninfo, "--spool", spool) as sink, Miner() as miner:
+        miner.connect(sink)
+        sink.wait_log(r"postgres state=up")
+        mortal.stop("immediate")
+        miner.store(batch([item("old")], keep_items=1000))
+        miner.store(batch([item("later")], due=T0 + MINUTE, keep_items=2000))
+        sink.kill()
+    mortal.start()
+    with Sink(conninfo) as other, Miner("m2") as miner:
+        miner.connect(other)
+        assert miner.store(batch([item("new")], due=T0 + 2 * MINUTE)) == [NEW]
+        with Sink(conninfo, "--spool", spool) as sink:
+            sink.wait_log(r"spool state=empty")
+        assert set(titles(mortal, conninfo)) == {"old", "later", "new"}
+        assert mortal.rows(conninfo, kept) == [(None, None)]
+
+
+def test_the_last_that_a_spool_says_of_a_template_counts(mortal, spool):
+    conninfo = mortal.create()
+    with Sink(conninfo, "--spool", spool) as sink, Miner() as miner:
+        miner.connect(sink)
+        sink.wait_log(r"postgres state=up")
+        miner.store(batch([item("a")]))
+        mortal.stop("immediate")
+        for n in (3, 2, 1):
+            miner.store(batch([item(f"k{n}")], due=T0 + (5 - n) * MINUTE, keep_items=n * 1000))
+        mortal.start()
+        sink.wait_log(r"spool state=empty")
+        assert mortal.rows(conninfo, "SELECT keep_items FROM templates") == [(1000,)]
+        miner.store(batch([item("z")], due=T0 + 9 * MINUTE))
+        assert mortal.rows(conninfo, "SELECT keep_items FROM templates") == [(None,)]
+
+
 def test_details_that_overtake_their_row(mortal, spool):
     """A row waits in the spool of one sink, its details come to another: they must not keep the row out."""
     conninfo = mortal.create()
