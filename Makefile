@@ -95,7 +95,8 @@ $(BUILD)/sink/migrations.inc: $(wildcard sink/migrations/*.sql) scripts/embed-mi
 	@mkdir -p $(@D)
 	scripts/embed-migrations sink/migrations >$@
 
-$(BUILD)/%.o: %.c
+# the Makefile has the flags
+$(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC   $<")
 	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
