@@ -100,6 +100,16 @@ static void report_state(poll_t *p, wire_outcome_kind_t kind)
     poll_report(p, kind);
 }
 
+// What was sent may be stored, and what it took the place of may come back: that is news then.
+static void doubt_findings(poll_t *p)
+{
+    uint64_t *hashes = xmalloc(p->n_findings * sizeof *hashes);
+    for (uint32_t i = 0; i < p->n_findings; i++) hashes[i] = p->findings[i].hash;
+    seen_forget(&p->source->seen, hashes, p->n_findings);
+    free(hashes);
+    source_invalidate(p->source);
+}
+
 // detail: what went wrong, in words.
 void poll_failed(poll_t *p, error_class_t error, const char *detail)
 {
@@ -115,7 +125,7 @@ void poll_failed(poll_t *p, error_class_t error, const char *detail)
               (unsigned long long)p->outcome.status, source_fetch_url(p->source), line);
     bool elsewhere = error == ERR_not_found || error == ERR_gone || error == ERR_redirects;
     if (elsewhere || (error == ERR_not_this_kind && p->list.memory.found)) source_forget_redirect(p->source);
-    if (p->n_findings) source_invalidate(p->source);
+    if (p->n_findings) doubt_findings(p);
     poll_report(p, OUTCOME_BOTH);
     finish(p);
 }
@@ -197,6 +207,7 @@ void poll_ship(poll_t *p, uint32_t index, wire_part_t part, const item_t *item)
     wire_poll_t poll = p->row;
     poll.fetched = f->fetched;
     poll.backfill |= f->backfill;
+    poll.again = f->again;
     if (f->blind) poll.absent = 0;
     p->unacked++;
     ship_add(quays_of(p->polls->quays, s->id), clock_mono_ms(), &template, &source, &poll, &row, p, index);

@@ -215,6 +215,7 @@ static int find(poll_t *p, const items_t *items, uint32_t *which)
             if (add_finding(p, item, hash)) return -1;
             p->findings[p->n_findings - 1].blind |=
                 seen || anchor; // it was listed: if the sink lacks it, it was lost
+            p->findings[p->n_findings - 1].again = !seen && seen_otherwise(&p->source->seen, hash);
             which[l->found++] = (uint32_t)i;
         }
         continuity_item(&l->continuity, anchor, seen);

@@ -31,6 +31,7 @@ typedef struct {
     int64_t fetched;    // broker ms, of its page
     uint32_t page;      // of the list, from 1
     bool backfill;      // found by paging back, too late for the template's promise
+    bool again;         // the source listed its key with another content meanwhile
     bool blind;         // nothing says that it was absent from the list when the last poll looked
 } finding_t;
 

@@ -16,8 +16,7 @@ uint64_t seen_hash(const char *key, uint64_t content_hash)
     return (XXH3_64bits_withSeed(key, len, content_hash) & ~KEY) | (XXH3_64bits(key, len) & KEY);
 }
 
-// Takes out what was seen of the keys of hashes.
-static void forget_keys(seen_t *s, const uint64_t *hashes, size_t n)
+void seen_forget(seen_t *s, const uint64_t *hashes, size_t n)
 {
     map_t keys;
     uint32_t kept = 0;
@@ -40,6 +39,13 @@ bool seen_has(const seen_t *s, uint64_t hash, uint32_t *hint)
     return false;
 }
 
+bool seen_otherwise(const seen_t *s, uint64_t hash)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        if ((s->hashes[i] & KEY) == (hash & KEY)) return true;
+    return false;
+}
+
 void seen_add(seen_t *s, const uint64_t *hashes, size_t n, size_t listed)
 {
     size_t max = listed > SEEN_MAX ? listed : SEEN_MAX;
@@ -48,7 +54,7 @@ void seen_add(seen_t *s, const uint64_t *hashes, size_t n, size_t listed)
         n = max;
     }
     if (n == 0) return;
-    forget_keys(s, hashes, n);
+    seen_forget(s, hashes, n);
     size_t kept = s->n < max - n ? s->n : max - n;
     if (kept < s->n) memmove(s->hashes, s->hashes + (s->n - kept), kept * sizeof *s->hashes);
     s->hashes = xrealloc(s->hashes, (kept + n) * sizeof *s->hashes);

@@ -24,6 +24,10 @@ bool seen_has(const seen_t *seen, uint64_t hash, uint32_t *hint);
 // Adds n hashes, none of which is in, the newest last, in place of those of the same keys; listed: items in
 // the document. The oldest leave when there are more than the larger of SEEN_MAX and listed.
 void seen_add(seen_t *seen, const uint64_t *hashes, size_t n, size_t listed);
+// Takes out what is in of the keys of n hashes.
+void seen_forget(seen_t *seen, const uint64_t *hashes, size_t n);
+// Whether the key of hash, which is not in, is in with another content.
+bool seen_otherwise(const seen_t *seen, uint64_t hash);
 void seen_free(seen_t *seen);
 
 #endif

@@ -135,7 +135,8 @@ static uint64_t add_poll(ship_t *s, const wire_poll_t *poll)
     for (size_t i = s->polls.n; i-- > 0;)
         if (known[i].source == poll->source && known[i].due == poll->due &&
             known[i].fetched == poll->fetched && known[i].absent == poll->absent &&
-            known[i].backfill == poll->backfill && known[i].continuity == poll->continuity)
+            known[i].backfill == poll->backfill && known[i].continuity == poll->continuity &&
+            known[i].again == poll->again)
             return i;
     wire_poll_t *row = add_row(&s->polls, sizeof *row);
     *row = *poll;

@@ -94,14 +94,16 @@
 // BATCH: one poll, whose items follow by poll index. poll (source, due) is the version that upserts compare.
 // started: request start; fetched: response complete (broker ms); absent: last_absent for its new items, 0:
 // unknown; backfill: the source's first poll ever, or found by paging back. The rest as in an outcome: the poll's
-// last row says it, often without items; 0 in all others.
+// last row says it, often without items; 0 in all others. again: the keys of its items were listed with other
+// contents before.
 // cause: wire_cause_t, or CAUSE_TROUBLE + error_class_t.
 #define WIRE_POLL(X, T)   \
     X(T, U64, source, 0)  \
     X(T, I64, due, 0)     \
     X(T, I64, started, 0) \
     X(T, I64, fetched, 0) X(T, I64, absent, 0) X(T, BOOL, backfill, 0) X(T, U64, cause, 0) \
-        X(T, U64, continuity, 0) X(T, I64, gap_since, 0) X(T, U64, gap_reason, 0) X(T, U64, gap_found, 0)
+        X(T, U64, continuity, 0) X(T, I64, gap_since, 0) X(T, U64, gap_reason, 0) X(T, U64, gap_found, 0) \
+        X(T, BOOL, again, 0)
 
 // BATCH: one item of poll number `poll` in this batch. part: wire_part_t. published: ms or TIME_NONE, fields:
 // JSON object. url_norm: the normal form of url, by which sources' items are grouped.

@@ -120,7 +120,7 @@ static void poll_contexts(poll_context_t *contexts, const wire_batch_t *b, const
         const wire_sink_source_t *source = batch_source(b, p->source);
         const wire_sink_template_t *t = batch_template(b, source->template_id);
         bool moved = job->session == 0 || moves_note(moves, p->source, job->session, p->due);
-        contexts[i] = (poll_context_t){source->template_id, t->has_detail, bump || moved};
+        contexts[i] = (poll_context_t){source->template_id, t->has_detail, bump || moved || p->again};
     }
 }
 

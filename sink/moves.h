@@ -1,7 +1,8 @@
 // Moves: which session polled a source last. While a source stays with one session its polls arrive in order,
 // and a known row need not be touched. When another session takes over, batches of the former may still be on
 // their way, so the rows that the first poll finds known must learn of the newer poll ("bump"), or a late
-// batch could turn them back. Forgetting is safe: it only bumps more.
+// batch could turn them back. Later polls say themselves which items had another version (`again`).
+// Forgetting is safe: it only bumps more.
 #ifndef RTM_SINK_MOVES_H
 #define RTM_SINK_MOVES_H
 

@@ -236,8 +236,8 @@ def item(key, content_hash=1, part=LIST, poll=0, url="", title="", author="", su
     return [poll, part, key, content_hash, url, title, author, summary, content, image, published, fields, url_norm]
 
 
-def poll_row(source=1, due=T0, absent=0, backfill=False, cause=0, took=100):
-    return [source_id(source), due, due + 5, due + 5 + took, absent, backfill, cause]
+def poll_row(source=1, due=T0, absent=0, backfill=False, cause=0, took=100, again=False):
+    return [source_id(source), due, due + 5, due + 5 + took, absent, backfill, cause] + ([0, 0, 0, 0, True] if again else [])
 
 
 def batch(items, due=T0, source=1, template="t", has_detail=False, fresh_within=60000, keep_age=0, keep_items=0, polls=None,

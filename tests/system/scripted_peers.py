@@ -38,7 +38,7 @@ etag last_modified body_hash fetch_url last_ok generation cause attempt detail m
 gap_found""".split()
 HOLDING = "source done held running version".split()
 ITEM = "poll part key content_hash url title author summary content image published fields url_norm".split()
-POLL = "source due started fetched absent backfill cause continuity gap_since gap_reason gap_found".split()
+POLL = "source due started fetched absent backfill cause continuity gap_since gap_reason gap_found again".split()
 CONTINUITY = ["unknown", "continuous", "gap", "unprovable"]
 GAP_REASONS = ["none", "paged_back", "no_next_page", "page_limit", "list_ended", "not_resumed", "page_failed"]
 SOURCE = "id template_id url fetch_url etag last_modified body_hash last_ok generation memory".split()

@@ -163,6 +163,19 @@ def test_a_further_page_that_fails_fails_the_poll(world):
     assert keys(world)[3:] == ["9", "8", "7", "6", "5", "4"]  # though the sink knows the first three
 
 
+def test_what_a_failed_poll_has_changed_is_changed_back(world):
+    first, newer = page(9, 3, "/a?p=2"), page(10, 4, "/a?p=2")
+    world.web.pages.update({"/a": first, "/a?p=2": page(6, 3)})
+    source = world.add(world.template(pages=3), "/a")
+    assert told(world.poll(source)) == ("changed", "none")
+    world.web.pages.update({"/a": (200, {}, newer[2].replace("title 9", "for a while")), "/a?p=2": (500, {}, "out of order")})
+    assert told(world.poll(source))[0] == "failed"
+    world.web.pages.update({"/a": first, "/a?p=2": page(6, 3)})
+    world.poll(source)
+    assert [i["title"] for i in world.items() if i["key"] == "9"] == ["title 9", "for a while", "title 9"]
+    assert [p["again"] for p in polls(world)].count(True) == 1  # of the row with what was listed otherwise
+
+
 def test_a_poll_that_dies_between_two_pages(world):
     """What it has stored of the first page does not keep the next one from reading the second."""
     template = world.template(pages=3)

@@ -89,6 +89,25 @@ def test_fresh_items_first_and_nothing_turns_back(mortal, spool):
         assert mortal.value(conninfo, "SELECT count(*) FROM items WHERE title::bigint <> content_hash") == 0
 
 
+def test_a_version_in_the_spool_of_a_sink_that_is_gone_does_not_come_over_the_one_that_came_back(mortal, spool):
+    conninfo = mortal.create()
+    with Sink(conninfo, "--spool", spool) as sink, Miner() as miner:
+        miner.connect(sink)
+        sink.wait_log(r"postgres state=up")
+        miner.store(batch([item("k", 1, title="as it was")]))
+        mortal.stop("immediate")
+        miner.store(batch([item("k", 2, title="for a while")], due=T0 + MINUTE))
+        sink.kill()
+    mortal.start()
+    with Sink(conninfo) as other, Miner("m1", incarnation=7) as miner:
+        miner.connect(other)
+        miner.store(batch([item("new")], due=T0 + 2 * MINUTE))
+        assert miner.store(batch([item("k", 1, title="as it was")], due=T0 + 3 * MINUTE, again=True)) == [KNOWN]
+        with Sink(conninfo, "--spool", spool) as sink:
+            sink.wait_log(r"spool state=empty")
+        assert titles(mortal, conninfo)["k"] == "as it was"
+
+
 def test_what_a_spool_says_of_a_template_does_not_undo_what_came_since(mortal, spool):
     """Retention would go by it, and nobody would say the newer definition again: the other sink has written it."""
     conninfo = mortal.create()

@@ -94,6 +94,11 @@ static void test_the_latest_content_of_a_key_counts(void **state)
     seen_add(&s, &one, 1, 2);
     assert_true(seen_has(&s, one, &hint));
     assert_false(seen_has(&s, two, &hint));
+    assert_true(seen_otherwise(&s, two));
+    assert_false(seen_otherwise(&s, seen_hash("c", 1)));
+    seen_forget(&s, &two, 1);
+    assert_false(seen_has(&s, one, &hint) || seen_otherwise(&s, two));
+    assert_true(seen_has(&s, other, &hint));
     seen_free(&s);
 }
 
