@@ -255,7 +255,7 @@ class World:
             value = condition()
             if value:
                 return value
-            assert time.monotonic() < deadline, f"{what} did not come true in {seconds} s"
+            assert time.monotonic() < deadline, f"{what} did not come true in {seconds} s\n{''.join(self.log[-30:])}"
             poller = zmq.Poller()
             poller.register(self.broker.socket, zmq.POLLIN)
             poller.register(self.sink.socket, zmq.POLLIN)

@@ -82,11 +82,11 @@ def test_private_addresses_are_refused(world):
 
 
 def test_compressed_bodies_are_capped_after_decoding(world):
-    world.options["max_document"] = "1M"
-    world.start()
-    good, bomb = world.add(world.template(), "/good", "/bomb")
     world.web.pages["/good"] = (200, {"Content-Encoding": "gzip"}, gzip.compress(listing((1, "/1", "one")).encode()))
     world.web.pages["/bomb"] = (200, {"Content-Encoding": "gzip"}, gzip.compress(b"<p>" + b"x" * (50 << 20)))
+    world.options["max_document"] = "1M"
+    world.start()  # from now on it wants answers: what takes long comes before
+    good, bomb = world.add(world.template(), "/good", "/bomb")
     assert result(world.poll(good)[-1]) == "changed"
     assert error(world.poll(bomb)[-1]) == "too_big"
 
