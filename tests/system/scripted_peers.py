@@ -197,7 +197,7 @@ class World:
         self.batches = []  # members
         self.stored = {}  # (source, key) -> set of parts that the sink has
         self.epoch = 2
-        self.heartbeat_ms, self.liveness_ms = 200, 1500
+        self.heartbeat_ms, self.liveness_ms = 200, 5000  # a test that does not come to turn for so long is taken for dead
         self.credit = 1 << 20
         self.answer_broker = self.answer_sink = self.ack_outcomes = self.ack_batches = True
         self.next_id = 1

@@ -39,6 +39,7 @@ def test_disconnect_makes_it_register_again(world):
 
 
 def test_silent_broker_is_dialled_again_and_outcomes_are_sent_again(world):
+    world.liveness_ms = 1500
     world.start()
     source = world.add(world.template(), "/a")
     world.web.pages["/a"] = (200, {}, listing((1, "/1", "one")))
@@ -284,6 +285,7 @@ def test_revoked_sources_are_dropped(world):
 
 
 def test_silent_sink_gets_its_batches_again(world):
+    world.liveness_ms = 1500
     world.start()
     source = world.add(world.template(), "/a")
     world.web.pages["/a"] = (200, {}, listing((1, "/1", "one")))
