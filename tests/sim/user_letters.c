@@ -115,7 +115,7 @@ static void check_known(world_t *w, const list_t *list)
     bool few =
         w->letters_kept <= FEW; // then it may have left, and not be the oldest any more when it is missed
     for (size_t i = 0; i < n; i++) {
-        if (!few || lost[i]->last > list->oldest + 3 * w->slot_ms)
+        if (!few || (list->n && lost[i]->last > list->oldest + 3 * w->slot_ms))
             sim_fail(w, "dead letter %llu (%s, last at %lld) is lost; there are %zu",
                      (unsigned long long)lost[i]->id, lost[i]->error, (long long)lost[i]->last, list->n);
         map_del(&w->letters, lost[i]->id);
