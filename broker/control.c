@@ -122,9 +122,11 @@ static void store_template(broker_t *b, const listing_t *l)
     broker_store(b, &op);
 }
 
-// The miners drop the listing's sources; nothing of it is scheduled any more.
-static void leave_all(broker_t *b, listing_t *l, const char *reason)
+// The miners drop the listing's sources; nothing of it is scheduled any more. Returns the least number that
+// the REVOKEs have: what answers earlier ones says nothing of polls that run from now on.
+static uint64_t leave_all(broker_t *b, listing_t *l, const char *reason)
 {
+    uint64_t number = b->revokes + 1;
     entering_end(b, l);
     for (size_t i = 0; i < l->n_sources; i++) {
         source_t *s = l->sources[i];
@@ -133,6 +135,7 @@ static void leave_all(broker_t *b, listing_t *l, const char *reason)
         dues_leave(b, s, ERR_removed);
     }
     outbox_flush(b);
+    return number;
 }
 
 enum { AHEAD_MS = 1000 }; // that the owner's idea of broker time may be ahead
@@ -185,11 +188,11 @@ static void regate(broker_t *b, listing_t *l)
         jobs_regate(b, l->sources[i]);
         before[i] = handed_out(b, l->sources[i]);
     }
-    leave_all(b, l, "its turns change");
+    uint64_t recall = leave_all(b, l, "its turns change");
     for (size_t i = 0; i < l->n_sources; i++) {
         if (!before[i].entered) continue;
         dues_enter(b, l->sources[i], b->now, b->now);
-        if (l->gated && before[i].runs) jobs_adopt(b, before[i].runs, l->sources[i], before[i].due);
+        if (l->gated && before[i].runs) jobs_adopt(b, before[i].runs, l->sources[i], before[i].due, recall);
         if (before[i].extra) dues_extra(b, l->sources[i], before[i].extra, 0);
     }
     free(before);
@@ -248,7 +251,7 @@ static kept_t *keep(const broker_t *b, const listing_t *l, bool alike, bool stre
     return kept;
 }
 
-static void restore(broker_t *b, const kept_t *kept, size_t n)
+static void restore(broker_t *b, const kept_t *kept, size_t n, uint64_t recall)
 {
     for (size_t i = 0; i < n; i++) {
         source_t *s = map_get(&b->catalog.sources, kept[i].id);
@@ -256,7 +259,7 @@ static void restore(broker_t *b, const kept_t *kept, size_t n)
             source_set_ordinal(s, kept[i].ordinal);
             s->last_ok = kept[i].last_ok;
             if (kept[i].position) source_set_validators(s, kept[i].position, "", "", 0);
-            if (kept[i].miner) jobs_resume(b, s, kept[i].miner, kept[i].until);
+            if (kept[i].miner) jobs_resume(b, s, kept[i].miner, kept[i].until, recall);
         } else {
             store_op_t gone = {.kind = STORE_SOURCE_GONE, .source.id = kept[i].id};
             broker_store(b, &gone);
@@ -271,13 +274,13 @@ static listing_t *replace(broker_t *b, listing_t *old, arena_t *arena, template_
     size_t n = 0;
     kept_t *kept = keep(b, old, template_reads_alike(old->json, json), is_same_stream(old->template, t), &n);
     uint64_t version = old->version + 1;
-    leave_all(b, old, "replaced");
+    uint64_t recall = leave_all(b, old, "replaced");
     drop_sources(b, old);
     catalog_remove(&b->catalog, old);
     listing_t *l = catalog_add(&b->catalog, arena, t, zone, json, version);
     catalog_add_sources(&b->catalog, l);
     relations_update(b, regate);
-    restore(b, kept, n);
+    restore(b, kept, n, recall);
     free(kept);
     assign_sweep(b);
     return l;

@@ -215,11 +215,12 @@ void jobs_regate(broker_t *b, source_t *s)
     b->jobs.changed = true;
 }
 
-void jobs_adopt(broker_t *b, miner_t *m, source_t *s, int64_t since)
+void jobs_adopt(broker_t *b, miner_t *m, source_t *s, int64_t since, uint64_t recall)
 {
     if (s->job && s->job->state == JOB_RUNNING) return;
     run(b, job_of(s), jobs_miner(m), 0, b->now + jobs_lease_ms(s->listing));
     s->job->since = since;
+    s->job->recall = recall;
 }
 
 static bool runs_at(const source_t *s, const miner_t *m)
@@ -233,7 +234,7 @@ void jobs_listed(broker_t *b, miner_t *m, source_t *s, const wire_holding_t *h)
     if (runs_at(s, m) && (has || (s->job->due && h->done >= s->job->due))) // done: its outcome is on the way
         s->job->stale = false;
     else if (has && jobs_gate(s))
-        jobs_adopt(b, m, s, 0);
+        jobs_adopt(b, m, s, 0, 0);
 }
 
 // Of which template it is, nobody knows: it counts for the cluster's limit.
@@ -377,10 +378,11 @@ bool jobs_running(const source_t *s, uint64_t *miner, int64_t *until)
     return true;
 }
 
-void jobs_resume(broker_t *b, source_t *s, uint64_t miner, int64_t until)
+void jobs_resume(broker_t *b, source_t *s, uint64_t miner, int64_t until, uint64_t recall)
 {
     if (!jobs_gate(s) || (s->job && s->job->state == JOB_RUNNING)) return;
     run(b, job_of(s), miner, 0, until - b->config.liveness_ms);
+    s->job->recall = recall;
 }
 
 // -- starting -------------------------------------------------------------------------------------------

@@ -79,8 +79,8 @@ void jobs_forgo(struct broker *broker, source_t *source, wire_cause_t cause);
 // accordingly.
 void jobs_regate(struct broker *broker, source_t *source);
 // miner runs a poll of source, which has become gated: it counts from now on. since: the last due that it may
-// be of; of which one it is, it will say.
-void jobs_adopt(struct broker *broker, struct miner *miner, source_t *source, int64_t since);
+// be of; of which one it is, it will say. recall: the least number of a REVOKE whose answer tells of it.
+void jobs_adopt(struct broker *broker, struct miner *miner, source_t *source, int64_t since, uint64_t recall);
 // miner lists what it holds: jobs_doubt before the first row, jobs_listed with each (a source whose dues go
 // through jobs and that it runs or is to run counts from now on), jobs_unlisted after the last one: what was
 // given to it and not listed does not run.
@@ -108,7 +108,7 @@ void jobs_drop(struct broker *broker, source_t *source);
 // last; and the same for a source that was made anew.
 uint64_t jobs_miner(const struct miner *miner); // the hash
 bool jobs_running(const source_t *source, uint64_t *miner, int64_t *until);
-void jobs_resume(struct broker *broker, source_t *source, uint64_t miner, int64_t until);
+void jobs_resume(struct broker *broker, source_t *source, uint64_t miner, int64_t until, uint64_t recall);
 // Starts what may start. True: there is more to do at once.
 bool jobs_tick(struct broker *broker);
 // Broker ms of the next thing to do; INT64_MAX: none.

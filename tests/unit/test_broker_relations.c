@@ -122,6 +122,33 @@ static void a_late_outcome_is_not_the_end_of_what_runs(void **state)
     assert_true(count_dues(w, mark, 1) > 0);
 }
 
+// A poll of a runs when b comes; what answers a REVOKE from before it began changes nothing.
+static void a_late_answer_is_not_the_end_of_what_runs(void **state)
+{
+    world_t *w = *state;
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "a", 1, ", \"every\": \"5s\"", false);
+    pass_beating(w, 2000, 1, 1);
+    size_t mark = w->n_sent;
+    add(w, "a", 1, ", \"every\": \"6s\"", true);
+    const wire_revoke_t *first = heard(w, mark, 1, WIRE_TYPE_REVOKE, 0);
+    assert_non_null(first);
+    pass_beating(w, 12000, 1, 1);
+    mark = w->n_sent;
+    add(w, "b", 1, ", \"every\": \"60s\", \"blocks\": \"a\"", false);
+    const wire_revoke_t *second = heard(w, mark, 1, WIRE_TYPE_REVOKE, 0);
+    assert_non_null(second);
+    wire_revoked_t back = {.sources = first->sources, .number = first->number};
+    say(w, 1, WIRE_TYPE_REVOKED, &back);
+    pass_beating(w, 1000, 1, 1);
+    assert_int_equal(count_dues(w, mark, 1), 0);
+    back.number = second->number;
+    say(w, 1, WIRE_TYPE_REVOKED, &back);
+    pass_beating(w, 1000, 1, 1);
+    assert_true(count_dues(w, mark, 1) > 0);
+}
+
 // A poll of a goes on at the miner that had it before when b comes.
 static void what_runs_elsewhere_keeps_others_out_too(void **state)
 {
@@ -310,6 +337,7 @@ int main(void)
         PLAY(what_blocks_each_other_never_runs_together),
         PLAY(what_runs_alone_keeps_others_out_too),
         cmocka_unit_test_setup_teardown(a_late_outcome_is_not_the_end_of_what_runs, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_late_answer_is_not_the_end_of_what_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(what_runs_elsewhere_keeps_others_out_too, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_handed_out_ahead_is_taken_back, setup, teardown),
         PLAY(a_dependency_comes_first),
