@@ -95,14 +95,20 @@ static void what_runs_alone_keeps_others_out_too(void **state)
     assert_int_equal(count("b", -1), 3);
 }
 
+// A miner, and a template that is polled every 5 s; its source.
+static uint64_t begin_with_a(world_t *w)
+{
+    pass(w, LIVENESS + 100);
+    join(w, 1, "m1");
+    add(w, "a", 1, ", \"every\": \"5s\"", false);
+    return source_id("a", "http://h0.example/a");
+}
+
 // A poll of a runs when b comes; what is heard of the poll before it changes nothing.
 static void a_late_outcome_is_not_the_end_of_what_runs(void **state)
 {
     world_t *w = *state;
-    pass(w, LIVENESS + 100);
-    join(w, 1, "m1");
-    add(w, "a", 1, ", \"every\": \"5s\"", false);
-    uint64_t source = source_id("a", "http://h0.example/a");
+    uint64_t source = begin_with_a(w);
     int64_t first = w->now.wall;
     for (int i = 0; i < 12; i++) pass(w, 1000), beat(w, 1);
     size_t mark = w->n_sent;
@@ -126,9 +132,7 @@ static void a_late_outcome_is_not_the_end_of_what_runs(void **state)
 static void a_late_answer_is_not_the_end_of_what_runs(void **state)
 {
     world_t *w = *state;
-    pass(w, LIVENESS + 100);
-    join(w, 1, "m1");
-    add(w, "a", 1, ", \"every\": \"5s\"", false);
+    begin_with_a(w);
     pass_beating(w, 2000, 1, 1);
     size_t mark = w->n_sent;
     add(w, "a", 1, ", \"every\": \"6s\"", true);
@@ -153,10 +157,7 @@ static void a_late_answer_is_not_the_end_of_what_runs(void **state)
 static void what_runs_elsewhere_keeps_others_out_too(void **state)
 {
     world_t *w = *state;
-    pass(w, LIVENESS + 100);
-    join(w, 1, "m1");
-    add(w, "a", 1, ", \"every\": \"5s\"", false);
-    uint64_t source = source_id("a", "http://h0.example/a");
+    uint64_t source = begin_with_a(w);
     int64_t first = w->now.wall;
     pass_beating(w, 6000, 1, 1);
     join(w, 2, "m2");
@@ -178,9 +179,7 @@ static void what_runs_elsewhere_keeps_others_out_too(void **state)
 static void what_was_handed_out_ahead_is_taken_back(void **state)
 {
     world_t *w = *state;
-    pass(w, LIVENESS + 100);
-    join(w, 1, "m1");
-    add(w, "a", 1, ", \"every\": \"5s\"", false);
+    uint64_t source = begin_with_a(w);
     add(w, "b", 1, ", \"every\": \"60s\", \"blocks\": \"a\"", false);
     size_t durable = w->n_ops, mark = w->n_sent;
     wire_arg_t args[] = {{"name", "b"}};
@@ -190,10 +189,8 @@ static void what_was_handed_out_ahead_is_taken_back(void **state)
     w->n_ops = durable;
     restart(w);
     mark = w->n_sent;
-    wire_holding_t row = {.source = source_id("a", "http://h0.example/a"),
-                          .done = w->now.wall - 1000,
-                          .held = w->now.wall + 9000,
-                          .version = version(w, 1)};
+    wire_holding_t row = {
+        .source = source, .done = w->now.wall - 1000, .held = w->now.wall + 9000, .version = version(w, 1)};
     ready(w, 1, "m1", 1000);
     inventory(w, 1, &row, 1);
     assert_non_null(heard(w, mark, 1, WIRE_TYPE_REVOKE, 0));
